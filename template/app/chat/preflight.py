@@ -1,0 +1,103 @@
+"""What is checked before the status line: every thing that a request names, as the user.
+
+Upstream looks things up after the 200, where all that is left is to break the stream.
+"""
+
+from collections.abc import Sequence
+
+from chatkit.types import (
+    ChatKitReq,
+    ClientToolCallItem,
+    ItemsListReq,
+    StructuredInputItem,
+    ThreadItem,
+    ThreadMetadata,
+    ThreadsAddClientToolOutputReq,
+    ThreadsAddStructuredInputReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsCustomActionReq,
+    ThreadsListReq,
+    ThreadsRetryAfterItemReq,
+    ThreadsSyncCustomActionReq,
+    UserMessageItem,
+    WidgetItem,
+)
+
+from app.context import RequestContext
+from app.errors import BadRequest, Conflict
+from app.store.sql import SqlStore
+
+MAX_PAGE = 1000
+
+
+async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -> None:
+    """Check the limits and everything the request names.
+
+    Raises:
+        NotFoundError: something does not exist or is not the user's.
+        BadRequest: a value is out of bounds, or an item is of another kind.
+        Conflict: the thread takes no more turns, or the item was answered already.
+    """
+    match request:
+        case ThreadsListReq() | ItemsListReq():
+            check_limit(request.params.limit)
+        case ThreadsCreateReq() | ThreadsAddUserMessageReq():
+            await _check_attachments(request.params.input.attachments, store, context)
+        case _:
+            pass
+    thread_id: str | None = getattr(request.params, "thread_id", None)
+    if thread_id is not None:
+        await store.load_thread(thread_id, context)
+        await _check_item(request, thread_id, store, context)
+
+
+def check_limit(limit: int | None) -> None:
+    if limit is not None and not 1 <= limit <= MAX_PAGE:
+        raise BadRequest(f"'limit' must be from 1 to {MAX_PAGE}.")
+
+
+def check_open(thread: ThreadMetadata) -> None:
+    if thread.status.type != "active":
+        reason = f": {thread.status.reason}" if thread.status.reason else "."
+        raise Conflict(f"This thread is {thread.status.type}{reason}")
+
+
+async def _check_attachments(
+    attachment_ids: Sequence[str], store: SqlStore, context: RequestContext
+) -> None:
+    for attachment_id in attachment_ids:
+        await store.load_attachment(attachment_id, context)
+
+
+async def _check_item(
+    request: ChatKitReq, thread_id: str, store: SqlStore, context: RequestContext
+) -> None:
+    match request:
+        case ThreadsRetryAfterItemReq():
+            item = await store.load_item(thread_id, request.params.item_id, context)
+            _expect(item, UserMessageItem, "Only a user's message can be answered again.")
+        case ThreadsAddStructuredInputReq():
+            item = await store.load_item(thread_id, request.params.item_id, context)
+            _expect(item, StructuredInputItem, "This item asks for no input.")
+            if isinstance(item, StructuredInputItem) and item.status != "pending":
+                raise Conflict("This input was given already.")
+        case ThreadsCustomActionReq() | ThreadsSyncCustomActionReq():
+            if request.params.item_id is not None:
+                item = await store.load_item(thread_id, request.params.item_id, context)
+                _expect(item, WidgetItem, "Only a widget can send an action.")
+        case ThreadsAddClientToolOutputReq():
+            newest = await store.load_thread_items(thread_id, None, 1, "desc", context)
+            if not any(_is_pending_call(item) for item in newest.data):
+                raise Conflict("No client tool waits for its output in this thread.")
+        case _:
+            pass
+
+
+def _expect(item: ThreadItem, kind: type[ThreadItem], otherwise: str) -> None:
+    if not isinstance(item, kind):
+        raise BadRequest(otherwise)
+
+
+def _is_pending_call(item: ThreadItem) -> bool:
+    return isinstance(item, ClientToolCallItem) and item.status == "pending"

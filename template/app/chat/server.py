@@ -1,0 +1,215 @@
+"""ChatKit's server for one request: it answers with the assistant's agent."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from agents import Agent, MaxTurnsExceeded, RunConfig, Runner, RunResultStreaming
+from chatkit.actions import Action
+from chatkit.agents import (
+    AgentContext,
+    stream_agent_response,  # pyright: ignore[reportUnknownVariableType]
+)
+from chatkit.errors import CustomStreamError
+from chatkit.server import ChatKitServer
+from chatkit.types import (
+    AudioInput,
+    FeedbackKind,
+    NonStreamingReq,
+    ProgressUpdateEvent,
+    StreamingReq,
+    SyncCustomActionResponse,
+    ThreadItem,
+    ThreadMetadata,
+    ThreadStreamEvent,
+    TranscriptionResult,
+    UserMessageItem,
+    WidgetItem,
+)
+from openai import RateLimitError
+from pydantic import SkipValidation
+from pydantic_core import to_json
+
+from app.chat.converter import Converter
+from app.chat.stream import in_utc, with_own_ids
+from app.chat.turn_store import TurnStore
+from app.context import PageContext, RequestContext, User
+from app.errors import BadRequest
+from app.store.engine import Database
+from app.store.maintenance import Outcome
+from app.store.sql import SqlStore
+
+log = structlog.stdlib.get_logger(__name__)
+
+MAX_MODEL_CALLS = 10
+
+BUSY = "The model is busy just now. Please try again in a moment."
+UNREACHABLE = "The model could not answer. Please try again."
+TOO_LONG = "I stopped after too many steps. Please ask in a simpler way."
+
+
+class AssistantContext(AgentContext[RequestContext]):
+    """What a tool finds in `ctx.context`."""
+
+    database: SkipValidation[Database]
+
+    @property
+    def user(self) -> User:
+        return self.request_context.user
+
+    @property
+    def page_context(self) -> PageContext | None:
+        return self.request_context.page_context
+
+    def close(self) -> None:
+        """Wake the queue's reader, whom a failed stream leaves behind: it would wait for ever."""
+        self._events.put_nowait(ProgressUpdateEvent(text=""))
+
+
+@dataclass(frozen=True)
+class Assistant:
+    """What every turn shares."""
+
+    agent: Agent[AssistantContext]
+    run_config: RunConfig
+    database: Database
+    converter: Converter
+
+
+class AssistantServer(ChatKitServer[RequestContext]):
+    """Serves one request, on the store that it is given."""
+
+    store: SqlStore
+
+    def __init__(self, assistant: Assistant, store: SqlStore) -> None:
+        super().__init__(store)
+        self._assistant = assistant
+        self._run: RunResultStreaming | None = None
+        self._stopped = False
+        self.interrupted = False
+        self.usage: str | None = None
+
+    def stream(
+        self, request: StreamingReq, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Return the events of a request that was parsed already."""
+        return self._process_streaming_impl(request, context)
+
+    async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        """Return the JSON answer to a request that was parsed already."""
+        return await self._process_non_streaming(request, context)
+
+    def stop(self) -> None:
+        """Stop the model. The stream then ends by itself, without a cancellation to unwind."""
+        self._stopped = True
+        if self._run is not None and not self._run.is_complete:
+            self.interrupted = True
+            self._run.cancel()
+
+    def encode(self, event: ThreadStreamEvent) -> bytes:
+        """Return the event as ChatKit's front end reads it."""
+        return b"data: " + self._serialize(in_utc(event)) + b"\n\n"
+
+    def end(self, outcome: Outcome) -> bytes:
+        """ChatKit's front end takes the end of the response for the end of the turn."""
+        return b""
+
+    async def respond(
+        self,
+        thread: ThreadMetadata,
+        input_user_message: UserMessageItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        assert isinstance(self.store, TurnStore)
+        agent_context = AssistantContext(
+            thread=thread,
+            store=self.store,
+            request_context=context,
+            database=self._assistant.database,
+        )
+        history = await self._assistant.converter.to_agent_input(await self.store.history())
+        if self._stopped:
+            self.interrupted = True
+            return
+        self._run = Runner.run_streamed(
+            self._assistant.agent,
+            history,
+            context=agent_context,
+            run_config=self._assistant.run_config,
+            max_turns=MAX_MODEL_CALLS,
+        )
+        try:
+            async for event in with_own_ids(stream_agent_response(agent_context, self._run)):
+                yield event
+        except Exception as error:
+            raise _for_the_user(error) from error
+        finally:
+            self.usage = _usage(self._run)
+            agent_context.close()
+            if not self._run.is_complete:
+                self._run.cancel()
+
+    async def handle_stream_cancelled(
+        self,
+        thread: ThreadMetadata,
+        pending_items: list[ThreadItem],
+        context: RequestContext,
+    ) -> None:
+        """Leave the saving to the turn, which does it for every way to end."""
+
+    async def add_feedback(
+        self,
+        thread_id: str,
+        item_ids: list[str],
+        feedback: FeedbackKind,
+        context: RequestContext,
+    ) -> None:
+        await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
+    async def transcribe(
+        self, audio_input: AudioInput, context: RequestContext
+    ) -> TranscriptionResult:
+        raise BadRequest("This assistant does not transcribe speech.")
+
+    async def action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        raise CustomStreamError("This assistant does not know that action.")
+        yield
+
+    async def sync_action(
+        self,
+        thread: ThreadMetadata,
+        action: Action[str, Any],
+        sender: WidgetItem | None,
+        context: RequestContext,
+    ) -> SyncCustomActionResponse:
+        raise BadRequest("This assistant does not know that action.")
+
+
+def _for_the_user(error: Exception) -> CustomStreamError:
+    """Say what the user can do. The error itself is for the log, never for the client."""
+    if isinstance(error, CustomStreamError):
+        return error
+    log.error("the agent failed", error=type(error).__name__, exc_info=error)
+    if isinstance(error, RateLimitError):
+        return CustomStreamError(BUSY, allow_retry=True)
+    if isinstance(error, MaxTurnsExceeded):
+        return CustomStreamError(TOO_LONG, allow_retry=False)
+    return CustomStreamError(UNREACHABLE, allow_retry=True)
+
+
+def _usage(result: RunResultStreaming) -> str:
+    usage = result.context_wrapper.usage
+    return to_json(
+        {
+            "requests": usage.requests,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+        }
+    ).decode()

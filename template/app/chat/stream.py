@@ -1,0 +1,57 @@
+"""The assistant's events, with ids of our own and times in UTC.
+
+A message's id comes from the model, and not every server keeps its ids apart: two messages of
+one id would overwrite each other in the store.
+"""
+
+from collections.abc import AsyncIterator
+
+from chatkit.types import (
+    AssistantMessageItem,
+    ThreadCreatedEvent,
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
+    ThreadItemUpdatedEvent,
+    ThreadStreamEvent,
+    ThreadUpdatedEvent,
+)
+
+from app.store.codec import aware
+from app.store.ids import new_id
+
+
+async def with_own_ids(
+    events: AsyncIterator[ThreadStreamEvent],
+) -> AsyncIterator[ThreadStreamEvent]:
+    ids: dict[str, str] = {}
+    async for event in events:
+        match event:
+            case ThreadItemUpdatedEvent():
+                event.item_id = ids.get(event.item_id, event.item_id)
+            case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
+                ids[item.id] = new_id("msg")
+                event.item = _renamed(item, ids[item.id])
+            case ThreadItemDoneEvent(item=AssistantMessageItem() as item):
+                event.item = _renamed(item, ids.get(item.id) or new_id("msg"))
+            case _:
+                pass
+        yield event
+
+
+def in_utc(event: ThreadStreamEvent) -> ThreadStreamEvent:
+    """Return the event with its times in UTC: the SDK's own are naive and local."""
+    match event:
+        case ThreadCreatedEvent() | ThreadUpdatedEvent():
+            utc = {"created_at": aware(event.thread.created_at)}
+            return event.model_copy(update={"thread": event.thread.model_copy(update=utc)})
+        case ThreadItemAddedEvent() | ThreadItemDoneEvent() | ThreadItemReplacedEvent():
+            utc = {"created_at": aware(event.item.created_at)}
+            return event.model_copy(update={"item": event.item.model_copy(update=utc)})
+        case _:
+            return event
+
+
+def _renamed(item: AssistantMessageItem, item_id: str) -> ThreadItem:
+    return item.model_copy(update={"id": item_id})

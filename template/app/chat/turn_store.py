@@ -1,0 +1,166 @@
+"""The store as one turn sees it.
+
+The user's input is committed before the client hears of it. What the assistant writes is staged,
+and committed with the turn's lease: at a checkpoint, and at the end. A plain turn takes three
+transactions: it begins, it stores the message and reads the history, it ends.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from chatkit.types import (
+    ClientToolCallItem,
+    Page,
+    SDKHiddenContextItem,
+    StructuredInputItem,
+    ThreadItem,
+    ThreadMetadata,
+    UserMessageItem,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.context import RequestContext
+from app.store import maintenance, sql
+from app.store.engine import Database
+from app.store.ids import new_id
+from app.store.maintenance import Lease, Outcome
+
+HISTORY_ITEMS = 50
+INTERRUPTED = "The assistant's previous answer was cut off before it was complete."
+
+
+class TurnStore(sql.SqlStore):
+    """A `SqlStore` for one turn on one thread, which writes only while the lease is held."""
+
+    def __init__(self, database: Database, lease: Lease, thread: ThreadMetadata) -> None:
+        super().__init__(database)
+        self.lease = lease
+        self._thread = thread
+        self._recent: dict[str, ThreadItem] | None = None
+        self._reaches_start = False
+        self._staged: dict[str, ThreadItem] = {}
+        self._removed: set[str] = set()
+
+    def generate_thread_id(self, context: RequestContext) -> str:
+        return self.lease.thread_id
+
+    async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
+        return self._thread.model_copy(deep=True)
+
+    async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
+        """Write the fields that this turn changed over what the thread is by now."""
+        changes = {
+            name: value
+            for name in ThreadMetadata.model_fields
+            if name not in ("id", "created_at")
+            and (value := getattr(thread, name)) != getattr(self._thread, name)
+        }
+        if not changes:
+            return
+        async with self.database.write() as connection:
+            user_id = context.user.id
+            current = await sql.load_thread(connection, thread.id, user_id)
+            current = current.model_copy(update=changes)
+            await sql.update_thread(connection, current, user_id)
+        self._thread = current.model_copy(deep=True)
+
+    async def add_thread_item(
+        self, thread_id: str, item: ThreadItem, context: RequestContext
+    ) -> None:
+        if isinstance(item, UserMessageItem):
+            await self._store_input(item)
+        elif isinstance(item, ClientToolCallItem | StructuredInputItem):
+            self._staged[item.id] = item
+            await self.checkpoint()
+        else:
+            self._staged[item.id] = item
+
+    async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
+        staged = self._staged.get(item_id)
+        return staged or await super().load_item(thread_id, item_id, context)
+
+    async def delete_thread_item(
+        self, thread_id: str, item_id: str, context: RequestContext
+    ) -> None:
+        """Stage the removal: an old answer stays until there is something to put in its place."""
+        self._staged.pop(item_id, None)
+        self._removed.add(item_id)
+
+    async def load_thread_items(
+        self,
+        thread_id: str,
+        after: str | None,
+        limit: int,
+        order: str,
+        context: RequestContext,
+    ) -> Page[ThreadItem]:
+        if after is None and order == "desc":
+            newest = (await self.history())[::-1]
+            if len(newest) > limit or self._reaches_start:
+                more = len(newest) > limit
+                data = newest[:limit]
+                return Page(data=data, has_more=more, after=data[-1].id if more else None)
+        return await super().load_thread_items(thread_id, after, limit, order, context)
+
+    async def history(self) -> list[ThreadItem]:
+        """Return the thread's newest items, oldest first, with what this turn has staged."""
+        if self._recent is None:
+            async with self.database.read() as connection:
+                await self._load_recent(connection)
+        known = {**(self._recent or {}), **self._staged}
+        return [item for item in known.values() if item.id not in self._removed]
+
+    async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
+        """Renew the lease, and commit what is staged together with the unfinished items."""
+        staged = dict(self._staged)
+        async with self.database.write() as connection:
+            await maintenance.renew(connection, self.lease)
+            await self._save(connection, [*staged.values(), *unfinished])
+        self._settle(staged)
+
+    async def close(
+        self, outcome: Outcome, unfinished: Iterable[ThreadItem], usage: str | None
+    ) -> None:
+        """End the turn, and commit all that it has."""
+        answer = [*self._staged.values(), *unfinished]
+        keeps_old_answer = self._removed and not answer
+        if outcome != "completed" and not keeps_old_answer:
+            answer.append(cut_off_marker(self.lease.thread_id))
+        async with self.database.write() as connection:
+            await maintenance.close(connection, self.lease, outcome, usage)
+            await self._save(connection, answer)
+
+    async def _store_input(self, item: UserMessageItem) -> None:
+        async with self.database.write() as connection:
+            await maintenance.renew(connection, self.lease)
+            await self._save(connection, [item])
+            await self._load_recent(connection)
+
+    async def _load_recent(self, connection: AsyncConnection) -> None:
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        page = await sql.load_items(connection, thread_id, None, HISTORY_ITEMS, "desc", user_id)
+        self._recent = {item.id: item for item in reversed(page.data)}
+        self._reaches_start = not page.has_more
+
+    async def _save(self, connection: AsyncConnection, saved: Sequence[ThreadItem]) -> None:
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        if saved and self._removed:
+            await sql.delete_items(connection, thread_id, list(self._removed), user_id)
+        await sql.save_items(connection, thread_id, saved, user_id)
+
+    def _settle(self, committed: dict[str, ThreadItem]) -> None:
+        if self._recent is not None:
+            self._recent.update(committed)
+        for item_id, item in committed.items():
+            if self._staged.get(item_id) is item:
+                del self._staged[item_id]
+
+
+def cut_off_marker(thread_id: str) -> ThreadItem:
+    """Tell the next turn's model, and nobody else, that the answer before is not whole."""
+    return SDKHiddenContextItem(
+        id=new_id("shc"),
+        thread_id=thread_id,
+        created_at=datetime.now(UTC),
+        content=INTERRUPTED,
+    )

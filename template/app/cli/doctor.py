@@ -1,0 +1,85 @@
+"""`doctor`: what is missing or wrong, by name, and the fix."""
+
+import platform
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.composition import Application
+from app.http.health import Check
+from app.providers import create_model
+from app.settings import Settings, explain
+from app.store.migrate import UnknownRevision, pending
+
+MIN_PYTHON = (3, 11)
+SHADOWING = ("agents", "chatkit", "openai", "mcp")
+
+
+async def diagnose() -> list[Check]:
+    """Return the findings, in the order in which to mend them."""
+    findings = [_python(), _shadowing()]
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        return [*findings, *(Check(name="settings", ok=False, detail=d) for d in explain(error))]
+    findings += [_settings(settings), _authentication(settings), await _model(settings)]
+    return [*findings, await _database(settings)]
+
+
+def _python() -> Check:
+    wanted = ".".join(map(str, MIN_PYTHON))
+    ok = sys.version_info >= MIN_PYTHON
+    detail = platform.python_version() if ok else f"install Python {wanted} or newer"
+    return Check(name="python", ok=ok, detail=detail)
+
+
+def _shadowing() -> Check:
+    here = Path.cwd()
+    origins = {name: find_spec(name) for name in SHADOWING}
+    shadowed = [
+        name
+        for name, spec in origins.items()
+        if spec and spec.origin and here in Path(spec.origin).parents and ".venv" not in spec.origin
+    ]
+    detail = (
+        f"rename your own {', '.join(shadowed)}: it hides the SDK" if shadowed else "none hidden"
+    )
+    return Check(name="packages", ok=not shadowed, detail=detail)
+
+
+def _settings(settings: Settings) -> Check:
+    origins = ", ".join(settings.allowed_origins) or "none"
+    detail = f"ENVIRONMENT={settings.environment}, allowed origins: {origins}"
+    return Check(name="settings", ok=True, detail=detail)
+
+
+def _authentication(settings: Settings) -> Check:
+    modes = {
+        "local": "AUTH_MODE=local, one user on this machine; AUTH_MODE=jwt for more",
+        "jwt": "AUTH_MODE=jwt, bearer tokens",
+    }
+    return Check(name="authentication", ok=True, detail=modes[settings.auth_mode])
+
+
+async def _model(settings: Settings) -> Check:
+    model = create_model(settings)
+    await model.close()
+    return Check(name="model", ok=True, detail=model.notice or f"{model.name}")
+
+
+async def _database(settings: Settings) -> Check:
+    advice = f"cannot be opened: check DATABASE_URL ({settings.database_url.split('@')[-1]})"
+    try:
+        application = Application(settings)
+        waiting = await pending(application.database, application.migrations)
+        await application.database.close()
+    except UnknownRevision as error:
+        return Check(name="database", ok=False, detail=str(error))
+    except (SQLAlchemyError, OSError, ValueError):
+        return Check(name="database", ok=False, detail=advice)
+    must_migrate = bool(waiting) and settings.is_production
+    detail = f"run `migrate`: {', '.join(waiting)}" if waiting else "up to date"
+    return Check(name="database", ok=not must_migrate, detail=detail)

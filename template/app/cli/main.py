@@ -1,0 +1,131 @@
+"""The commands. Each reads the settings, and does its work elsewhere."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from chatkit.store import NotFoundError
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.cli.conversation import converse
+from app.cli.doctor import diagnose
+from app.cli.server import run_server
+from app.composition import Application
+from app.errors import AppError
+from app.observability.logs import configure_logging
+from app.security.tokens import issue_token
+from app.settings import Settings, explain
+from app.store.migrate import UnknownRevision, revise, upgrade
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+T = TypeVar("T")
+
+
+@cli.callback()
+def describe() -> None:
+    """A self-hosted ChatKit backend. Settings come from the environment and .env."""
+
+
+@cli.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].")] = None,
+    reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,
+) -> None:
+    """Serve the chat over HTTP."""
+    given = {"host": host, "port": port}
+    settings = _settings(**{name: value for name, value in given.items() if value is not None})
+    run_server(settings, reload=reload)
+
+
+@cli.command()
+def chat(
+    message: Annotated[str, typer.Argument(help="What to say.")],
+    thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Open a new thread.")] = False,
+    user: Annotated[str, typer.Option(help="Whom to speak as.")] = "local",
+) -> None:
+    """Say something and read the answer as it comes. Goes on with the newest thread."""
+    application = Application(_quiet(_settings()))
+    answered = _run(converse(application, message, user, thread, new=new))
+    raise typer.Exit(0 if answered else 1)
+
+
+@cli.command()
+def doctor() -> None:
+    """Name each missing or wrong setting, and what to do about it."""
+    findings = _run(diagnose())
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@cli.command()
+def migrate(
+    revision: Annotated[
+        str | None, typer.Option(help="Write a new revision with this message, apply none.")
+    ] = None,
+    of: Annotated[str, typer.Option(help="Whose tables the new revision is for.")] = "core",
+) -> None:
+    """Bring the database up to date: the core's tables and each feature's."""
+    application = Application(_quiet(_settings()))
+    chains = {chain.name: chain for chain in application.migrations}
+    if of not in chains:
+        _fail(f"'{of}' has no migrations. There are: {', '.join(chains)}.")
+    if revision is not None:
+        typer.echo(_run(revise(application.database, chains[of], revision)))
+        return
+    applied = _run(upgrade(application.database, application.migrations))
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "up to date")
+
+
+@cli.command()
+def token(
+    user: Annotated[str, typer.Option(help="The user the token is for.")],
+    hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24,
+) -> None:
+    """Print a bearer token for AUTH_MODE=jwt."""
+    settings = _settings()
+    if settings.jwt_secret is None:
+        _fail("JWT_SECRET is not set. Run `openssl rand -hex 32` and set it.")
+    typer.echo(issue_token(settings, user, timedelta(hours=hours)))
+
+
+def main() -> None:
+    cli()
+
+
+def _settings(**given: Any) -> Settings:
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        _fail("\n".join(explain(error)))
+
+
+def _quiet(settings: Settings) -> Settings:
+    """Log warnings alone: the terminal is for the answer."""
+    settings = settings.model_copy(update={"log_level": "ERROR"})
+    configure_logging(settings)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except NotFoundError:
+        _fail("This thread does not exist.")
+    except (AppError, UnknownRevision) as error:
+        _fail(str(error))
+    except SQLAlchemyError:
+        _fail("The database does not answer. Check DATABASE_URL; `doctor` says more.")
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(1)

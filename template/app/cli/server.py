@@ -1,0 +1,50 @@
+"""`serve`: uvicorn, with a shutdown that lets running turns end."""
+
+import asyncio
+import socket
+from typing import cast
+
+import typer
+import uvicorn
+from fastapi import FastAPI
+
+from app.chat.service import ChatService
+from app.composition import create_app
+from app.settings import Settings
+
+CLOSE_SECONDS = 5
+
+
+class DrainingServer(uvicorn.Server):
+    """On SIGTERM: answers "not ready", lets the running turns end, saves the rest, then closes."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, grace_seconds: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._grace_seconds = grace_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        service = cast(ChatService | None, getattr(self._app.state, "chat", None))
+        if service is not None and not self.force_exit:
+            await service.turns.drain(self._grace_seconds)
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
+
+
+def run_server(settings: Settings, *, reload: bool) -> None:
+    """Serve until told to stop."""
+    if reload:
+        uvicorn.run("app.main:app", host=settings.host, port=settings.port, reload=True)
+        return
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+    )
+    server = DrainingServer(config, app, settings.shutdown_grace_seconds)
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)

@@ -1,0 +1,143 @@
+"""The only place that wires: `create_app`, and the lifespan of what it holds."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import structlog
+from agents import RunConfig
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import Lifespan
+
+from app.agents.assistant import create_assistant
+from app.builder import Builder
+from app.chat.converter import Converter
+from app.chat.server import Assistant
+from app.chat.service import ChatService
+from app.errors import add_error_handlers
+from app.features import install_features
+from app.http import chat, chatkit, health, threads
+from app.http.health import Check, HealthCheck
+from app.http.request_id import HEADER, RequestIdMiddleware
+from app.observability.logs import configure_logging
+from app.providers import ChatModel, create_model
+from app.security.authentication import create_authenticator
+from app.settings import Settings
+from app.store.engine import Database
+from app.store.migrate import CORE, pending, upgrade
+from app.store.presence import Presence
+from app.tools import discover_tools
+
+log = structlog.stdlib.get_logger(__name__)
+
+ROUTERS = (chatkit.router, chat.router, threads.router, health.router)
+
+
+class Application:
+    """The application's parts, made without touching the network or the disk's contents."""
+
+    def __init__(self, settings: Settings, model: ChatModel | None = None) -> None:
+        self.settings = settings
+        self.database = Database(settings.database_url)
+        self.presence = Presence(self.database.file)
+        self.builder = Builder(settings, self.database)
+        install_features(self.builder)
+        self.migrations = [CORE, *self.builder.migrations]
+        self._given_model = model
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[ChatService]:
+        """Start what the chat needs, and end it in the opposite order, saving running turns."""
+        model = self._given_model or create_model(self.settings)
+        if model.notice:
+            log.warning(model.notice)
+        await self._migrate()
+        self.presence.announce()
+        self.model = model
+        try:
+            async with self.builder.resources():
+                service = ChatService(self.database, self.presence, self._assistant(model))
+                try:
+                    yield service
+                finally:
+                    await service.turns.drain(grace_seconds=0)
+        finally:
+            await model.close()
+            await self.database.close()
+            self.presence.withdraw()
+
+    def health_checks(self, service: ChatService) -> list[HealthCheck]:
+        async def accepting() -> Check:
+            draining = service.turns.draining
+            return Check(name="accepting", ok=not draining, detail="restarting" * draining)
+
+        async def database() -> Check:
+            async with self.database.read() as connection:
+                await connection.exec_driver_sql("SELECT 1")
+            return Check(name="database", ok=True)
+
+        async def migrations() -> Check:
+            waiting = await pending(self.database, self.migrations)
+            advice = f"run `migrate`; not applied yet: {', '.join(waiting)}"
+            return Check(name="migrations", ok=not waiting, detail=advice if waiting else "")
+
+        async def model() -> Check:
+            return Check(name="model", ok=True, detail=self.model.notice or self.model.name)
+
+        return [accepting, database, migrations, model, *self.builder.health_checks]
+
+    async def _migrate(self) -> None:
+        """Apply migrations in development; production runs `migrate` when it chooses to."""
+        if not self.settings.is_production:
+            applied = await upgrade(self.database, self.migrations)
+            if applied:
+                log.info("migrated the database", applied=applied)
+
+    def _assistant(self, model: ChatModel) -> Assistant:
+        return Assistant(
+            agent=create_assistant(model, [*discover_tools(), *self.builder.tools]),
+            run_config=RunConfig(tracing_disabled=not self.settings.llm_tracing),
+            database=self.database,
+            converter=Converter(),
+        )
+
+
+def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
+    """Return the ASGI application. `model` takes the place of the one the settings ask for."""
+    configure_logging(settings)
+    application = Application(settings, model)
+    app = FastAPI(
+        title=settings.project_name,
+        lifespan=_lifespan(application),
+        max_body_size=settings.max_body_bytes,
+        docs_url=None if settings.is_production else "/docs",
+        redoc_url=None,
+        openapi_url=None if settings.is_production else "/openapi.json",
+    )
+    app.state.settings = settings
+    app.state.database = application.database
+    app.state.authenticator = create_authenticator(settings)
+    add_error_handlers(app)
+    for router in (*ROUTERS, *application.builder.routers):
+        app.include_router(router)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=[HEADER],
+    )
+    app.add_middleware(RequestIdMiddleware)
+    return app
+
+
+def _lifespan(application: Application) -> Lifespan[FastAPI]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with application.running() as service:
+            app.state.chat = service
+            app.state.health_checks = application.health_checks(service)
+            yield
+
+    return lifespan

@@ -1,0 +1,183 @@
+"""Errors with a status and a code, and the one set of handlers that writes them (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+import structlog
+from chatkit.store import NotFoundError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+log = structlog.stdlib.get_logger(__name__)
+
+MAX_REPORTED = 20
+MAX_FIELD = 200
+
+
+class AppError(Exception):
+    """An error that a client may see: its message says what to do about it."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "bad_request"
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str, **members: object) -> None:
+        """Take the message, and further members of the problem body."""
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+
+class BadRequest(AppError):
+    """The request cannot be understood."""
+
+
+class Unauthenticated(AppError):
+    """No valid credentials came with the request."""
+
+    status = 401
+    code = "unauthenticated"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(AppError):
+    """The request may not come from where it comes from."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(AppError):
+    """The thing does not exist, or is not the user's: the two answers are the same."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(AppError):
+    """The thing is not in the state that the request needs."""
+
+    status = 409
+    code = "conflict"
+
+
+class ThreadBusy(Conflict):
+    """Another turn runs on the thread."""
+
+    code = "thread_busy"
+
+    def __init__(self) -> None:
+        super().__init__("An answer is still being written in this thread. Try again shortly.")
+
+
+class UnsupportedMediaType(AppError):
+    """The body is not of a type that is read here."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Unprocessable(AppError):
+    """The request is well formed, but a value in it is not acceptable."""
+
+    status = 422
+    code = "invalid_request"
+
+
+class ModelFailed(AppError):
+    """The model gave no whole answer; what it gave is kept in the thread."""
+
+    status = 502
+    code = "model_failed"
+
+
+class Unavailable(AppError):
+    """The service cannot take the request just now."""
+
+    status = 503
+    code = "unavailable"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+def problem(
+    status: int,
+    detail: str,
+    *,
+    code: str,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> JSONResponse:
+    """Return an RFC 9457 problem body, as `application/problem+json`."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **members,
+    }
+    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+
+
+def describe(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Reduce pydantic's errors to where and what; the input itself is never echoed."""
+    return [
+        {
+            "field": _printable(".".join(str(part) for part in error["loc"])),
+            "message": str(error["msg"]),
+        }
+        for error in errors[:MAX_REPORTED]
+    ]
+
+
+def _printable(value: str) -> str:
+    return value[:MAX_FIELD].encode("utf-8", "replace").decode()
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(NotFoundError, _not_found)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    for error in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(error, _database_unavailable)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _app_error(_: Request, error: Exception) -> JSONResponse:
+    error = cast(AppError, error)
+    return problem(
+        error.status, error.detail, code=error.code, headers=error.headers, **error.members
+    )
+
+
+async def _not_found(_: Request, __: Exception) -> JSONResponse:
+    return problem(404, "This does not exist.", code=NotFound.code)
+
+
+async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    errors = describe(cast(RequestValidationError, error).errors())
+    detail = "The request has values that are not accepted; `errors` names each."
+    return problem(422, detail, code=Unprocessable.code, errors=errors)
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    error = cast(HTTPException, error)
+    code = HTTPStatus(error.status_code).name.lower()
+    return problem(error.status_code, str(error.detail), code=code, headers=error.headers)
+
+
+async def _database_unavailable(_: Request, error: Exception) -> JSONResponse:
+    log.error("database unavailable", error=type(error).__name__, exc_info=error)
+    detail = "The database does not answer. Try again in a few seconds."
+    return problem(503, detail, code=Unavailable.code, headers=Unavailable.headers)
+
+
+async def _unexpected(_: Request, __: Exception) -> JSONResponse:
+    detail = "Something went wrong on our side. The log has it under this request's id."
+    return problem(500, detail, code="internal_error")

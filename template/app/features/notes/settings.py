@@ -1,0 +1,18 @@
+"""The notes' settings."""
+
+from functools import cache
+
+from pydantic import Field
+
+from app.settings import SettingsBase
+
+
+class NotesSettings(SettingsBase):
+    """`NOTES_MAX_PER_USER`: how many notes one user may keep."""
+
+    notes_max_per_user: int = Field(default=1000, ge=1)
+
+
+@cache
+def notes_settings() -> NotesSettings:
+    return NotesSettings()

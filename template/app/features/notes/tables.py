@@ -1,0 +1,20 @@
+"""The notes' table, in a metadata and a chain of migrations of its own."""
+
+from sqlalchemy import Column, Double, Index, MetaData, Table, Text
+
+from app.store.engine import database_now
+from app.store.tables import Sequence
+
+metadata = MetaData()
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    Column("user_id", Text, nullable=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+    Column("created_at", Double, nullable=False, default=database_now()),
+    sqlite_autoincrement=True,
+)
+Index("ix_notes_user", notes.c.user_id, notes.c.seq)

@@ -1,0 +1,50 @@
+"""What the routes share: the chat, the request's context, and checked parameters."""
+
+import re
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Query, Request
+
+from app.chat.preflight import MAX_PAGE
+from app.chat.service import ChatService
+from app.context import ClientContext, RequestContext, User
+from app.store.engine import Database
+
+LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2})\s*(?:;|,|$)")
+DEFAULT_LOCALE = "en"
+
+
+def chat_service(request: Request) -> ChatService:
+    return cast(ChatService, request.app.state.chat)
+
+
+def database(request: Request) -> Database:
+    return cast(Database, request.app.state.database)
+
+
+Chat = Annotated[ChatService, Depends(chat_service)]
+Db = Annotated[Database, Depends(database)]
+Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Cursor = Annotated[str | None, Query(max_length=100, pattern=r"^[\w-]+$")]
+
+
+def request_context(
+    request: Request, user: User, client: ClientContext | None = None
+) -> RequestContext:
+    """Join what the request's headers, its user and its front end say."""
+    client = client or ClientContext()
+    return RequestContext(
+        user=user,
+        page_context=client.page_context,
+        selected_text=client.selected_text,
+        timezone=client.timezone,
+        locale=preferred_locale(request.headers.get("accept-language", "")),
+        request_id=request.state.request_id,
+    )
+
+
+def preferred_locale(accept_language: str) -> str:
+    """Return the first language of an `Accept-Language` header (RFC 9110, 12.5.4)."""
+    match = LANGUAGE.match(accept_language)
+    return match.group(1) if match else DEFAULT_LOCALE

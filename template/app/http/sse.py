@@ -1,0 +1,45 @@
+"""A turn as a response: server-sent events, or one wait, and the end of it when nobody listens."""
+
+import asyncio
+
+from anyio import CancelScope
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from app.chat.turns import Turn
+
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+MEDIA_TYPE = "text/event-stream"
+
+
+class TurnStream(StreamingResponse):
+    """Streams a turn. A client that drops stops it, and what was written is kept."""
+
+    def __init__(self, turn: Turn, heartbeat_seconds: float) -> None:
+        super().__init__(turn.chunks(heartbeat_seconds), media_type=MEDIA_TYPE, headers=HEADERS)
+        self._turn = turn
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):
+                await self._turn.stop()
+
+
+async def wait_for(turn: Turn, request: Request) -> None:
+    """Wait until the turn has ended; a client that drops stops it."""
+    ended = asyncio.create_task(turn.wait())
+    dropped = asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({ended, dropped}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        dropped.cancel()
+        with CancelScope(shield=True):
+            await turn.stop()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,49 @@
+"""One log for the application and its libraries: readable in development, JSON in production."""
+
+import logging
+import logging.config
+from typing import Any
+
+import structlog
+
+from app.settings import Settings
+
+SHARED: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
+
+
+def configure_logging(settings: Settings) -> None:
+    structlog.configure(
+        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"log": {"()": _formatter, "settings": settings}},
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "log"}},
+            "root": {"handlers": ["stderr"], "level": settings.log_level},
+            "loggers": {name: {"level": level} for name, level in QUIET.items()},
+        }
+    )
+
+
+def _formatter(settings: Settings) -> logging.Formatter:
+    """Tracebacks are written without local variables: those hold keys and users' texts."""
+    renderers: list[Any] = [
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    ]
+    if settings.is_production:
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=SHARED,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+    )

@@ -1,0 +1,57 @@
+"""AUTH_MODE=local: one user on one machine.
+
+Binding to loopback is not enough. Any page in the user's browser can send requests to
+localhost, so each request shows that it comes from this machine, for this host, from a page that
+is allowed or from none, and as JSON, which a page cannot send elsewhere without asking first.
+"""
+
+from urllib.parse import urlsplit
+
+from fastapi import Request
+
+from app.context import User
+from app.errors import Forbidden, UnsupportedMediaType
+from app.settings import Settings, is_loopback
+
+LOCAL_USER = User(id="local")
+WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+
+
+class LocalAuthenticator:
+    def __init__(self, settings: Settings) -> None:
+        self._allowed_origins = frozenset(settings.allowed_origins)
+
+    def authenticate(self, request: Request) -> User:
+        _check_peer(request)
+        host = _check_host(request)
+        self._check_origin(request, host)
+        _check_content_type(request)
+        return LOCAL_USER
+
+    def _check_origin(self, request: Request, host: str) -> None:
+        origin = request.headers.get("origin")
+        same_origin = f"{request.url.scheme}://{host}"
+        if origin is not None and origin != same_origin and origin not in self._allowed_origins:
+            raise Forbidden("This page may not call the server: add its origin to ALLOWED_ORIGINS.")
+
+
+def _check_peer(request: Request) -> None:
+    if request.client is None or not is_loopback(request.client.host):
+        raise Forbidden("AUTH_MODE=local answers this machine only: set AUTH_MODE=jwt for others.")
+
+
+def _check_host(request: Request) -> str:
+    host = request.headers.get("host", "")
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        name = None
+    if name is None or not is_loopback(name):
+        raise Forbidden("AUTH_MODE=local is reached as localhost or 127.0.0.1 only.")
+    return host
+
+
+def _check_content_type(request: Request) -> None:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method not in WITHOUT_BODY and content_type != "application/json":
+        raise UnsupportedMediaType("Send the body as Content-Type: application/json.")

@@ -1,0 +1,198 @@
+"""Settings, read once at start: the environment, then `.env`, then `defaults.toml`."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import from_json
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+DEFAULTS = Path(__file__).with_name("defaults.toml")
+ORIGIN = re.compile(r"https?://[^/\s]+")
+MIN_SECRET_BYTES = 32
+MIN_SECRET_VARIETY = 8
+PLACEHOLDERS = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "change this",
+    "your-",
+    "your_",
+    "placeholder",
+)
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+class SettingsBase(BaseSettings):
+    """The sources that the core's and the features' settings share."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        toml_file=DEFAULTS,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        defaults = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, defaults
+
+
+class Settings(SettingsBase):
+    """The core's settings. Each is an environment variable of the same name in capitals."""
+
+    project_name: str = "ChatKit backend"
+    project_slug: str = "chatkit-backend"
+
+    environment: Literal["development", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    allowed_origins: Annotated[list[str], NoDecode] = [
+        "http://localhost:3000",
+        "http://localhost:5173",
+    ]
+
+    database_url: str = "sqlite:///data/chat.db"
+
+    auth_mode: Literal["local", "jwt"] = "local"
+    jwt_secret: SecretStr | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+
+    llm_provider: Literal["openai", "demo"] | None = None
+    llm_model: str | None = Field(
+        default=None, validation_alias=AliasChoices("llm_model", "openai_model")
+    )
+    llm_timeout_seconds: float = Field(default=60, gt=0)
+    llm_max_retries: int = Field(default=2, ge=0, le=10)
+    llm_tracing: bool = False
+    openai_api_key: SecretStr | None = None
+    openai_base_url: str | None = None
+
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    heartbeat_seconds: float = Field(default=15, gt=0)
+    shutdown_grace_seconds: float = Field(default=5, ge=0)
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return from_json(value)
+        return [origin for origin in (part.strip() for part in value.split(",")) if origin]
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _explicit_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if "*" in origin:
+                raise ValueError(
+                    "must not contain *: requests carry credentials, so name each origin, "
+                    "such as https://app.example.com"
+                )
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"'{origin}' is not an origin: write scheme and host without a path, "
+                    "such as https://app.example.com"
+                )
+        return origins
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _strong_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            _check_secret(secret.get_secret_value())
+        return secret
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = [*self._auth_problems(), *self._model_problems()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _auth_problems(self) -> list[str]:
+        if self.auth_mode == "jwt":
+            missing = "AUTH_MODE=jwt needs JWT_SECRET: run `openssl rand -hex 32` and set it"
+            return [] if self.jwt_secret else [missing]
+        problems: list[str] = []
+        if self.is_production:
+            problems.append("AUTH_MODE=local is for one machine: in production set AUTH_MODE=jwt")
+        if not is_loopback(self.host):
+            problems.append(
+                "AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or AUTH_MODE=jwt"
+            )
+        return problems
+
+    def _model_problems(self) -> list[str]:
+        if self.llm_provider == "openai" and not self.openai_api_key:
+            return ["LLM_PROVIDER=openai needs OPENAI_API_KEY"]
+        if self.is_production and self.llm_provider == "demo":
+            return ["LLM_PROVIDER=demo is refused in production: set OPENAI_API_KEY"]
+        if self.is_production and not self.openai_api_key:
+            return ["a model is needed in production: set OPENAI_API_KEY"]
+        return []
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host`, a name or an address, can only mean this machine."""
+    try:
+        return host in LOCAL_HOSTS or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_secret(secret: str) -> None:
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"is too short: it needs {MIN_SECRET_BYTES} bytes or more; run `openssl rand -hex 32`"
+        )
+    too_plain = len(set(secret)) < MIN_SECRET_VARIETY
+    if too_plain or any(word in secret.lower() for word in PLACEHOLDERS):
+        raise ValueError("is a placeholder, not a secret; run `openssl rand -hex 32`")
+
+
+def explain(error: ValidationError) -> list[str]:
+    """Say of each wrong setting which it is and what to do. Values are never repeated."""
+    return [_explain(problem["loc"], problem["msg"]) for problem in error.errors()]
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {message}" if location else message

@@ -1,0 +1,1 @@
+"""Persistence: tables, migrations, the ChatKit store, leases and search."""

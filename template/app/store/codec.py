@@ -1,0 +1,67 @@
+"""Between the protocol's objects and the rows: JSON in UTC, and the text that search reads."""
+
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+import structlog
+from chatkit.types import (
+    AssistantMessageItem,
+    Attachment,
+    Thread,
+    ThreadItem,
+    ThreadMetadata,
+    UserMessageItem,
+)
+from pydantic import TypeAdapter, ValidationError
+
+log = structlog.stdlib.get_logger(__name__)
+
+THREAD: TypeAdapter[ThreadMetadata] = TypeAdapter(ThreadMetadata)
+ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
+ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
+
+
+class _Dated(Protocol):
+    created_at: datetime
+
+
+DatedT = TypeVar("DatedT", bound=_Dated)
+
+
+def aware(value: datetime) -> datetime:
+    """Return the time in UTC. The SDK's own times are naive and local."""
+    return value.astimezone(UTC)
+
+
+def encode_thread(thread: ThreadMetadata) -> str:
+    """Metadata alone: the SDK may pass a `Thread` with its items."""
+    fields = {name: getattr(thread, name) for name in ThreadMetadata.model_fields}
+    fields["created_at"] = aware(thread.created_at)
+    return ThreadMetadata.model_construct(**fields).model_dump_json(exclude_none=True)
+
+
+def encode_item(item: ThreadItem) -> str:
+    dated = item.model_copy(update={"created_at": aware(item.created_at)})
+    return dated.model_dump_json(exclude_none=True)
+
+
+def decode_item(data: str) -> ThreadItem | None:
+    """Return the item, or None for one that this version of the protocol does not know."""
+    try:
+        return ITEM.validate_json(data)
+    except ValidationError as error:
+        log.warning(
+            "a stored item is not understood; it is kept and left out", errors=error.error_count()
+        )
+        return None
+
+
+def item_text(item: ThreadItem) -> str:
+    """Return what full-text search should find of an item."""
+    if isinstance(item, UserMessageItem | AssistantMessageItem):
+        return "\n".join(part.text for part in item.content)
+    return ""
+
+
+def without_items(thread: ThreadMetadata) -> ThreadMetadata:
+    return THREAD.validate_json(encode_thread(thread)) if isinstance(thread, Thread) else thread

@@ -1,0 +1,26 @@
+"""Runs one component's migrations: the core's or a feature's, each with its own version table."""
+
+from typing import cast
+
+from alembic import context
+from sqlalchemy import Connection, MetaData
+
+connection = cast(Connection, context.config.attributes["connection"])
+metadata = cast(MetaData, context.config.attributes["metadata"])
+version_table = cast(str, context.config.attributes["version_table"])
+
+
+def _is_ours(name: str | None, kind: str, _: object) -> bool:
+    return kind != "table" or name in metadata.tables
+
+
+context.configure(
+    connection=connection,
+    target_metadata=metadata,
+    version_table=version_table,
+    include_name=_is_ours,
+    render_as_batch=connection.dialect.name == "sqlite",
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,303 @@
+"""ChatKit's store on SQL. Every statement filters on the user of the context."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from chatkit.store import NotFoundError, Store, StoreItemType
+from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.context import RequestContext
+from app.errors import BadRequest
+from app.store.codec import (
+    ATTACHMENT,
+    THREAD,
+    decode_item,
+    encode_item,
+    encode_thread,
+    item_text,
+)
+from app.store.engine import Database, database_now
+from app.store.ids import new_id
+from app.store.tables import attachments, feedback, items, threads
+
+PREFIXES: dict[StoreItemType, str] = {
+    "thread": "thr",
+    "message": "msg",
+    "tool_call": "tc",
+    "task": "tsk",
+    "workflow": "wf",
+    "attachment": "atc",
+    "sdk_hidden_context": "shc",
+}
+
+
+class SqlStore(Store[RequestContext]):
+    """Threads, items and attachments of the context's user.
+
+    What is not the user's raises `NotFoundError`, exactly as what does not exist.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def generate_thread_id(self, context: RequestContext) -> str:
+        return new_id(PREFIXES["thread"])
+
+    def generate_item_id(
+        self, item_type: StoreItemType, thread: ThreadMetadata, context: RequestContext
+    ) -> str:
+        return new_id(PREFIXES[item_type])
+
+    async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
+        async with self.database.read() as connection:
+            return await load_thread(connection, thread_id, context.user.id)
+
+    async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
+        async with self.database.write() as connection:
+            await save_thread(connection, thread, context.user.id)
+
+    async def load_threads(
+        self, limit: int, after: str | None, order: str, context: RequestContext
+    ) -> Page[ThreadMetadata]:
+        mine = threads.c.user_id == context.user.id
+        async with self.database.read() as connection:
+            rows = await _page(connection, threads, mine, after, limit, order)
+        found = [THREAD.validate_json(row.data) for row in rows[:limit]]
+        return _as_page(found, rows, limit)
+
+    async def load_thread_items(
+        self,
+        thread_id: str,
+        after: str | None,
+        limit: int,
+        order: str,
+        context: RequestContext,
+    ) -> Page[ThreadItem]:
+        async with self.database.read() as connection:
+            return await load_items(connection, thread_id, after, limit, order, context.user.id)
+
+    async def add_thread_item(
+        self, thread_id: str, item: ThreadItem, context: RequestContext
+    ) -> None:
+        async with self.database.write() as connection:
+            await save_items(connection, thread_id, [item], context.user.id)
+
+    async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
+        await self.add_thread_item(thread_id, item, context)
+
+    async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
+        mine = _own_items(thread_id, context.user.id) & (items.c.id == item_id)
+        async with self.database.read() as connection:
+            data = await connection.scalar(select(items.c.data).where(mine))
+        item = decode_item(data) if data is not None else None
+        if item is None:
+            raise NotFoundError(item_id)
+        return item
+
+    async def delete_thread(self, thread_id: str, context: RequestContext) -> None:
+        mine = (threads.c.id == thread_id) & (threads.c.user_id == context.user.id)
+        async with self.database.write() as connection:
+            await connection.execute(delete(threads).where(mine))
+
+    async def delete_thread_item(
+        self, thread_id: str, item_id: str, context: RequestContext
+    ) -> None:
+        mine = _own_items(thread_id, context.user.id) & (items.c.id == item_id)
+        async with self.database.write() as connection:
+            await connection.execute(delete(items).where(mine))
+
+    async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
+        values = {
+            "id": attachment.id,
+            "user_id": context.user.id,
+            "thread_id": attachment.thread_id,
+            "data": attachment.model_dump_json(exclude_none=True),
+        }
+        statement = insert(attachments).values(values)
+        statement = _upsert(statement, attachments, ["id"], ["thread_id", "data"])
+        async with self.database.write() as connection:
+            await connection.execute(statement)
+
+    async def load_attachment(self, attachment_id: str, context: RequestContext) -> Attachment:
+        mine = _own_attachment(attachment_id, context.user.id)
+        async with self.database.read() as connection:
+            data = await connection.scalar(select(attachments.c.data).where(mine))
+        if data is None:
+            raise NotFoundError(attachment_id)
+        return ATTACHMENT.validate_json(data)
+
+    async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
+        mine = _own_attachment(attachment_id, context.user.id)
+        async with self.database.write() as connection:
+            await connection.execute(delete(attachments).where(mine))
+
+    async def save_feedback(
+        self,
+        thread_id: str,
+        item_ids: Sequence[str],
+        kind: FeedbackKind,
+        context: RequestContext,
+    ) -> None:
+        """Keep the user's newest judgement of each item; unknown items raise `NotFoundError`."""
+        wanted = set(item_ids)
+        mine = _own_items(thread_id, context.user.id) & items.c.id.in_(wanted)
+        columns = [
+            items.c.user_id,
+            items.c.thread_id,
+            items.c.id,
+            literal(kind),
+            database_now(),
+        ]
+        names = ["user_id", "thread_id", "item_id", "kind", "created_at"]
+        statement = insert(feedback).from_select(names, select(*columns).where(mine))
+        statement = _upsert(statement, feedback, ["thread_id", "item_id"], ["kind", "created_at"])
+        async with self.database.write() as connection:
+            found = await connection.scalar(select(func.count()).select_from(items).where(mine))
+            if found != len(wanted):
+                raise NotFoundError(thread_id)
+            await connection.execute(statement)
+
+
+async def load_thread(connection: AsyncConnection, thread_id: str, user_id: str) -> ThreadMetadata:
+    data = await connection.scalar(_LOAD_THREAD, {"thread": thread_id, "user": user_id})
+    if data is None:
+        raise NotFoundError(thread_id)
+    return THREAD.validate_json(data)
+
+
+async def save_thread(connection: AsyncConnection, thread: ThreadMetadata, user_id: str) -> None:
+    """Insert or update; an id that is somebody else's raises `NotFoundError`."""
+    values = {"id": thread.id, "user_id": user_id, "data": encode_thread(thread)}
+    result = await connection.execute(_SAVE_THREAD, values)
+    if result.rowcount == 0:
+        raise NotFoundError(thread.id)
+
+
+async def update_thread(connection: AsyncConnection, thread: ThreadMetadata, user_id: str) -> None:
+    """Update a thread that exists; one that was deleted meanwhile stays deleted."""
+    mine = (threads.c.id == thread.id) & (threads.c.user_id == user_id)
+    await connection.execute(update(threads).where(mine).values(data=encode_thread(thread)))
+
+
+async def load_items(
+    connection: AsyncConnection,
+    thread_id: str,
+    after: str | None,
+    limit: int,
+    order: str,
+    user_id: str,
+) -> Page[ThreadItem]:
+    rows = await _page(connection, items, _own_items(thread_id, user_id), after, limit, order)
+    decoded = [decode_item(row.data) for row in rows[:limit]]
+    return _as_page([item for item in decoded if item is not None], rows, limit)
+
+
+async def save_items(
+    connection: AsyncConnection, thread_id: str, saved: Sequence[ThreadItem], user_id: str
+) -> None:
+    """Insert or update. The rows come out of the user's own thread: without it, none is written."""
+    for item in saved:
+        values = {
+            "item": item.id,
+            "kind": item.type,
+            "body": item_text(item),
+            "json": encode_item(item),
+            "thread": thread_id,
+            "user": user_id,
+        }
+        result = await connection.execute(_SAVE_ITEM, values)
+        if result.rowcount == 0:
+            raise NotFoundError(thread_id)
+
+
+async def delete_items(
+    connection: AsyncConnection, thread_id: str, item_ids: Sequence[str], user_id: str
+) -> None:
+    mine = _own_items(thread_id, user_id) & items.c.id.in_(item_ids)
+    await connection.execute(delete(items).where(mine))
+
+
+async def _page(
+    connection: AsyncConnection,
+    table: Table,
+    mine: ColumnElement[bool],
+    after: str | None,
+    limit: int,
+    order: str,
+) -> Sequence[Row[Any, Any]]:
+    """Return up to `limit + 1` rows after the cursor: the extra one says that there are more."""
+    descending = order == "desc"
+    statement = select(table.c.id, table.c.data).where(mine).limit(limit + 1)
+    statement = statement.order_by(table.c.seq.desc() if descending else table.c.seq)
+    if after:
+        cursor = await connection.scalar(select(table.c.seq).where(mine & (table.c.id == after)))
+        if cursor is None:
+            raise BadRequest("'after' names nothing here. Start again without it.")
+        beyond = table.c.seq < cursor if descending else table.c.seq > cursor
+        statement = statement.where(beyond)
+    return (await connection.execute(statement)).all()
+
+
+def _as_page(data: list[Any], rows: Sequence[Row[Any, Any]], limit: int) -> Page[Any]:
+    has_more = len(rows) > limit
+    return Page(data=data, has_more=has_more, after=rows[limit - 1].id if has_more else None)
+
+
+def _own_items(thread_id: str, user_id: str) -> ColumnElement[bool]:
+    return (items.c.thread_id == thread_id) & (items.c.user_id == user_id)
+
+
+def _own_attachment(attachment_id: str, user_id: str) -> ColumnElement[bool]:
+    return (attachments.c.id == attachment_id) & (attachments.c.user_id == user_id)
+
+
+def _upsert(statement: Any, table: Table, key: list[str], changed: list[str]) -> Insert:
+    """Update the row in the way, if it is the same user's."""
+    excluded = statement.excluded
+    return cast(
+        Insert,
+        statement.on_conflict_do_update(
+            index_elements=key,
+            set_={name: excluded[name] for name in changed},
+            where=table.c.user_id == excluded.user_id,
+        ),
+    )
+
+
+_LOAD_THREAD: Select[str] = select(threads.c.data).where(
+    threads.c.id == bindparam("thread"), threads.c.user_id == bindparam("user")
+)
+_SAVE_THREAD = _upsert(insert(threads), threads, ["id"], ["data"])
+_SAVE_ITEM = _upsert(
+    insert(items).from_select(
+        ["id", "type", "text", "data", "thread_id", "user_id", "created_at"],
+        select(
+            bindparam("item", type_=Text()),
+            bindparam("kind", type_=Text()),
+            bindparam("body", type_=Text()),
+            bindparam("json", type_=Text()),
+            threads.c.id,
+            threads.c.user_id,
+            database_now(),
+        ).where(threads.c.id == bindparam("thread"), threads.c.user_id == bindparam("user")),
+    ),
+    items,
+    ["thread_id", "id"],
+    ["type", "text", "data"],
+)

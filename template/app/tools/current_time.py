@@ -1,0 +1,14 @@
+"""The time where the user is."""
+
+from datetime import datetime
+
+from agents import RunContextWrapper, function_tool
+
+from app.chat.server import AssistantContext
+
+
+@function_tool
+def current_time(ctx: RunContextWrapper[AssistantContext]) -> str:
+    """Tell the current date and time in the user's own time zone."""
+    zone = ctx.context.request_context.zone
+    return f"{datetime.now(zone):%A, %d %B %Y, %H:%M} ({zone.key})"
