@@ -1,0 +1,34 @@
+# `make demo`: a first conversation on a fresh machine. `make test`: everything that CI runs.
+
+.PHONY: demo test bench lint release clean
+
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+
+demo: .venv/ready
+	$(UV) run --locked python scripts/demo.py
+
+test: .venv/ready lint
+	$(UV) run --locked pytest
+
+lint: .venv/ready
+	$(UV) run --locked ruff check .
+	$(UV) run --locked ruff format --check .
+	cd template && ../.venv/bin/pyright --pythonpath ../.venv/bin/python
+	cd template && ../.venv/bin/lint-imports
+
+bench: .venv/ready
+	$(UV) run --locked python bench/run.py
+
+release: test
+	$(UV) run --locked python scripts/release.py
+
+clean:
+	rm -rf .venv .tools .build
+
+.venv/ready: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --locked
+	touch $@
+
+.tools/bin/uv:
+	python3 -m venv .tools
+	.tools/bin/pip install --quiet uv
