@@ -13,19 +13,23 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 MAX_EXTRA_BYTES = 4096
 MAX_SELECTED_TEXT = 10_000
 
 
-def _no_nul(value: str) -> str:
+def _storable(value: str) -> str:
     if "\x00" in value:
         raise ValueError("must not contain NUL characters")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be valid Unicode, without lone surrogates") from None
     return value
 
 
-Text = Annotated[str, AfterValidator(_no_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
 Short = Annotated[Text, StringConstraints(max_length=500)]
 
 
@@ -68,7 +72,11 @@ class PageContext(BaseModel):
     @field_validator("extra")
     @classmethod
     def _bound_extra(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if len(to_json(extra)) > MAX_EXTRA_BYTES:
+        try:
+            size = len(to_json(extra))
+        except PydanticSerializationError:
+            raise ValueError("must be valid Unicode, without lone surrogates") from None
+        if size > MAX_EXTRA_BYTES:
             raise ValueError(f"must be at most {MAX_EXTRA_BYTES} bytes of JSON")
         return extra
 

@@ -6,6 +6,7 @@ Upstream looks things up after the 200, where all that is left is to break the s
 from collections.abc import Sequence
 
 from chatkit.types import (
+    AttachmentsDeleteReq,
     ChatKitReq,
     ClientToolCallItem,
     ItemsListReq,
@@ -44,6 +45,8 @@ async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -
             check_limit(request.params.limit)
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
             await _check_attachments(request.params.input.attachments, store, context)
+        case AttachmentsDeleteReq():
+            await _check_attachments([request.params.attachment_id], store, context)
         case _:
             pass
     thread_id: str | None = getattr(request.params, "thread_id", None)

@@ -1,4 +1,7 @@
-"""Reads and makes ChatKit requests. The types are built once: upstream builds them anew for each request."""
+"""Reads and makes ChatKit requests.
+
+The types are built once: upstream builds them anew for each request.
+"""
 
 from typing import cast
 

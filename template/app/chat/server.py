@@ -13,6 +13,7 @@ from chatkit.agents import (
 )
 from chatkit.errors import CustomStreamError
 from chatkit.server import ChatKitServer
+from chatkit.store import AttachmentStore
 from chatkit.types import (
     AudioInput,
     FeedbackKind,
@@ -166,6 +167,9 @@ class AssistantServer(ChatKitServer[RequestContext]):
         context: RequestContext,
     ) -> None:
         await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
+    def _get_attachment_store(self) -> AttachmentStore[RequestContext]:
+        raise BadRequest("This assistant takes no attachments.")
 
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext

@@ -26,17 +26,16 @@ class Note(BaseModel):
 
 
 class Notes:
-    """One user's notes: every statement filters on the user."""
+    """Users' notes. Every statement filters on the user."""
 
-    def __init__(self, database: Database, settings: NotesSettings, user: User) -> None:
+    def __init__(self, database: Database, settings: NotesSettings) -> None:
         self._database = database
         self._limit = settings.notes_max_per_user
-        self._user_id = user.id
 
-    async def add(self, text: str) -> Note:
+    async def add(self, user: User, text: str) -> Note:
         """Keep a note, or raise `Conflict` when the user has as many as they may."""
-        mine = notes.c.user_id == self._user_id
-        values = {"id": new_id("note"), "user_id": self._user_id, "text": text}
+        mine = notes.c.user_id == user.id
+        values = {"id": new_id("note"), "user_id": user.id, "text": text}
         count = select(func.count()).select_from(notes).where(mine)
         async with self._database.write() as connection:
             if (await connection.scalar(count) or 0) >= self._limit:
@@ -44,15 +43,15 @@ class Notes:
             added = await connection.execute(insert(notes).values(values).returning(notes))
             return _note(added.one())
 
-    async def newest(self, limit: int) -> list[Note]:
-        mine = notes.c.user_id == self._user_id
+    async def newest(self, user: User, limit: int) -> list[Note]:
+        mine = notes.c.user_id == user.id
         statement = select(notes).where(mine).order_by(notes.c.seq.desc()).limit(limit)
         async with self._database.read() as connection:
             return [_note(row) for row in await connection.execute(statement)]
 
-    async def delete(self, note_id: str) -> None:
+    async def delete(self, user: User, note_id: str) -> None:
         """Delete a note, or raise `NotFound` when the user has none of that id."""
-        mine = (notes.c.user_id == self._user_id) & (notes.c.id == note_id)
+        mine = (notes.c.user_id == user.id) & (notes.c.id == note_id)
         async with self._database.write() as connection:
             deleted = await connection.execute(delete(notes).where(mine))
         if deleted.rowcount == 0:

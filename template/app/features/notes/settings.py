@@ -1,7 +1,5 @@
 """The notes' settings."""
 
-from functools import cache
-
 from pydantic import Field
 
 from app.settings import SettingsBase
@@ -11,8 +9,3 @@ class NotesSettings(SettingsBase):
     """`NOTES_MAX_PER_USER`: how many notes one user may keep."""
 
     notes_max_per_user: int = Field(default=1000, ge=1)
-
-
-@cache
-def notes_settings() -> NotesSettings:
-    return NotesSettings()

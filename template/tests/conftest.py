@@ -1,0 +1,94 @@
+"""Every test runs in a folder of its own, with no settings around it and no way to the network."""
+
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import Settings
+from tests.support.app import Running, running_app
+from tests.support.fake_model_api import FakeModelApi
+from tests.support.features import AddFeature, feature_adder
+
+LOOPBACK_NAMES = ("localhost", "")
+
+
+def _is_loopback(host: object) -> bool:
+    try:
+        return host is None or host in LOOPBACK_NAMES or ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def _refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
+    """Fail whatever leaves this machine, however the code under test came to do it."""
+    if event == "socket.getaddrinfo" and not _is_loopback(arguments[0]):
+        raise RuntimeError(f"a test looked up {arguments[0]!r}")
+    if event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = str(arguments[1][0])  # pyright: ignore[reportUnknownArgumentType]
+        if not _is_loopback(host):
+            raise RuntimeError(f"a test connected to {host!r}")
+
+
+sys.addaudithook(_refuse_network)
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """Hide the developer's `.env` and environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in [*Settings.model_fields, "openai_model"]:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def add_feature(tmp_path: Path) -> Iterator[AddFeature]:
+    """Write a feature as a user would, in a folder of its own, and have it found."""
+    with feature_adder(tmp_path / "features") as add:
+        yield add
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(database_url=f"sqlite:///{tmp_path}/chat.db")
+
+
+@pytest.fixture(scope="session")
+def _served_model_api() -> Iterator[FakeModelApi]:  # pyright: ignore[reportUnusedFunction]
+    with FakeModelApi().running() as api:
+        yield api
+
+
+@pytest.fixture
+def model_api(_served_model_api: FakeModelApi) -> FakeModelApi:
+    _served_model_api.reset()
+    return _served_model_api
+
+
+@pytest.fixture
+def with_model(settings: Settings, model_api: FakeModelApi) -> Settings:
+    """Settings for the real client against the fake API."""
+    values = settings.model_dump() | {
+        "openai_api_key": "sk-test",
+        "openai_base_url": model_api.url,
+        "llm_model": "fake",
+        "llm_max_retries": 0,
+    }
+    return Settings.model_validate(values)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncGenerator[Running]:
+    """The app with the demo model."""
+    async with running_app(settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def app_with_model(with_model: Settings) -> AsyncGenerator[Running]:
+    """The app with the real client against the fake API."""
+    async with running_app(with_model) as running:
+        yield running

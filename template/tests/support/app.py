@@ -1,0 +1,101 @@
+"""The app as production makes it, in this process or as a server of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from fastapi import FastAPI
+
+from app.composition import create_app
+from app.providers import ChatModel
+from app.settings import Settings
+from tests.support.ports import free_port
+
+LOCAL = "http://localhost:8000"
+SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP"
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30
+
+
+@dataclass
+class Running:
+    """An application that runs, and a client to it."""
+
+    app: FastAPI
+    http: httpx2.AsyncClient
+
+    async def chatkit(self, request: object) -> httpx2.Response:
+        return await self.http.post("/chatkit", json=request)
+
+
+@asynccontextmanager
+async def running_app(
+    settings: Settings, model: ChatModel | None = None
+) -> AsyncGenerator[Running]:
+    app = create_app(settings, model)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url=LOCAL) as http,
+    ):
+        yield Running(app, http)
+
+
+@dataclass
+class Server:
+    """The command `serve` in a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def signal(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def running_server(folder: Path, **environment: str) -> Generator[Server]:
+    """Serve from `folder`, with nothing of this process's environment but the path."""
+    port = free_port()
+    log = folder / f"server-{port}.log"
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    settings = {"PYTHONPATH": str(ROOT), "PORT": str(port), **environment}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from app.cli import main; main()", "serve"],
+            cwd=folder,
+            env=inherited | settings,
+            stdout=output,
+            stderr=output,
+        )
+    server = Server(process, f"http://127.0.0.1:{port}", log)
+    try:
+        _wait_until_live(server)
+        yield server
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _wait_until_live(server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.process.poll() is None:
+        try:
+            httpx2.get(f"{server.url}/health/live")
+        except httpx2.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(f"the server did not start:\n{server.log.read_text()}")

@@ -1,0 +1,46 @@
+"""ChatKit requests and answers, as a front end writes and reads them."""
+
+import json
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def message(text: str, *attachments: str) -> Json:
+    content = [{"type": "input_text", "text": text}]
+    return {"content": content, "attachments": list(attachments), "inference_options": {}}
+
+
+def op(type_: str, metadata: Json | None = None, **params: Any) -> Json:
+    request: Json = {"type": type_, "params": params}
+    return request | {"metadata": metadata} if metadata else request
+
+
+def create(text: str, metadata: Json | None = None) -> Json:
+    return op("threads.create", metadata, input=message(text))
+
+
+def add(thread_id: str, text: str) -> Json:
+    return op("threads.add_user_message", thread_id=thread_id, input=message(text))
+
+
+def events(body: str | bytes) -> list[Json]:
+    """Return a stream's events; comments are left out."""
+    text = body.decode() if isinstance(body, bytes) else body
+    return [json.loads(block[6:]) for block in text.split("\n\n") if block.startswith("data: ")]
+
+
+def named_events(body: str) -> list[tuple[str, Json]]:
+    """Return the named events of `/api/chat`'s stream."""
+    blocks = [block.split("\n") for block in body.split("\n\n") if block]
+    return [(block[0][7:], json.loads(block[1][6:])) for block in blocks]
+
+
+def answer(streamed: list[Json]) -> str:
+    """Join the text deltas."""
+    updates = (event["update"] for event in streamed if event["type"] == "thread.item.updated")
+    return "".join(update.get("delta", "") for update in updates)
+
+
+def thread_id(streamed: list[Json]) -> str:
+    return next(e["thread"]["id"] for e in streamed if e["type"] == "thread.created")
