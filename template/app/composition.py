@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import structlog
-from agents import RunConfig
+from agents import set_tracing_disabled, set_tracing_export_api_key
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Lifespan
@@ -17,6 +17,7 @@ from app.chat.service import ChatService
 from app.errors import add_error_handlers
 from app.features import install_features
 from app.http import chat, chatkit, health, threads
+from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
 from app.observability.logs import configure_logging
@@ -51,6 +52,7 @@ class Application:
         model = self._given_model or create_model(self.settings)
         if model.notice:
             log.warning(model.notice)
+        self._configure_tracing()
         await self._migrate()
         self.presence.announce()
         self.model = model
@@ -93,10 +95,17 @@ class Application:
             if applied:
                 log.info("migrated the database", applied=applied)
 
+    def _configure_tracing(self) -> None:
+        """The Agents SDK exports every run to OpenAI unless it is told not to."""
+        key = self.settings.openai_api_key
+        enabled = self.settings.llm_tracing and key is not None
+        set_tracing_disabled(not enabled)
+        if enabled and key:
+            set_tracing_export_api_key(key.get_secret_value())
+
     def _assistant(self, model: ChatModel) -> Assistant:
         return Assistant(
             agent=create_assistant(model, [*discover_tools(), *self.builder.tools]),
-            run_config=RunConfig(tracing_disabled=not self.settings.llm_tracing),
             database=self.database,
             converter=Converter(),
         )
@@ -109,7 +118,6 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     app = FastAPI(
         title=settings.project_name,
         lifespan=_lifespan(application),
-        max_body_size=settings.max_body_bytes,
         docs_url=None if settings.is_production else "/docs",
         redoc_url=None,
         openapi_url=None if settings.is_production else "/openapi.json",
@@ -120,6 +128,7 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     add_error_handlers(app)
     for router in (*ROUTERS, *application.builder.routers):
         app.include_router(router)
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,

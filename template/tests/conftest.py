@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from app.providers import ChatModel
+from app.providers.demo import NOTICE, DemoModel
 from app.settings import Settings
 from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi
@@ -82,8 +84,9 @@ def with_model(settings: Settings, model_api: FakeModelApi) -> Settings:
 
 @pytest.fixture
 async def app(settings: Settings) -> AsyncGenerator[Running]:
-    """The app with the demo model."""
-    async with running_app(settings) as running:
+    """The app with a demo model that does not pause between words."""
+    model = ChatModel("demo", DemoModel(word_seconds=0), notice=NOTICE)
+    async with running_app(settings, model) as running:
         yield running
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from agents import Agent, MaxTurnsExceeded, RunConfig, Runner, RunResultStreaming
+from agents import Agent, MaxTurnsExceeded, Runner, RunResultStreaming
 from chatkit.actions import Action
 from chatkit.agents import (
     AgentContext,
@@ -73,7 +73,6 @@ class Assistant:
     """What every turn shares."""
 
     agent: Agent[AssistantContext]
-    run_config: RunConfig
     database: Database
     converter: Converter
 
@@ -137,7 +136,6 @@ class AssistantServer(ChatKitServer[RequestContext]):
             self._assistant.agent,
             history,
             context=agent_context,
-            run_config=self._assistant.run_config,
             max_turns=MAX_MODEL_CALLS,
         )
         try:

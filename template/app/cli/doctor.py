@@ -2,7 +2,6 @@
 
 import platform
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -37,17 +36,9 @@ def _python() -> Check:
 
 
 def _shadowing() -> Check:
-    here = Path.cwd()
-    origins = {name: find_spec(name) for name in SHADOWING}
-    shadowed = [
-        name
-        for name, spec in origins.items()
-        if spec and spec.origin and here in Path(spec.origin).parents and ".venv" not in spec.origin
-    ]
-    detail = (
-        f"rename your own {', '.join(shadowed)}: it hides the SDK" if shadowed else "none hidden"
-    )
-    return Check(name="packages", ok=not shadowed, detail=detail)
+    names = [name for name in SHADOWING if Path(name).is_dir() or Path(f"{name}.py").is_file()]
+    advice = f"rename your own {', '.join(names)}: it hides the SDK of that name"
+    return Check(name="packages", ok=not names, detail=advice if names else "none is hidden")
 
 
 def _settings(settings: Settings) -> Check:
@@ -80,6 +71,8 @@ async def _database(settings: Settings) -> Check:
         return Check(name="database", ok=False, detail=str(error))
     except (SQLAlchemyError, OSError, ValueError):
         return Check(name="database", ok=False, detail=advice)
-    must_migrate = bool(waiting) and settings.is_production
-    detail = f"run `migrate`: {', '.join(waiting)}" if waiting else "up to date"
-    return Check(name="database", ok=not must_migrate, detail=detail)
+    if not waiting:
+        return Check(name="database", ok=True, detail="up to date")
+    how = "run `migrate` for" if settings.is_production else "the next start will apply"
+    detail = f"{how} {', '.join(waiting)}"
+    return Check(name="database", ok=not settings.is_production, detail=detail)

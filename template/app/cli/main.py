@@ -58,6 +58,7 @@ def chat(
 @cli.command()
 def doctor() -> None:
     """Name each missing or wrong setting, and what to do about it."""
+    configure_logging(Settings.model_construct(), "CRITICAL")
     findings = _run(diagnose())
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}")
@@ -107,9 +108,8 @@ def _settings(**given: Any) -> Settings:
 
 
 def _quiet(settings: Settings) -> Settings:
-    """Log warnings alone: the terminal is for the answer."""
-    settings = settings.model_copy(update={"log_level": "ERROR"})
-    configure_logging(settings)
+    """Leave the terminal to the answer. LOG_LEVEL=DEBUG shows what went wrong."""
+    configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
     return settings
 
 

@@ -17,7 +17,8 @@ SHARED: list[Any] = [
 QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
 
 
-def configure_logging(settings: Settings) -> None:
+def configure_logging(settings: Settings, level: str | None = None) -> None:
+    """Send every log to standard error, from `level` on: the settings' where none is given."""
     structlog.configure(
         processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -30,7 +31,7 @@ def configure_logging(settings: Settings) -> None:
             "disable_existing_loggers": False,
             "formatters": {"log": {"()": _formatter, "settings": settings}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "log"}},
-            "root": {"handlers": ["stderr"], "level": settings.log_level},
+            "root": {"handlers": ["stderr"], "level": level or settings.log_level},
             "loggers": {name: {"level": level} for name, level in QUIET.items()},
         }
     )

@@ -90,7 +90,7 @@ async def test_a_cursor_that_does_not_exist_is_refused(app: Running, after: str)
 
 def _ops_on(thread: str) -> list[dict[str, Any]]:
     item = {"thread_id": thread, "item_id": "msg_unknown"}
-    action = {"thread_id": thread, "action": {"type": "press", "payload": {}}}
+    action: dict[str, Any] = {"thread_id": thread, "action": {"type": "press", "payload": {}}}
     return [
         op("threads.get_by_id", thread_id=thread),
         op("threads.update", thread_id=thread, title="Mine"),
@@ -120,7 +120,7 @@ async def test_an_item_of_the_wrong_kind_is_refused(app: Running) -> None:
     streamed = events((await app.chatkit(create("Hello"))).text)
     thread, reply = thread_id(streamed), streamed[-1]["item"]["id"]
     place = {"thread_id": thread, "item_id": reply}
-    action = {"type": "press", "payload": {}}
+    action: dict[str, Any] = {"type": "press", "payload": {}}
 
     answers = [
         await app.chatkit(op("threads.retry_after_item", **place)),

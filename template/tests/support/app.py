@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 from fastapi import FastAPI
@@ -22,6 +23,11 @@ LOCAL = "http://localhost:8000"
 SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP"
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
+
+
+def make_settings(**values: Any) -> Settings:
+    """Return settings of plain values, such as a secret that is a text."""
+    return Settings(**values)
 
 
 @dataclass

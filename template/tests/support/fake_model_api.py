@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +24,7 @@ class Reply:
     """One answer. `text` goes out word by word; `calls` are tool calls, as name and arguments."""
 
     text: str = ""
-    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    calls: Sequence[tuple[str, dict[str, Any]]] = ()
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     word_seconds: float = 0.0
@@ -65,7 +65,7 @@ class FakeModelApi:
         self._script.extend(replies)
 
     @contextmanager
-    def running(self) -> Iterator["FakeModelApi"]:
+    def running(self) -> Generator["FakeModelApi"]:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}/v1"
         app = Starlette(routes=[Route("/v1/responses", self._respond, methods=["POST"])])
@@ -161,7 +161,12 @@ class _Wire:
     async def message(self, reply: Reply) -> AsyncGenerator[bytes]:
         index = len(self.output)
         place = {"item_id": MESSAGE_ID, "output_index": index, "content_index": 0}
-        item = {"id": MESSAGE_ID, "type": "message", "role": "assistant", "content": []}
+        item: dict[str, Any] = {
+            "id": MESSAGE_ID,
+            "type": "message",
+            "role": "assistant",
+            "content": [],
+        }
         begun = item | {"status": "in_progress"}
         yield self.event("response.output_item.added", output_index=index, item=begun)
         yield self.event("response.content_part.added", part=_part(""), **place)

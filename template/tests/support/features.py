@@ -1,7 +1,7 @@
 """A feature of the test's own: a folder, found as any other."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ AddFeature = Callable[[str, str], Any]
 
 
 @contextmanager
-def feature_adder(folder: Path) -> Iterator[AddFeature]:
+def feature_adder(folder: Path) -> Generator[AddFeature]:
     """Give a function that writes a feature's `__init__.py` and returns its module."""
     added: list[str] = []
 

@@ -11,13 +11,12 @@ def message(text: str, *attachments: str) -> Json:
     return {"content": content, "attachments": list(attachments), "inference_options": {}}
 
 
-def op(type_: str, metadata: Json | None = None, **params: Any) -> Json:
-    request: Json = {"type": type_, "params": params}
-    return request | {"metadata": metadata} if metadata else request
+def op(type_: str, **params: Any) -> Json:
+    return {"type": type_, "params": params}
 
 
 def create(text: str, metadata: Json | None = None) -> Json:
-    return op("threads.create", metadata, input=message(text))
+    return op("threads.create", input=message(text)) | {"metadata": metadata or {}}
 
 
 def add(thread_id: str, text: str) -> Json:

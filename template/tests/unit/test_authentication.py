@@ -14,7 +14,7 @@ import pytest
 from app.composition import create_app
 from app.security.tokens import issue_token
 from app.settings import Settings
-from tests.support.app import SECRET, Running, running_app
+from tests.support.app import SECRET, Running, make_settings, running_app
 from tests.support.requests import add, create, events, op, thread_id
 
 HOUR = timedelta(hours=1)
@@ -23,7 +23,7 @@ FUTURE = 4_000_000_000
 
 @pytest.fixture
 def jwt_settings(tmp_path: Path) -> Settings:
-    return Settings(
+    return make_settings(
         database_url=f"sqlite:///{tmp_path}/chat.db",
         auth_mode="jwt",
         jwt_secret=SECRET,
@@ -86,7 +86,7 @@ async def test_an_issued_token_is_accepted(jwt_app: Running, jwt_settings: Setti
     ],
 )
 async def test_any_other_token_is_refused(jwt_app: Running, token: str) -> None:
-    headers = {"Authorization": f"Bearer {token}".encode()}
+    headers = httpx2.Headers([(b"Authorization", f"Bearer {token}".encode())])
 
     response = await jwt_app.http.post("/chatkit", json=op("threads.list"), headers=headers)
 

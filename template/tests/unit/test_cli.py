@@ -1,0 +1,128 @@
+"""The command line."""
+
+import re
+from pathlib import Path
+
+import jwt
+import pytest
+from typer.testing import CliRunner, Result
+
+from app.cli.main import cli
+from tests.support.app import SECRET
+
+
+def _run(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(cli, arguments, env=environment)
+
+
+def test_chat_streams_an_answer_and_goes_on_with_the_thread() -> None:
+    first = _run("chat", "Hello")
+    second = _run("chat", "Again")
+    third = _run("chat", "--new", "Afresh")
+
+    assert first.exit_code == 0
+    assert "You said: Hello" in first.stdout
+    assert second.stdout.strip() == "You said: Again"
+    assert "demo model" in third.stdout
+
+
+def test_chat_says_when_there_is_no_answer() -> None:
+    result = _run("chat", "please /fail")
+
+    assert result.exit_code == 1
+    assert "could not answer" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_chat_refuses_a_thread_that_does_not_exist() -> None:
+    result = _run("chat", "Hello", "--thread", "thr_unknown")
+
+    assert result.exit_code == 1
+    assert "does not exist" in result.stderr
+
+
+def test_doctor_is_content_with_the_defaults() -> None:
+    result = _run("doctor")
+
+    assert result.exit_code == 0, result.output
+    assert "FAIL" not in result.stdout
+    assert "demo model" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "fix"),
+    [
+        ({"AUTH_MODE": "jwt"}, "JWT_SECRET"),
+        ({"AUTH_MODE": "jwt", "JWT_SECRET": "short"}, "openssl rand -hex 32"),
+        ({"LLM_PROVIDER": "openai"}, "OPENAI_API_KEY"),
+        ({"ENVIRONMENT": "production"}, "AUTH_MODE=jwt"),
+        ({"ALLOWED_ORIGINS": "*"}, "name each origin"),
+        ({"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "sqlite:////proc/nowhere/x.db"}, "DATABASE_URL"),
+        ({"PORT": "many"}, "PORT"),
+        ({"NOTES_MAX_PER_USER": "0", "PORT": "many"}, "PORT"),
+    ],
+)
+def test_doctor_names_what_is_wrong_and_the_fix(environment: dict[str, str], fix: str) -> None:
+    result = _run("doctor", **environment)
+
+    assert result.exit_code == 1
+    assert fix in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_doctor_sees_a_folder_that_hides_an_sdk(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "__init__.py").write_text("")
+
+    result = _run("doctor")
+
+    assert result.exit_code == 1
+    assert "rename your own agents" in result.stdout
+
+
+@pytest.mark.parametrize("command", [("serve",), ("chat", "Hello"), ("migrate",)])
+def test_wrong_settings_stop_every_command_in_words(command: tuple[str, ...]) -> None:
+    result = _run(*command, AUTH_MODE="jwt", JWT_SECRET="guess-me")
+
+    assert result.exit_code == 1
+    assert "JWT_SECRET" in result.stderr
+    assert "guess-me" not in result.output
+    assert "Traceback" not in result.output
+
+
+def test_serve_refuses_to_listen_to_others_in_local_mode() -> None:
+    result = _run("serve", "--host", "0.0.0.0")  # noqa: S104
+
+    assert result.exit_code == 1
+    assert "AUTH_MODE" in result.stderr
+
+
+def test_migrate_says_what_it_did() -> None:
+    assert "applied core:0001" in _run("migrate").stdout
+    assert _run("migrate").stdout.strip() == "up to date"
+
+
+def test_migrate_refuses_an_unknown_chain() -> None:
+    result = _run("migrate", "--of", "nothing")
+
+    assert result.exit_code == 1
+    assert "core" in result.stderr
+
+
+def test_token_makes_a_token_that_expires() -> None:
+    result = _run("token", "--user", "ada", "--hours", "2", JWT_SECRET=SECRET, AUTH_MODE="jwt")
+
+    claims = jwt.decode(result.stdout.strip(), SECRET, algorithms=["HS256"])
+    assert claims["sub"] == "ada"
+    assert "exp" in claims
+
+
+def test_token_needs_the_secret() -> None:
+    assert "JWT_SECRET" in _run("token", "--user", "ada").stderr
+
+
+def test_help_names_every_command() -> None:
+    shown = re.sub(r"\s+", " ", _run("--help").stdout)
+
+    assert all(name in shown for name in ("serve", "chat", "doctor", "migrate", "token"))

@@ -1,0 +1,85 @@
+"""A feature of the user's own is one new folder."""
+
+import pytest
+
+from app.settings import Settings
+from tests.support.app import running_app
+from tests.support.features import AddFeature
+
+GREETER = '''
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from agents import function_tool
+from fastapi import APIRouter
+
+from app.builder import Builder
+from app.http.health import Check
+from app.security.authentication import CurrentUser
+
+log: list[str] = []
+router = APIRouter()
+
+
+@router.get("/api/greeting")
+async def greet(user: CurrentUser) -> str:
+    return f"Hello {user.id}"
+
+
+@function_tool
+def greet_user(name: str) -> str:
+    """Greet somebody."""
+    return f"Hello {name}"
+
+
+@asynccontextmanager
+async def held() -> AsyncGenerator[None]:
+    log.append("opened")
+    yield
+    log.append("closed")
+
+
+async def greeter() -> Check:
+    return Check(name="greeter", ok=False, detail="no voice")
+
+
+async def broken() -> Check:
+    raise RuntimeError("with details")
+
+
+def install(builder: Builder) -> None:
+    builder.add_router(router)
+    builder.add_tools(greet_user)
+    builder.add_resource(held)
+    builder.add_health_check(greeter)
+    builder.add_health_check(broken)
+'''
+
+
+async def test_it_brings_routes_tools_resources_and_health_checks(
+    settings: Settings, add_feature: AddFeature
+) -> None:
+    module = add_feature("greeter", GREETER)
+
+    async with running_app(settings) as app:
+        greeting = await app.http.get("/api/greeting")
+        chat = await app.http.post("/api/chat", json={"message": "greet: Ada"})
+        ready = await app.http.get("/health/ready")
+        assert module.log == ["opened"]
+
+    assert greeting.json() == "Hello local"
+    assert "Hello Ada" in chat.json()["message"]
+    assert ready.status_code == 503
+    failed = {check["name"]: check["detail"] for check in ready.json()["checks"] if not check["ok"]}
+    assert failed == {"greeter": "no voice", "broken": "failed; the log says why"}
+    assert module.log == ["opened", "closed"]
+
+
+async def test_a_feature_that_cannot_be_installed_stops_the_start(
+    settings: Settings, add_feature: AddFeature
+) -> None:
+    add_feature("broken", "def install(builder):\n    raise RuntimeError('no')\n")
+
+    with pytest.raises(RuntimeError):
+        async with running_app(settings):
+            pass

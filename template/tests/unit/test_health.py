@@ -1,0 +1,69 @@
+"""Health, and errors that nobody planned."""
+
+from pathlib import Path
+
+from app.settings import Settings
+from tests.support.app import SECRET, Running, make_settings, running_app
+from tests.support.features import AddFeature
+
+FAULTY = """
+from fastapi import APIRouter
+
+from app.builder import Builder
+
+router = APIRouter()
+
+
+@router.get("/api/fault")
+async def fault() -> None:
+    raise RuntimeError("a secret detail")
+
+
+def install(builder: Builder) -> None:
+    builder.add_router(router)
+"""
+
+
+async def test_a_live_process_says_so(app: Running) -> None:
+    assert (await app.http.get("/health/live")).json() == {"status": "ok"}
+
+
+async def test_readiness_lists_what_there_is(app: Running) -> None:
+    ready = await app.http.get("/health/ready")
+
+    assert ready.status_code == 200
+    names = [check["name"] for check in ready.json()["checks"]]
+    assert names == ["accepting", "database", "migrations", "model"]
+    assert "demo" in ready.json()["checks"][3]["detail"]
+
+
+async def test_production_waits_for_its_migrations_and_names_them(tmp_path: Path) -> None:
+    settings = make_settings(
+        environment="production",
+        auth_mode="jwt",
+        jwt_secret=SECRET,
+        openai_api_key="sk-test",
+        database_url=f"sqlite:///{tmp_path}/chat.db",
+    )
+    async with running_app(settings) as app:
+        ready = await app.http.get("/health/ready")
+        docs = await app.http.get("/openapi.json")
+
+    assert ready.status_code == 503
+    missing = [check for check in ready.json()["checks"] if not check["ok"]]
+    assert [check["name"] for check in missing] == ["migrations"]
+    assert "core:0001" in missing[0]["detail"]
+    assert docs.status_code == 404
+
+
+async def test_an_unplanned_error_is_a_500_without_its_text(
+    settings: Settings, add_feature: AddFeature
+) -> None:
+    add_feature("faulty", FAULTY)
+
+    async with running_app(settings) as app:
+        response = await app.http.get("/api/fault")
+
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "secret" not in response.text

@@ -1,0 +1,280 @@
+"""One turn: what is stored when, and what is left of it however it ends."""
+
+import asyncio
+
+import pytest
+from agents.testing import ScriptedModel, assistant_message
+from chatkit.store import NotFoundError
+from sqlalchemy import event, text
+
+from app.chat.buffer import Buffer
+from app.chat.requests import user_message_request
+from app.chat.service import ChatService
+from app.chat.turns import Turn
+from app.context import RequestContext, User
+from app.errors import ThreadBusy, Unavailable
+from app.providers import ChatModel
+from app.providers.demo import DemoModel
+from app.settings import Settings
+from app.store.engine import Database
+from app.store.presence import Presence
+from tests.support.app import Running, running_app
+from tests.support.eventually import eventually
+from tests.support.requests import create, events, op, thread_id
+
+ADA = RequestContext(user=User(id="local"))
+SLOW = ChatModel("slow", DemoModel(word_seconds=0.1))
+
+
+def _service(app: Running) -> ChatService:
+    return app.app.state.chat
+
+
+async def _read(turn: Turn) -> str:
+    return b"".join([chunk async for chunk in turn.chunks(60)]).decode()
+
+
+async def _start(app: Running, words: str, thread: str | None = None) -> Turn:
+    return await _service(app).start(user_message_request(words, thread), ADA)
+
+
+async def _texts(app: Running, thread: str) -> list[str]:
+    response = await app.chatkit(op("items.list", thread_id=thread, order="asc", limit=100))
+    return [item["content"][0]["text"].strip() for item in response.json()["data"]]
+
+
+async def _first_text(turn: Turn) -> str:
+    """Read until the first word, and return what was read."""
+    read = ""
+    async for chunk in turn.chunks(60):
+        read += chunk.decode()
+        if "text_delta" in read:
+            break
+    return read
+
+
+async def test_a_plain_turn_takes_three_transactions(settings: Settings) -> None:
+    model = ScriptedModel([[assistant_message("one")], [assistant_message("two")]])
+    async with running_app(settings, ChatModel("scripted", model)) as app:
+        thread = thread_id(events((await app.chatkit(create("first"))).text))
+        begun: list[str] = []
+        engine = _service(app).store.database.engine.sync_engine
+        event.listen(engine, "checkout", lambda *_: begun.append("transaction"))
+
+        await _read(await _start(app, "second", thread))
+
+        assert len(begun) == 3
+        assert await _texts(app, thread) == ["first", "one", "second", "two"]
+
+
+async def test_a_turn_that_is_stopped_keeps_what_was_written(settings: Settings) -> None:
+    async with running_app(settings, SLOW) as app:
+        turn = await _start(app, "one two three four five six seven eight")
+        thread = thread_id(events(await _first_text(turn)))
+
+        await turn.stop()
+
+        question, partial = await _texts(app, thread)
+        assert question.startswith("one")
+        assert partial
+        assert "eight" not in partial
+        next_turn = await _start(app, "again", thread)
+        assert "You said: again" in await _read_answer(next_turn)
+
+
+async def _read_answer(turn: Turn) -> str:
+    streamed = events(await _read(turn))
+    return "".join(e["update"].get("delta", "") for e in streamed if "update" in e)
+
+
+async def test_a_turn_that_is_stopped_at_once_keeps_the_message(settings: Settings) -> None:
+    async with running_app(settings, SLOW) as app:
+        turn = await _start(app, "remember me")
+        await turn.stop()
+
+        thread = (await app.chatkit(op("threads.list"))).json()["data"][0]["id"]
+        assert (await _texts(app, thread))[0] == "remember me"
+
+
+async def test_stopping_a_turn_that_has_ended_changes_nothing(settings: Settings) -> None:
+    async with running_app(settings) as app:
+        turn = await _start(app, "hello")
+        whole = await _read(turn)
+
+        await asyncio.gather(turn.stop(), turn.stop())
+
+        texts = await _texts(app, thread_id(events(whole)))
+        assert texts[1].endswith("You said: hello")
+
+
+async def test_a_reader_that_stalls_and_drops_does_not_hold_the_turn(settings: Settings) -> None:
+    """The pump waits for room; stopping lets it go and keeps what the model had written."""
+    model = ChatModel("fast", DemoModel(word_seconds=0.001))
+    async with running_app(settings, model) as app:
+        turn = await _start(app, "word " * 2000)
+        await asyncio.sleep(0.5)
+
+        async with asyncio.timeout(5):
+            await turn.stop()
+
+        thread = (await app.chatkit(op("threads.list"))).json()["data"][0]["id"]
+        question, partial = await _texts(app, thread)
+        assert 100 < partial.count("word") < question.count("word")
+
+
+async def test_draining_refuses_new_turns_and_saves_the_running(settings: Settings) -> None:
+    async with running_app(settings, SLOW) as app:
+        turn = await _start(app, "one two three four five six seven eight")
+        thread = thread_id(events(await _first_text(turn)))
+
+        await _service(app).turns.drain(grace_seconds=0)
+
+        rest = events(await _read(turn))
+        assert rest[-1]["type"] == "error"
+        assert "restarting" in rest[-1]["message"]
+        assert len(await _texts(app, thread)) == 2
+        with pytest.raises(Unavailable):
+            await _start(app, "too late")
+        ready = await app.http.get("/health/ready")
+        assert ready.status_code == 503
+        assert [c["name"] for c in ready.json()["checks"] if not c["ok"]] == ["accepting"]
+
+
+async def test_draining_lets_turns_end_that_need_no_longer_than_the_grace(
+    settings: Settings,
+) -> None:
+    async with running_app(settings) as app:
+        turn = await _start(app, "hello")
+
+        await _service(app).turns.drain(grace_seconds=10)
+
+        assert "You said: hello" in await _read_answer(turn)
+
+
+async def test_a_silent_stream_carries_comments(settings: Settings) -> None:
+    async with running_app(settings, ChatModel("silent", DemoModel(word_seconds=0.1))) as app:
+        turn = await _start(app, "hello")
+
+        chunks = [chunk async for chunk in turn.chunks(heartbeat_seconds=0.05)]
+
+        assert b": ping\n\n" in chunks
+
+
+async def test_a_second_turn_is_refused_while_one_runs(settings: Settings) -> None:
+    async with running_app(settings, SLOW) as app:
+        turn = await _start(app, "first")
+        thread = thread_id(events(await _first_text(turn)))
+
+        with pytest.raises(ThreadBusy):
+            await _start(app, "second", thread)
+
+        await turn.stop()
+        assert "second" not in str(await _texts(app, thread))
+
+
+async def _running_turn(app: Running, holder: str, expires_in: float) -> str:
+    """Leave a turn behind, as a process does that was killed."""
+    thread = thread_id(events((await app.chatkit(create("hello"))).text))
+    values = {"thread": thread, "holder": holder, "seconds": expires_in}
+    statement = (
+        "INSERT INTO turns (user_id, id, thread_id, state, holder, lease_expires_at, created_at) "
+        "VALUES ('local', 'turn_dead', :thread, 'running', :holder, "
+        "(julianday('now') - 2440587.5) * 86400.0 + :seconds, 0)"
+    )
+    async with _service(app).store.database.write() as connection:
+        await connection.execute(text(statement), values)
+    return thread
+
+
+async def test_a_lease_that_is_past_is_taken_over_and_the_model_is_told(
+    settings: Settings,
+) -> None:
+    async with running_app(settings) as app:
+        thread = await _running_turn(app, "elsewhere", expires_in=-1)
+
+        assert "You said: go on" in await _read(await _start(app, "go on", thread))
+
+        context = await _service(app).store.load_thread_items(thread, None, 9, "asc", ADA)
+        assert "sdk_hidden_context" in [item.type for item in context.data]
+
+
+async def test_a_live_lease_of_another_process_is_respected(settings: Settings) -> None:
+    other = Presence(Database(settings.database_url).file)
+    other.announce()
+    async with running_app(settings) as app:
+        thread = await _running_turn(app, other.holder, expires_in=5)
+
+        with pytest.raises(ThreadBusy):
+            await _start(app, "go on", thread)
+
+        other.withdraw()
+        assert "You said: go on" in await _read(await _start(app, "go on", thread))
+
+
+async def test_a_turn_whose_thread_is_deleted_meanwhile_brings_nothing_back(
+    settings: Settings,
+) -> None:
+    async with running_app(settings, SLOW) as app:
+        turn = await _start(app, "one two three four five")
+        thread = thread_id(events(await _first_text(turn)))
+
+        await app.chatkit(op("threads.delete", thread_id=thread))
+        await _read(turn)
+
+        assert (await app.chatkit(op("threads.list"))).json()["data"] == []
+        with pytest.raises(NotFoundError):
+            await _start(app, "again", thread)
+
+
+async def test_a_rename_during_a_turn_is_kept(settings: Settings) -> None:
+    async with running_app(settings, SLOW) as app:
+        turn = await _start(app, "one two three")
+        thread = thread_id(events(await _first_text(turn)))
+
+        await app.chatkit(op("threads.update", thread_id=thread, title="Mine"))
+        await _read(turn)
+
+        read = await app.chatkit(op("threads.get_by_id", thread_id=thread))
+        assert read.json()["title"] == "Mine"
+
+
+async def test_a_long_answer_is_saved_while_it_is_written(settings: Settings) -> None:
+    async with running_app(settings, SLOW) as app:
+        turn = await _start(app, " ".join(["word"] * 100))
+        thread = thread_id(events(await _first_text(turn)))
+
+        async def is_saved() -> bool:
+            return len(await _texts(app, thread)) == 2
+
+        await eventually(is_saved)
+        await turn.stop()
+
+
+async def test_the_turn_is_recorded_with_its_usage(settings: Settings) -> None:
+    async with running_app(settings) as app:
+        await _read(await _start(app, "hello"))
+
+        async with _service(app).store.database.read() as connection:
+            rows = await connection.execute(text("SELECT state, usage, ended_at FROM turns"))
+            (state, usage, ended_at) = rows.one()
+
+    assert state == "completed"
+    assert '"requests":1' in usage
+    assert ended_at
+
+
+async def test_the_buffer_gives_all_that_waits_in_one_piece() -> None:
+    buffer = Buffer(limit=3)
+    for chunk in (b"a", b"b", b"c"):
+        await buffer.put(chunk)
+    writer = asyncio.create_task(buffer.put(b"d"))
+    await asyncio.sleep(0)
+    held_up = not writer.done()
+
+    assert await buffer.take() == b"abc"
+    await writer
+    buffer.end()
+
+    assert held_up
+    assert await buffer.take() == b"d"
+    assert await buffer.take() == b""
