@@ -3,9 +3,9 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
@@ -26,7 +26,7 @@ class Reply:
     text: str = ""
     calls: Sequence[tuple[str, dict[str, Any]]] = ()
     status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] | None = None
     word_seconds: float = 0.0
     cut_after_words: int | None = None
     hang_after_words: int | None = None

@@ -1,0 +1,42 @@
+"""Clean clones of the template, and projects that are rendered and installed once a session."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.projects import PRESETS, ROOT, Project, clean_environment, render
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clone HEAD, so that nothing counts that is not committed."""
+    folder = tmp_path_factory.mktemp("clone") / "copier-chatkit"
+    command = ["git", "clone", "--quiet", "--no-local", str(ROOT), str(folder)]
+    subprocess.run(command, env=clean_environment(), check=True)
+    return folder
+
+
+@pytest.fixture
+def template(clone: Path, tmp_path: Path) -> Project:
+    """A clone of the template that a test may change and tag."""
+    folder = tmp_path / "template"
+    shutil.copytree(clone, folder, symlinks=True)
+    return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def installed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Project]:
+    """Give a function that returns a preset, rendered and installed once a session."""
+    projects: dict[str, Project] = {}
+
+    def get(preset: str) -> Project:
+        if preset not in projects:
+            folder = tmp_path_factory.mktemp(preset) / "project"
+            projects[preset] = render(clone, folder, features=PRESETS[preset])
+            projects[preset].uv("sync", "--quiet")
+        return projects[preset]
+
+    return get

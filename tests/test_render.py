@@ -1,0 +1,151 @@
+"""What is rendered, for every combination of answers; and answers that are refused."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.projects import FEATURES, Project, render
+
+COMBINATIONS = [
+    {"features": list(features), "ci": ci}
+    for features in chain.from_iterable(
+        combinations(FEATURES, count) for count in range(len(FEATURES) + 1)
+    )
+    for ci in ("github", "none")
+]
+TEXT = {".py", ".toml", ".md", ".yml", ".yaml", ".ini", ".json", ".mako", ".example", ""}
+
+
+def _files(project: Project) -> list[Path]:
+    return [
+        path for path in project.folder.rglob("*") if path.is_file() and ".git" not in path.parts
+    ]
+
+
+@pytest.mark.parametrize(
+    "answers", COMBINATIONS, ids=lambda a: "-".join([*a["features"], "ci", a["ci"]])
+)
+def test_every_combination_is_whole_and_clean(
+    clone: Path, tmp_path: Path, answers: dict[str, Any]
+) -> None:
+    project = render(clone, tmp_path / "project", **answers)
+
+    for path in _files(project):
+        assert path.stat().st_size > 0, f"{path} is empty"
+        assert path.suffix in TEXT, path
+        if path.suffix != ".mako":
+            assert not re.search(r"\{\{|\{%|copier__|_copier_conf", path.read_text()), path
+    for feature in FEATURES:
+        present = (project.folder / "app/features" / feature).exists()
+        assert present == (feature in answers["features"])
+        assert present == (project.folder / "tests/features" / feature).exists()
+    assert (project.folder / ".github").exists() == (answers["ci"] == "github")
+    python = [sys.executable, "-m", "ruff"]
+    for command in (["check", "."], ["format", "--check", "."]):
+        result = subprocess.run(
+            [*python, *command, "--no-cache"], cwd=project.folder, capture_output=True, text=True
+        )
+        assert result.returncode == 0, result.stdout
+
+
+def test_the_answers_are_kept_and_hold_no_secret(clone: Path, tmp_path: Path) -> None:
+    project = render(clone, tmp_path / "project", project_name="Ada's Chat", author_name="Ada")
+
+    answers = yaml.safe_load(project.read(".copier-answers.yml"))
+
+    assert answers["project_name"] == "Ada's Chat"
+    assert answers["project_slug"] == "ada-s-chat"
+    assert not [name for name in answers if re.search("secret|key|password|token", name)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Quotes \" and ' and `ticks`",
+        "Ünïcödé — 聊天 😀",
+        "<b>&amp;</b>",
+        "back\\slash",
+        "{{ braces }} {% raw %}",
+        "$HOME #{x} ${y}",
+    ],
+)
+def test_any_name_makes_valid_files(clone: Path, tmp_path: Path, name: str) -> None:
+    project = render(
+        clone,
+        tmp_path / "project",
+        project_name=name,
+        project_slug="odd-name",
+        description=name,
+        author_name=name,
+        author_email="ada@example.com",
+    )
+
+    metadata = tomllib.loads(project.read("pyproject.toml"))["project"]
+    assert metadata["name"] == "odd-name"
+    assert metadata["description"] == name
+    assert metadata["authors"] == [{"name": name, "email": "ada@example.com"}]
+    assert tomllib.loads(project.read("app/defaults.toml"))["project_name"] == name
+    assert project.read("README.md").startswith(f"# {name}\n")
+
+
+def test_a_path_with_spaces_and_a_slug_with_digits(clone: Path, tmp_path: Path) -> None:
+    project = render(clone, tmp_path / "my own projects" / "2nd try", project_name="3D Chat 2")
+
+    metadata = tomllib.loads(project.read("pyproject.toml"))["project"]
+    assert metadata["name"] == "3d-chat-2"
+    assert metadata["scripts"] == {"3d-chat-2": "app.cli:main"}
+    assert "authors" not in metadata
+    project.uv("sync", "--quiet")
+    assert "You said: Hello" in project.uv("run", "3d-chat-2", "chat", "Hello")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"project_name": ""}, "Give the project a name"),
+        ({"project_name": "x" * 81}, "at most 80"),
+        ({"project_name": "two\nlines"}, "line breaks"),
+        ({"project_name": " spaced "}, "spaces"),
+        ({"project_slug": "Upper"}, "lower-case"),
+        ({"project_slug": "a_b"}, "lower-case"),
+        ({"project_slug": "-a"}, "lower-case"),
+        ({"project_slug": "a--b"}, "lower-case"),
+        ({"project_slug": "a\n"}, "lower-case"),
+        ({"project_slug": "../x"}, "lower-case"),
+        ({"project_slug": "x" * 51}, "at most 50"),
+        ({"project_slug": "openai"}, "Choose another"),
+        ({"project_slug": "pytest"}, "Choose another"),
+        ({"description": "x" * 201}, "at most 200"),
+        ({"description": "two\nlines"}, "line breaks"),
+        ({"author_name": "two\nlines"}, "line breaks"),
+        ({"author_email": "nobody"}, "ada@example.com"),
+        ({"features": ["unknown"]}, "unknown"),
+        ({"ci": "jenkins"}, "ci"),
+    ],
+)
+def test_a_wrong_answer_is_refused_in_words(
+    clone: Path, tmp_path: Path, answer: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (Copier raises ValueErrors of its own)
+        render(clone, tmp_path / "project", **answer)
+
+    assert words in str(caught.value)
+    assert not (tmp_path / "project").exists()
+
+
+def test_the_command_line_copies_without_trust_and_says_what_is_next(
+    clone: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "copier", "copy", "--defaults", str(clone), "project"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stderr
+    for line in ("git init", "uv run my-assistant serve", "uv run pytest"):
+        assert line in result.stderr + result.stdout

@@ -1,0 +1,45 @@
+"""Each preset, installed in an environment of its own, runs its own checks and its own tests."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.projects import PRESETS, Project
+
+REAL_LOOKING_KEY = "OPENAI_API_KEY=sk-proj-0123456789abcdefghijklmnopqrstuvwxyz\nAUTH_MODE=jwt\n"
+Installed = Callable[[str], Project]
+
+
+def _distinct_presets() -> list[str]:
+    features = {str(sorted(chosen)): name for name, chosen in reversed(PRESETS.items())}
+    return sorted(features.values())
+
+
+@pytest.mark.parametrize("preset", _distinct_presets())
+def test_the_suite_is_green_and_the_checkers_are_silent(installed: Installed, preset: str) -> None:
+    project = installed(preset)
+    project.write(".env", REAL_LOOKING_KEY)
+
+    output = project.uv("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider")
+
+    passed = re.search(r"(\d+) passed", output)
+    assert passed
+    assert int(passed.group(1)) > 100
+    assert not re.search(r"skipped|xfailed|warnings", output)
+    assert "0 errors" in project.uv("run", "--no-sync", "pyright")
+    project.uv("run", "--no-sync", "ruff", "check", "--no-cache", ".")
+    project.uv("run", "--no-sync", "ruff", "format", "--no-cache", "--check", ".")
+
+
+def test_a_feature_that_is_deleted_by_hand_leaves_a_working_project(installed: Installed) -> None:
+    project = installed("full")
+    for feature in PRESETS["full"]:
+        for folder in (f"app/features/{feature}", f"tests/features/{feature}"):
+            project.run("mv", folder, f"../{folder.replace('/', '-')}")
+    try:
+        project.uv("run", "--no-sync", "pytest", "-q", "tests/unit", "-p", "no:cacheprovider")
+    finally:
+        for feature in PRESETS["full"]:
+            for folder in (f"app/features/{feature}", f"tests/features/{feature}"):
+                project.run("mv", f"../{folder.replace('/', '-')}", folder)
