@@ -61,9 +61,9 @@ ON_A_THREAD = sorted(op for op, params in PARAMS.items() if "thread_id" in param
 class Server:
     """A rendered server in AUTH_MODE=jwt, and a thread of Ada's in it."""
 
-    def __init__(self, project: Project, url: str) -> None:
+    def __init__(self, project: Project, http: httpx2.Client) -> None:
         self._project = project
-        self.http = httpx2.Client(base_url=url, timeout=20)
+        self.http = http
         self.tokens = {name: self._token(name) for name in ("ada", "eve")}
         events = self.send("ada", "threads.create", PARAMS["threads.create"]).text
         first = json.loads(events.partition("\n\n")[0].removeprefix("data: "))
@@ -99,11 +99,12 @@ def server(
         [uv(), "run", "--no-sync", "my-assistant", "serve"],
         cwd=project.folder,
         env=clean_environment() | settings | database,
-        stderr=(folder / "log").open("wb"),
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait(process, port)
-        yield Server(project, f"http://127.0.0.1:{port}")
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+            yield Server(project, http)
         assert process.poll() is None
     finally:
         process.terminate()

@@ -65,7 +65,7 @@ class Application:
                     await service.turns.drain(grace_seconds=0)
         finally:
             await model.close()
-            await self.database.close()
+            await self.database.aclose()
             self.presence.withdraw()
 
     def health_checks(self, service: ChatService) -> list[HealthCheck]:

@@ -2,6 +2,7 @@
 
 import platform
 import sys
+from contextlib import aclosing
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -65,8 +66,8 @@ async def _database(settings: Settings) -> Check:
     advice = f"cannot be opened: check DATABASE_URL ({settings.database_url.split('@')[-1]})"
     try:
         application = Application(settings)
-        waiting = await pending(application.database, application.migrations)
-        await application.database.close()
+        async with aclosing(application.database) as database:
+            waiting = await pending(database, application.migrations)
     except UnknownRevision as error:
         return Check(name="database", ok=False, detail=str(error))
     except (SQLAlchemyError, OSError, ValueError):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -18,7 +19,7 @@ from app.errors import AppError
 from app.observability.logs import configure_logging
 from app.security.tokens import issue_token
 from app.settings import Settings, explain
-from app.store.migrate import UnknownRevision, revise, upgrade
+from app.store.migrate import Migrations, UnknownRevision, revise, upgrade
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -77,11 +78,7 @@ def migrate(
     chains = {chain.name: chain for chain in application.migrations}
     if of not in chains:
         _fail(f"'{of}' has no migrations. There are: {', '.join(chains)}.")
-    if revision is not None:
-        typer.echo(_run(revise(application.database, chains[of], revision)))
-        return
-    applied = _run(upgrade(application.database, application.migrations))
-    typer.echo("\n".join(f"applied {name}" for name in applied) or "up to date")
+    typer.echo(_run(_migrate(application, chains[of], revision)))
 
 
 @cli.command()
@@ -98,6 +95,14 @@ def token(
 
 def main() -> None:
     cli()
+
+
+async def _migrate(application: Application, chain: Migrations, revision: str | None) -> str:
+    async with aclosing(application.database) as database:
+        if revision is not None:
+            return str(await revise(database, chain, revision))
+        applied = await upgrade(database, application.migrations)
+    return "\n".join(f"applied {name}" for name in applied) or "up to date"
 
 
 def _settings(**given: Any) -> Settings:

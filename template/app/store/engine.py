@@ -66,7 +66,7 @@ class Database:
                 raise
             await connection.commit()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         await self.engine.dispose()
 
 

@@ -39,7 +39,7 @@ async def test_the_migrations_make_the_tables_that_the_code_has(settings: Settin
 
         async with application.database.read() as connection:
             assert await connection.run_sync(differences) == []
-    await application.database.close()
+    await application.database.aclose()
 
 
 async def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ async def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
     assert first == ["core:0001"]
     assert second == []
     assert await pending(database, [CORE]) == []
-    await database.close()
+    await database.aclose()
 
 
 async def test_a_chain_that_comes_later_is_applied_and_one_that_goes_leaves_its_tables(
@@ -67,7 +67,7 @@ async def test_a_chain_that_comes_later_is_applied_and_one_that_goes_leaves_its_
 
     async with database.read() as connection:
         assert await connection.scalar(text("SELECT count(*) FROM extra")) == 0
-    await database.close()
+    await database.aclose()
 
 
 async def test_a_new_revision_holds_the_difference(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ async def test_a_new_revision_holds_the_difference(tmp_path: Path) -> None:
     assert "colour" in path.read_text()
     async with database.read() as connection:
         await connection.execute(text("SELECT colour FROM extra"))
-    await database.close()
+    await database.aclose()
 
 
 async def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:
         await upgrade(database, [CORE, extra])
 
     assert await pending(database, [CORE, extra]) == ["core:0001", "extra:0001"]
-    await database.close()
+    await database.aclose()
 
 
 async def test_a_database_of_a_newer_version_is_refused_in_words(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_a_database_of_a_newer_version_is_refused_in_words(tmp_path: Path)
 
     with pytest.raises(UnknownRevision, match="9999"):
         await upgrade(database, [CORE])
-    await database.close()
+    await database.aclose()
 
 
 def test_another_kind_of_database_is_refused_in_words() -> None:

@@ -36,7 +36,7 @@ async def store(settings: Settings) -> AsyncGenerator[SqlStore]:
     database = Database(settings.database_url)
     await upgrade(database, [CORE])
     yield SqlStore(database)
-    await database.close()
+    await database.aclose()
 
 
 def _thread(thread_id: str = "thr_1", **values: Any) -> ThreadMetadata:
