@@ -118,7 +118,10 @@ class Turn:
         finally:
             self._ending.set()
             await checkpoints
-            await self._end()
+            try:
+                await self._end()
+            finally:
+                self._buffer.end()
 
     async def _forward(self, event: ThreadStreamEvent) -> None:
         self._open_items.observe(event)
@@ -142,7 +145,6 @@ class Turn:
             await self._put(self._farewell)
         if last := self._encoder.end(self._outcome):
             await self._buffer.put(last)
-        self._buffer.end()
 
     async def _keep_checkpoints(self) -> None:
         ticks = 0
@@ -162,6 +164,7 @@ class Turn:
             log.warning("the turn was ended from outside", turn=self._store.lease.turn_id)
             self._server.stop()
         except Exception:
+            self._open_items.dirty = True
             log.exception("a checkpoint failed", turn=self._store.lease.turn_id)
 
 

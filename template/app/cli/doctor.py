@@ -6,7 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from app.composition import Application
 from app.http.health import Check
@@ -15,6 +15,7 @@ from app.settings import Settings, explain
 from app.store.migrate import UnknownRevision, pending
 
 MIN_PYTHON = (3, 11)
+DATABASE_ADVICE = "cannot be opened: check DATABASE_URL, such as sqlite:///data/chat.db"
 SHADOWING = ("agents", "chatkit", "openai", "mcp")
 
 
@@ -23,10 +24,13 @@ async def diagnose() -> list[Check]:
     findings = [_python(), _shadowing()]
     try:
         settings = Settings()
+        application = Application(settings)
     except ValidationError as error:
         return [*findings, *(Check(name="settings", ok=False, detail=d) for d in explain(error))]
+    except (ValueError, OSError, ArgumentError):
+        return [*findings, Check(name="database", ok=False, detail=DATABASE_ADVICE)]
     findings += [_settings(settings), _authentication(settings), await _model(settings)]
-    return [*findings, await _database(settings)]
+    return [*findings, await _database(application)]
 
 
 def _python() -> Check:
@@ -62,18 +66,16 @@ async def _model(settings: Settings) -> Check:
     return Check(name="model", ok=True, detail=model.notice or f"{model.name}")
 
 
-async def _database(settings: Settings) -> Check:
-    advice = f"cannot be opened: check DATABASE_URL ({settings.database_url.split('@')[-1]})"
+async def _database(application: Application) -> Check:
     try:
-        application = Application(settings)
         async with aclosing(application.database) as database:
             waiting = await pending(database, application.migrations)
     except UnknownRevision as error:
         return Check(name="database", ok=False, detail=str(error))
-    except (SQLAlchemyError, OSError, ValueError):
-        return Check(name="database", ok=False, detail=advice)
+    except (SQLAlchemyError, OSError):
+        return Check(name="database", ok=False, detail=DATABASE_ADVICE)
     if not waiting:
         return Check(name="database", ok=True, detail="up to date")
-    how = "run `migrate` for" if settings.is_production else "the next start will apply"
-    detail = f"{how} {', '.join(waiting)}"
-    return Check(name="database", ok=not settings.is_production, detail=detail)
+    production = application.settings.is_production
+    how = "run `migrate` for" if production else "the next start will apply"
+    return Check(name="database", ok=not production, detail=f"{how} {', '.join(waiting)}")

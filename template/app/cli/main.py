@@ -1,8 +1,8 @@
 """The commands. Each reads the settings, and does its work elsewhere."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import aclosing
+from collections.abc import Coroutine, Generator
+from contextlib import aclosing, contextmanager
 from datetime import timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -38,9 +38,10 @@ def serve(
     reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,
 ) -> None:
     """Serve the chat over HTTP."""
-    given = {"host": host, "port": port}
-    settings = _settings(**{name: value for name, value in given.items() if value is not None})
-    run_server(settings, reload=reload)
+    given: dict[str, Any] = {"host": host, "port": port}
+    with _explained():
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        run_server(settings, reload=reload)
 
 
 @cli.command()
@@ -51,7 +52,7 @@ def chat(
     user: Annotated[str, typer.Option(help="Whom to speak as.")] = "local",
 ) -> None:
     """Say something and read the answer as it comes. Goes on with the newest thread."""
-    application = Application(_quiet(_settings()))
+    application = _application()
     answered = _run(converse(application, message, user, thread, new=new))
     raise typer.Exit(0 if answered else 1)
 
@@ -74,7 +75,7 @@ def migrate(
     of: Annotated[str, typer.Option(help="Whose tables the new revision is for.")] = "core",
 ) -> None:
     """Bring the database up to date: the core's tables and each feature's."""
-    application = Application(_quiet(_settings()))
+    application = _application()
     chains = {chain.name: chain for chain in application.migrations}
     if of not in chains:
         _fail(f"'{of}' has no migrations. There are: {', '.join(chains)}.")
@@ -87,7 +88,8 @@ def token(
     hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24,
 ) -> None:
     """Print a bearer token for AUTH_MODE=jwt."""
-    settings = _settings()
+    with _explained():
+        settings = Settings()
     if settings.jwt_secret is None:
         _fail("JWT_SECRET is not set. Run `openssl rand -hex 32` and set it.")
     typer.echo(issue_token(settings, user, timedelta(hours=hours)))
@@ -105,17 +107,24 @@ async def _migrate(application: Application, chain: Migrations, revision: str | 
     return "\n".join(f"applied {name}" for name in applied) or "up to date"
 
 
-def _settings(**given: Any) -> Settings:
+@contextmanager
+def _explained() -> Generator[None]:
+    """Name the settings that are wrong, and exit."""
     try:
-        return Settings(**given)
+        yield
     except ValidationError as error:
         _fail("\n".join(explain(error)))
 
 
-def _quiet(settings: Settings) -> Settings:
-    """Leave the terminal to the answer. LOG_LEVEL=DEBUG shows what went wrong."""
-    configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
-    return settings
+def _application() -> Application:
+    """Return the application with the terminal left to the answer.
+
+    LOG_LEVEL=DEBUG shows what went wrong.
+    """
+    with _explained():
+        settings = Settings()
+        configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
+        return Application(settings)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

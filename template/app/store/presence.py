@@ -46,7 +46,8 @@ class Presence:
 def _remove_if_free(path: Path) -> bool:
     try:
         with FileLock(path, blocking=False):
-            path.unlink(missing_ok=True)
+            pass
     except Timeout:
         return False
+    path.unlink(missing_ok=True)
     return True

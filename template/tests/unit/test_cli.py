@@ -60,7 +60,6 @@ def test_doctor_is_content_with_the_defaults() -> None:
         ({"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
         ({"DATABASE_URL": "sqlite:////proc/nowhere/x.db"}, "DATABASE_URL"),
         ({"PORT": "many"}, "PORT"),
-        ({"NOTES_MAX_PER_USER": "0", "PORT": "many"}, "PORT"),
     ],
 )
 def test_doctor_names_what_is_wrong_and_the_fix(environment: dict[str, str], fix: str) -> None:

@@ -4,7 +4,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli.main import cli
 from app.security.tokens import issue_token
 from app.settings import Settings
 from tests.support.app import SECRET, Running, make_settings, running_app
@@ -52,6 +54,14 @@ async def test_there_is_a_limit(settings: Settings, monkeypatch: pytest.MonkeyPa
 
     assert second.status_code == 409
     assert "Delete one first" in told.json()["message"]
+
+
+def test_a_wrong_limit_is_named_by_every_command() -> None:
+    for command in (["doctor"], ["serve"], ["migrate"]):
+        result = CliRunner().invoke(cli, command, env={"NOTES_MAX_PER_USER": "0"})
+        assert result.exit_code == 1
+        assert "NOTES_MAX_PER_USER" in result.output
+        assert "Traceback" not in result.output
 
 
 async def test_a_users_notes_are_theirs_alone(tmp_path: Path) -> None:
