@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 
 import structlog
 from agents import Agent, MaxTurnsExceeded, Runner, RunResultStreaming
@@ -23,8 +24,11 @@ from chatkit.types import (
     SyncCustomActionResponse,
     ThreadItem,
     ThreadMetadata,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
     ThreadStreamEvent,
     TranscriptionResult,
+    UserMessageInput,
     UserMessageItem,
     WidgetItem,
 )
@@ -33,7 +37,7 @@ from pydantic import SkipValidation
 from pydantic_core import to_json
 
 from app.chat.converter import Converter
-from app.chat.stream import in_utc, with_own_ids
+from app.chat.stream import WithoutIdleEvents, in_utc, with_own_ids
 from app.chat.turn_store import TurnStore
 from app.context import PageContext, RequestContext, User
 from app.errors import BadRequest
@@ -85,10 +89,21 @@ class AssistantServer(ChatKitServer[RequestContext]):
     def __init__(self, assistant: Assistant, store: SqlStore) -> None:
         super().__init__(store)
         self._assistant = assistant
+        self._message: UserMessageItem | None = None
         self._run: RunResultStreaming | None = None
         self._stopped = False
         self.interrupted = False
         self.usage: str | None = None
+
+    async def prepare(
+        self, request: StreamingReq, thread_id: str, context: RequestContext
+    ) -> UserMessageItem | None:
+        """Return the message that the request brings, so that it can be stored beforehand."""
+        if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
+            thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
+            message = request.params.input
+            self._message = await super()._build_user_message_item(message, thread, context)
+        return self._message
 
     def stream(
         self, request: StreamingReq, context: RequestContext
@@ -128,7 +143,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
             request_context=context,
             database=self._assistant.database,
         )
-        history = await self._assistant.converter.to_agent_input(await self.store.history())
+        history = await self._assistant.converter.to_agent_input(self.store.history())
         if self._stopped:
             self.interrupted = True
             return
@@ -139,7 +154,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
             max_turns=MAX_MODEL_CALLS,
         )
         try:
-            async for event in with_own_ids(stream_agent_response(agent_context, self._run)):
+            run = cast(RunResultStreaming, WithoutIdleEvents(self._run))
+            async for event in with_own_ids(stream_agent_response(agent_context, run)):
                 yield event
         except Exception as error:
             raise _for_the_user(error) from error
@@ -165,6 +181,11 @@ class AssistantServer(ChatKitServer[RequestContext]):
         context: RequestContext,
     ) -> None:
         await self.store.save_feedback(thread_id, item_ids, feedback, context)
+
+    async def _build_user_message_item(
+        self, input: UserMessageInput, thread: ThreadMetadata, context: RequestContext
+    ) -> UserMessageItem:
+        return self._message or await super()._build_user_message_item(input, thread, context)
 
     def _get_attachment_store(self) -> AttachmentStore[RequestContext]:
         raise BadRequest("This assistant takes no attachments.")

@@ -1,22 +1,18 @@
 """The chat as the rest of the application sees it: answer a request, or start a turn."""
 
-from datetime import UTC, datetime
-
 from chatkit.types import (
     ChatKitReq,
     NonStreamingReq,
     StreamingReq,
-    ThreadMetadata,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
 )
 
 from app.chat import preflight
 from app.chat.server import Assistant, AssistantServer
-from app.chat.turn_store import TurnStore, cut_off_marker
+from app.chat.turn_store import TurnStore
 from app.chat.turns import Encoder, Turn, Turns
 from app.context import RequestContext
-from app.store import maintenance, sql
 from app.store.engine import Database
 from app.store.ids import new_id
 from app.store.maintenance import Lease
@@ -42,35 +38,22 @@ class ChatService:
     async def start(
         self, request: StreamingReq, context: RequestContext, encoder: Encoder | None = None
     ) -> Turn:
-        """Admit the request and start its turn.
+        """Admit the request, store its message, and start its turn.
 
         Raises:
             NotFoundError, AppError: the request is refused, and nothing was stored.
         """
         self.turns.refuse_if_draining()
-        store = await self._admit(request, context)
-        server = AssistantServer(self._assistant, store)
-        return self.turns.start(server, store, server.stream(request, context), encoder or server)
-
-    async def _admit(self, request: StreamingReq, context: RequestContext) -> TurnStore:
         if _needs_lookups(request):
             await preflight.check(request, self.store, context)
-        user_id = context.user.id
-        async with self._database.write() as connection:
-            if isinstance(request, ThreadsCreateReq):
-                thread = ThreadMetadata(id=new_id("thr"), created_at=datetime.now(UTC))
-                await sql.save_thread(connection, thread, user_id)
-            else:
-                thread = await sql.load_thread(connection, request.params.thread_id, user_id)
-                preflight.check_open(thread)
-            lease = Lease(thread.id, user_id)
-            died = await maintenance.acquire(
-                connection, lease, self._presence.holder, self._presence.is_dead
-            )
-            if died:
-                marker = cut_off_marker(thread.id)
-                await sql.save_items(connection, thread.id, [marker], user_id)
-        return TurnStore(self._database, lease, thread)
+        is_new = isinstance(request, ThreadsCreateReq)
+        thread_id = new_id("thr") if is_new else request.params.thread_id
+        store = TurnStore(self._database, Lease(thread_id, context.user.id))
+        server = AssistantServer(self._assistant, store)
+        message = await server.prepare(request, thread_id, context)
+        await store.begin(self._presence, message, is_new=is_new)
+        events = server.stream(request, context)
+        return self.turns.start(server, store, events, encoder or server)
 
 
 def _needs_lookups(request: ChatKitReq) -> bool:

@@ -6,6 +6,8 @@ one id would overwrite each other in the store.
 
 from collections.abc import AsyncIterator
 
+from agents import RunResultStreaming, StreamEvent
+from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
 from chatkit.types import (
     AssistantMessageItem,
     ThreadCreatedEvent,
@@ -20,6 +22,40 @@ from chatkit.types import (
 
 from app.store.codec import aware
 from app.store.ids import new_id
+
+IDLE_EVENTS = frozenset(
+    {
+        "response.created",
+        "response.in_progress",
+        "response.content_part.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.completed",
+    }
+)
+IDLE_ITEMS = frozenset({"message_output_item", "reasoning_item", "tool_call_output_item"})
+
+
+class WithoutIdleEvents:
+    """A run, without the events that ChatKit's converter ignores: each costs it two tasks."""
+
+    def __init__(self, run: RunResultStreaming) -> None:
+        self._run = run
+
+    async def stream_events(self) -> AsyncIterator[StreamEvent]:
+        async for event in self._run.stream_events():
+            if not _is_idle(event):
+                yield event
+
+
+def _is_idle(event: StreamEvent) -> bool:
+    match event:
+        case RawResponsesStreamEvent():
+            return event.data.type in IDLE_EVENTS
+        case RunItemStreamEvent():
+            return event.item.type in IDLE_ITEMS
+        case _:
+            return True
 
 
 async def with_own_ids(

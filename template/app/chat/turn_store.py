@@ -1,8 +1,8 @@
 """The store as one turn sees it.
 
-The user's input is committed before the client hears of it. What the assistant writes is staged,
-and committed with the turn's lease: at a checkpoint, and at the end. A plain turn takes three
-transactions: it begins, it stores the message and reads the history, it ends.
+The user's message is committed with the turn's lease, before the client hears of either. What the
+assistant writes is staged, and committed at a checkpoint and at the end. A plain turn takes two
+transactions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,11 +19,13 @@ from chatkit.types import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.chat.preflight import check_open
 from app.context import RequestContext
 from app.store import maintenance, sql
 from app.store.engine import Database
 from app.store.ids import new_id
 from app.store.maintenance import Lease, Outcome
+from app.store.presence import Presence
 
 HISTORY_ITEMS = 50
 INTERRUPTED = "The assistant's previous answer was cut off before it was complete."
@@ -32,14 +34,38 @@ INTERRUPTED = "The assistant's previous answer was cut off before it was complet
 class TurnStore(sql.SqlStore):
     """A `SqlStore` for one turn on one thread, which writes only while the lease is held."""
 
-    def __init__(self, database: Database, lease: Lease, thread: ThreadMetadata) -> None:
+    _thread: ThreadMetadata
+
+    def __init__(self, database: Database, lease: Lease) -> None:
         super().__init__(database)
         self.lease = lease
-        self._thread = thread
-        self._recent: dict[str, ThreadItem] | None = None
+        self._recent: dict[str, ThreadItem] = {}
         self._reaches_start = False
         self._staged: dict[str, ThreadItem] = {}
         self._removed: set[str] = set()
+
+    async def begin(
+        self, presence: Presence, message: UserMessageItem | None, *, is_new: bool
+    ) -> None:
+        """Take the lease, and store the message with it; if either cannot be, store nothing.
+
+        Raises:
+            NotFoundError: the thread does not exist, or is not the user's.
+            Conflict: the thread is locked, closed or busy.
+        """
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        async with self.database.write() as connection:
+            if is_new:
+                self._thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
+                await sql.save_thread(connection, self._thread, user_id)
+            else:
+                self._thread = await sql.load_thread(connection, thread_id, user_id)
+                check_open(self._thread)
+            if await maintenance.acquire(connection, self.lease, presence):
+                await self._save(connection, [cut_off_marker(thread_id)])
+            if message is not None:
+                await self._save(connection, [message])
+            await self._load_recent(connection)
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return self.lease.thread_id
@@ -67,13 +93,11 @@ class TurnStore(sql.SqlStore):
     async def add_thread_item(
         self, thread_id: str, item: ThreadItem, context: RequestContext
     ) -> None:
-        if isinstance(item, UserMessageItem):
-            await self._store_input(item)
-        elif isinstance(item, ClientToolCallItem | StructuredInputItem):
-            self._staged[item.id] = item
+        if isinstance(item, UserMessageItem) and item.id in self._recent:
+            return
+        self._staged[item.id] = item
+        if isinstance(item, UserMessageItem | ClientToolCallItem | StructuredInputItem):
             await self.checkpoint()
-        else:
-            self._staged[item.id] = item
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
         staged = self._staged.get(item_id)
@@ -95,19 +119,16 @@ class TurnStore(sql.SqlStore):
         context: RequestContext,
     ) -> Page[ThreadItem]:
         if after is None and order == "desc":
-            newest = (await self.history())[::-1]
+            newest = self.history()[::-1]
             if len(newest) > limit or self._reaches_start:
                 more = len(newest) > limit
                 data = newest[:limit]
                 return Page(data=data, has_more=more, after=data[-1].id if more else None)
         return await super().load_thread_items(thread_id, after, limit, order, context)
 
-    async def history(self) -> list[ThreadItem]:
+    def history(self) -> list[ThreadItem]:
         """Return the thread's newest items, oldest first, with what this turn has staged."""
-        if self._recent is None:
-            async with self.database.read() as connection:
-                await self._load_recent(connection)
-        known = {**(self._recent or {}), **self._staged}
+        known = {**self._recent, **self._staged}
         return [item for item in known.values() if item.id not in self._removed]
 
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
@@ -130,12 +151,6 @@ class TurnStore(sql.SqlStore):
             await maintenance.close(connection, self.lease, outcome, usage)
             await self._save(connection, answer)
 
-    async def _store_input(self, item: UserMessageItem) -> None:
-        async with self.database.write() as connection:
-            await maintenance.renew(connection, self.lease)
-            await self._save(connection, [item])
-            await self._load_recent(connection)
-
     async def _load_recent(self, connection: AsyncConnection) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         page = await sql.load_items(connection, thread_id, None, HISTORY_ITEMS, "desc", user_id)
@@ -149,8 +164,7 @@ class TurnStore(sql.SqlStore):
         await sql.save_items(connection, thread_id, saved, user_id)
 
     def _settle(self, committed: dict[str, ThreadItem]) -> None:
-        if self._recent is not None:
-            self._recent.update(committed)
+        self._recent.update(committed)
         for item_id, item in committed.items():
             if self._staged.get(item_id) is item:
                 del self._staged[item_id]

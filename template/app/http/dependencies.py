@@ -14,11 +14,11 @@ LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2})\s*(?:;|,|$)
 DEFAULT_LOCALE = "en"
 
 
-def chat_service(request: Request) -> ChatService:
+async def chat_service(request: Request) -> ChatService:
     return cast(ChatService, request.app.state.chat)
 
 
-def database(request: Request) -> Database:
+async def database(request: Request) -> Database:
     return cast(Database, request.app.state.database)
 
 

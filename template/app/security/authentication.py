@@ -24,7 +24,7 @@ def create_authenticator(settings: Settings) -> Authenticator:
     return LocalAuthenticator(settings)
 
 
-def current_user(request: Request) -> User:
+async def current_user(request: Request) -> User:
     return cast(Authenticator, request.app.state.authenticator).authenticate(request)
 
 

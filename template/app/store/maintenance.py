@@ -4,17 +4,17 @@ A lease lasts ten seconds by the database's clock. Whoever holds it renews it wi
 checkpoint; a turn whose lease is past may be closed by any process.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import ThreadBusy
 from app.store.engine import database_now
 from app.store.ids import new_id
+from app.store.presence import Presence
 from app.store.tables import turns
 
 LEASE_SECONDS = 10
@@ -35,24 +35,17 @@ class Lease:
     turn_id: str = field(default_factory=lambda: new_id("turn"))
 
 
-async def acquire(
-    connection: AsyncConnection,
-    lease: Lease,
-    holder: str,
-    is_dead: Callable[[str], bool],
-) -> bool:
+async def acquire(connection: AsyncConnection, lease: Lease, presence: Presence) -> bool:
     """Open the turn, or raise `ThreadBusy`. Say whether a dead turn had to be closed first."""
-    closed = await _close_dead(connection, lease.thread_id, is_dead)
+    closed = await _close_dead(connection, lease.thread_id, presence)
     values = {
         "id": lease.turn_id,
         "thread_id": lease.thread_id,
         "user_id": lease.user_id,
-        "state": "running",
-        "holder": holder,
-        "lease_expires_at": database_now() + LEASE_SECONDS,
+        "holder": presence.holder,
     }
     try:
-        await connection.execute(insert(turns).values(values))
+        await connection.execute(_OPEN, values)
     except IntegrityError:
         raise ThreadBusy from None
     return closed
@@ -60,31 +53,46 @@ async def acquire(
 
 async def renew(connection: AsyncConnection, lease: Lease) -> None:
     """Prolong the lease; raise `LeaseLost` when it is no longer ours."""
-    await _change(connection, lease, lease_expires_at=database_now() + LEASE_SECONDS)
+    result = await connection.execute(_RENEW, {"turn": lease.turn_id})
+    if result.rowcount == 0:
+        raise LeaseLost(lease.turn_id)
 
 
 async def close(
     connection: AsyncConnection, lease: Lease, outcome: Outcome, usage: str | None
 ) -> None:
     """End the turn; raise `LeaseLost` when it is no longer ours."""
-    await _change(connection, lease, state=outcome, ended_at=database_now(), usage=usage)
-
-
-async def _change(connection: AsyncConnection, lease: Lease, **values: object) -> None:
-    ours = (turns.c.id == lease.turn_id) & (turns.c.state == "running")
-    result = await connection.execute(update(turns).where(ours).values(**values))
+    values = {"turn": lease.turn_id, "outcome": outcome, "tokens": usage}
+    result = await connection.execute(_CLOSE, values)
     if result.rowcount == 0:
         raise LeaseLost(lease.turn_id)
 
 
-async def _close_dead(
-    connection: AsyncConnection, thread_id: str, is_dead: Callable[[str], bool]
-) -> bool:
-    running = (turns.c.thread_id == thread_id) & (turns.c.state == "running")
-    past = turns.c.lease_expires_at < database_now()
-    row = (await connection.execute(select(turns.c.holder, past).where(running))).first()
-    if row is None or not (row[1] or is_dead(row[0])):
+async def _close_dead(connection: AsyncConnection, thread_id: str, presence: Presence) -> bool:
+    row = (await connection.execute(_RUNNING, {"thread": thread_id})).first()
+    if row is None or not (row.past or presence.is_dead(row.holder)):
         return False
-    ended = {"state": "interrupted", "ended_at": database_now()}
-    await connection.execute(update(turns).where(running).values(**ended))
+    await connection.execute(_CLOSE, {"turn": row.id, "outcome": "interrupted", "tokens": None})
     return True
+
+
+_is_running = turns.c.state == literal_column("'running'")
+_OURS = (turns.c.id == bindparam("turn")) & _is_running
+_LEASE_END = database_now() + literal_column(str(LEASE_SECONDS))
+_OPEN = insert(turns).values(
+    id=bindparam("id"),
+    thread_id=bindparam("thread_id"),
+    user_id=bindparam("user_id"),
+    holder=bindparam("holder"),
+    state="running",
+    lease_expires_at=_LEASE_END,
+)
+_RENEW = update(turns).where(_OURS).values(lease_expires_at=_LEASE_END)
+_CLOSE = (
+    update(turns)
+    .where(_OURS)
+    .values(state=bindparam("outcome"), ended_at=database_now(), usage=bindparam("tokens"))
+)
+_RUNNING = select(
+    turns.c.id, turns.c.holder, (turns.c.lease_expires_at < database_now()).label("past")
+).where(turns.c.thread_id == bindparam("thread"), _is_running)

@@ -75,9 +75,9 @@ class SqlStore(Store[RequestContext]):
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: RequestContext
     ) -> Page[ThreadMetadata]:
-        mine = threads.c.user_id == context.user.id
+        scope = {"user": context.user.id}
         async with self.database.read() as connection:
-            rows = await _page(connection, threads, mine, after, limit, order)
+            rows = await _page(connection, _THREAD_PAGES, scope, after, limit, order)
         found = [THREAD.validate_json(row.data) for row in rows[:limit]]
         return _as_page(found, rows, limit)
 
@@ -203,7 +203,8 @@ async def load_items(
     order: str,
     user_id: str,
 ) -> Page[ThreadItem]:
-    rows = await _page(connection, items, _own_items(thread_id, user_id), after, limit, order)
+    scope = {"thread": thread_id, "user": user_id}
+    rows = await _page(connection, _ITEM_PAGES, scope, after, limit, order)
     decoded = [decode_item(row.data) for row in rows[:limit]]
     return _as_page([item for item in decoded if item is not None], rows, limit)
 
@@ -235,23 +236,35 @@ async def delete_items(
 
 async def _page(
     connection: AsyncConnection,
-    table: Table,
-    mine: ColumnElement[bool],
+    pages: "_Pages",
+    scope: dict[str, str],
     after: str | None,
     limit: int,
     order: str,
 ) -> Sequence[Row[Any, Any]]:
     """Return up to `limit + 1` rows after the cursor: the extra one says that there are more."""
     descending = order == "desc"
-    statement = select(table.c.id, table.c.data).where(mine).limit(limit + 1)
-    statement = statement.order_by(table.c.seq.desc() if descending else table.c.seq)
-    if after:
-        cursor = await connection.scalar(select(table.c.seq).where(mine & (table.c.id == after)))
-        if cursor is None:
-            raise BadRequest("'after' names nothing here. Start again without it.")
-        beyond = table.c.seq < cursor if descending else table.c.seq > cursor
-        statement = statement.where(beyond)
-    return (await connection.execute(statement)).all()
+    values = {**scope, "limit": limit + 1}
+    if not after:
+        return (await connection.execute(pages.first[descending], values)).all()
+    cursor = await connection.scalar(pages.cursor, {**scope, "after": after})
+    if cursor is None:
+        raise BadRequest("'after' names nothing here. Start again without it.")
+    return (await connection.execute(pages.next[descending], values | {"cursor": cursor})).all()
+
+
+class _Pages:
+    """The statements of a table's pages, made once; a dictionary's key is "descending"."""
+
+    def __init__(self, table: Table, scope: ColumnElement[bool]) -> None:
+        page = select(table.c.id, table.c.data).where(scope).limit(bindparam("limit"))
+        seq, cursor = table.c.seq, bindparam("cursor", type_=table.c.seq.type)
+        self.cursor = select(seq).where(scope & (table.c.id == bindparam("after")))
+        self.first = {True: page.order_by(seq.desc()), False: page.order_by(seq)}
+        self.next = {
+            True: self.first[True].where(seq < cursor),
+            False: self.first[False].where(seq > cursor),
+        }
 
 
 def _as_page(data: list[Any], rows: Sequence[Row[Any, Any]], limit: int) -> Page[Any]:
@@ -300,4 +313,8 @@ _SAVE_ITEM = _upsert(
     items,
     ["thread_id", "id"],
     ["type", "text", "data"],
+)
+_THREAD_PAGES = _Pages(threads, threads.c.user_id == bindparam("user"))
+_ITEM_PAGES = _Pages(
+    items, (items.c.thread_id == bindparam("thread")) & (items.c.user_id == bindparam("user"))
 )

@@ -53,7 +53,7 @@ async def _first_text(turn: Turn) -> str:
     return read
 
 
-async def test_a_plain_turn_takes_three_transactions(settings: Settings) -> None:
+async def test_a_plain_turn_takes_two_transactions(settings: Settings) -> None:
     model = ScriptedModel([[assistant_message("one")], [assistant_message("two")]])
     async with running_app(settings, ChatModel("scripted", model)) as app:
         thread = thread_id(events((await app.chatkit(create("first"))).text))
@@ -63,7 +63,7 @@ async def test_a_plain_turn_takes_three_transactions(settings: Settings) -> None
 
         await _read(await _start(app, "second", thread))
 
-        assert len(begun) == 3
+        assert len(begun) == 2
         assert await _texts(app, thread) == ["first", "one", "second", "two"]
 
 
