@@ -8,44 +8,36 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from app import composition
-from app.chat.preflight import check_open
+from app.chat import service
 from app.chat.server import Assistant
 from app.chat.service import ChatService
 from app.chat.turn_store import HISTORY_ITEMS, TurnStore
 from app.cli import main
-from app.context import RequestContext
 from app.store.engine import Database
-from app.store.ids import new_id
-from app.store.maintenance import Lease, Outcome
+from app.store.maintenance import Outcome
 from app.store.presence import Presence
-from chatkit.types import (
-    StreamingReq,
-    ThreadItem,
-    ThreadMetadata,
-    ThreadsCreateReq,
-    UserMessageItem,
-)
+from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
 from memory_store import MemoryStore
+
+MEMORY = MemoryStore()
 
 
 class MemoryTurnStore(TurnStore):
-    """The turn's store with dicts in the place of its three transactions."""
+    """The turn's store with dicts in the place of its transactions, and without a lease."""
 
-    def __init__(
-        self, memory: MemoryStore, database: Database, lease: Lease, thread: ThreadMetadata
+    async def begin(
+        self, presence: Presence, message: UserMessageItem | None, *, is_new: bool
     ) -> None:
-        super().__init__(database, lease, thread)
-        self._memory = memory
-
-    async def history(self) -> list[ThreadItem]:
-        if self._recent is None:
-            thread_id = self.lease.thread_id
-            page = await self._memory.load_thread_items(
-                thread_id, None, HISTORY_ITEMS, "desc", None
-            )
-            self._recent = {item.id: item for item in reversed(page.data)}
-            self._reaches_start = not page.has_more
-        return await super().history()
+        thread_id = self.lease.thread_id
+        if is_new:
+            thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
+            await MEMORY.save_thread(thread, None)
+        self._thread = await MEMORY.load_thread(thread_id, None)
+        if message is not None:
+            await MEMORY.save_item(thread_id, message, None)
+        page = await MEMORY.load_thread_items(thread_id, None, HISTORY_ITEMS, "desc", None)
+        self._recent = {item.id: item for item in reversed(page.data)}
+        self._reaches_start = not page.has_more
 
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
         staged = dict(self._staged)
@@ -57,34 +49,22 @@ class MemoryTurnStore(TurnStore):
     ) -> None:
         await self._keep([*self._staged.values(), *unfinished])
 
-    async def _store_input(self, item: UserMessageItem) -> None:
-        await self._keep([item])
-
     async def _keep(self, items: Iterable[ThreadItem]) -> None:
         for item in items:
-            await self._memory.save_item(self.lease.thread_id, item, None)
+            await MEMORY.save_item(self.lease.thread_id, item, None)
 
 
 class MemoryChatService(ChatService):
-    """Admits a turn without a lease: the load never asks twice at once in a thread."""
+    """Answers from the dicts."""
 
     store: MemoryStore
 
     def __init__(self, database: Database, presence: Presence, assistant: Assistant) -> None:
         super().__init__(database, presence, assistant)
-        self.store = MemoryStore()
-
-    async def _admit(self, request: StreamingReq, context: RequestContext) -> TurnStore:
-        if isinstance(request, ThreadsCreateReq):
-            thread = ThreadMetadata(id=new_id("thr"), created_at=datetime.now(UTC))
-            await self.store.save_thread(thread, context)
-        else:
-            thread = await self.store.load_thread(request.params.thread_id, context)
-            check_open(thread)
-        lease = Lease(thread.id, context.user.id)
-        return MemoryTurnStore(self.store, self._database, lease, thread)
+        self.store = MEMORY
 
 
 if __name__ == "__main__":
+    service.TurnStore = MemoryTurnStore
     composition.ChatService = MemoryChatService
     main()

@@ -1,5 +1,6 @@
 """OpenAI's Responses API, or a server that speaks it (`OPENAI_BASE_URL`)."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import Any, cast, get_args
@@ -86,7 +87,8 @@ class Responses(AsyncResponses):
         for name in NESTED:
             if isinstance(parameters.get(name), list):
                 body[name] = parameters.pop(name)
-        return await super().create(**parameters, extra_body=body)
+        create = cast(Callable[..., Awaitable[Any]], super().create)
+        return await create(**parameters, extra_body=body)
 
 
 def _retry(settings: Settings) -> ModelRetrySettings:
