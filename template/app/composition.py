@@ -74,8 +74,7 @@ class Application:
             return Check(name="accepting", ok=not draining, detail="restarting" * draining)
 
         async def database() -> Check:
-            async with self.database.read() as connection:
-                await connection.exec_driver_sql("SELECT 1")
+            await self.database.read(lambda connection: connection.exec_driver_sql("SELECT 1"))
             return Check(name="database", ok=True)
 
         async def migrations() -> Check:

@@ -54,7 +54,13 @@ def add_feature(tmp_path: Path) -> Iterator[AddFeature]:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings() -> Settings:
+    return Settings(database_url="sqlite:///:memory:")
+
+
+@pytest.fixture
+def file_settings(tmp_path: Path) -> Settings:
+    """Settings for what several processes share, or a restart finds again."""
     return Settings(database_url=f"sqlite:///{tmp_path}/chat.db")
 
 

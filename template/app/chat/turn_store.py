@@ -17,7 +17,7 @@ from chatkit.types import (
     ThreadMetadata,
     UserMessageItem,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from app.chat.preflight import check_open
 from app.context import RequestContext
@@ -53,19 +53,27 @@ class TurnStore(sql.SqlStore):
             NotFoundError: the thread does not exist, or is not the user's.
             Conflict: the thread is locked, closed or busy.
         """
+        await self.database.write(self._begin, presence, message, is_new)
+
+    def _begin(
+        self,
+        connection: Connection,
+        presence: Presence,
+        message: UserMessageItem | None,
+        is_new: bool,
+    ) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        async with self.database.write() as connection:
-            if is_new:
-                self._thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
-                await sql.save_thread(connection, self._thread, user_id)
-            else:
-                self._thread = await sql.load_thread(connection, thread_id, user_id)
-                check_open(self._thread)
-            if await maintenance.acquire(connection, self.lease, presence):
-                await self._save(connection, [cut_off_marker(thread_id)])
-            if message is not None:
-                await self._save(connection, [message])
-            await self._load_recent(connection)
+        if is_new:
+            self._thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
+            sql.save_thread(connection, self._thread, user_id)
+        else:
+            self._thread = sql.load_thread(connection, thread_id, user_id)
+            check_open(self._thread)
+        if maintenance.acquire(connection, self.lease, presence):
+            self._save(connection, [cut_off_marker(thread_id)])
+        if message is not None:
+            self._save(connection, [message])
+        self._load_recent(connection)
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return self.lease.thread_id
@@ -83,11 +91,7 @@ class TurnStore(sql.SqlStore):
         }
         if not changes:
             return
-        async with self.database.write() as connection:
-            user_id = context.user.id
-            current = await sql.load_thread(connection, thread.id, user_id)
-            current = current.model_copy(update=changes)
-            await sql.update_thread(connection, current, user_id)
+        current = await self.database.write(sql.change_thread, thread.id, changes, context.user.id)
         self._thread = current.model_copy(deep=True)
 
     async def add_thread_item(
@@ -134,9 +138,7 @@ class TurnStore(sql.SqlStore):
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
         """Renew the lease, and commit what is staged together with the unfinished items."""
         staged = dict(self._staged)
-        async with self.database.write() as connection:
-            await maintenance.renew(connection, self.lease)
-            await self._save(connection, [*staged.values(), *unfinished])
+        await self.database.write(self._checkpoint, [*staged.values(), *unfinished])
         self._settle(staged)
 
     async def close(
@@ -147,21 +149,33 @@ class TurnStore(sql.SqlStore):
         keeps_old_answer = self._removed and not answer
         if outcome != "completed" and not keeps_old_answer:
             answer.append(cut_off_marker(self.lease.thread_id))
-        async with self.database.write() as connection:
-            await maintenance.close(connection, self.lease, outcome, usage)
-            await self._save(connection, answer)
+        await self.database.write(self._close, outcome, usage, answer)
 
-    async def _load_recent(self, connection: AsyncConnection) -> None:
+    def _checkpoint(self, connection: Connection, items: Sequence[ThreadItem]) -> None:
+        maintenance.renew(connection, self.lease)
+        self._save(connection, items)
+
+    def _close(
+        self,
+        connection: Connection,
+        outcome: Outcome,
+        usage: str | None,
+        items: Sequence[ThreadItem],
+    ) -> None:
+        maintenance.close(connection, self.lease, outcome, usage)
+        self._save(connection, items)
+
+    def _load_recent(self, connection: Connection) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        page = await sql.load_items(connection, thread_id, None, HISTORY_ITEMS, "desc", user_id)
+        page = sql.load_items(connection, thread_id, None, HISTORY_ITEMS, "desc", user_id)
         self._recent = {item.id: item for item in reversed(page.data)}
         self._reaches_start = not page.has_more
 
-    async def _save(self, connection: AsyncConnection, saved: Sequence[ThreadItem]) -> None:
+    def _save(self, connection: Connection, saved: Sequence[ThreadItem]) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         if saved and self._removed:
-            await sql.delete_items(connection, thread_id, list(self._removed), user_id)
-        await sql.save_items(connection, thread_id, saved, user_id)
+            sql.delete_items(connection, thread_id, list(self._removed), user_id)
+        sql.save_items(connection, thread_id, saved, user_id)
 
     def _settle(self, committed: dict[str, ThreadItem]) -> None:
         self._recent.update(committed)

@@ -36,7 +36,7 @@ PLAIN = frozenset(
 
 Delta = dict[str, Any]
 
-PATIENCE = 50
+PATIENCE = 200
 IDLE_SECONDS = 0.0002
 MAX_PAUSE_SECONDS = 0.1
 

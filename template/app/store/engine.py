@@ -1,20 +1,34 @@
-"""The database connection: one engine a process, and short transactions.
+"""The database: short transactions, each a plain function that is given a connection.
 
-SQLite runs in WAL with one pooled connection. Writers take the lock at once
-(`BEGIN IMMEDIATE`): a read transaction that is upgraded after another process has written
-fails immediately, whatever the timeout.
+SQLite runs in WAL on one connection, in one thread of its own: a transaction crosses into the
+thread once, however many statements it has. Writers take the lock at once (`BEGIN IMMEDIATE`): a
+read transaction that is upgraded after another process has written fails immediately, whatever
+the timeout.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Double, event, make_url
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import (
+    URL,
+    Connection,
+    Double,
+    Engine,
+    StaticPool,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Work = Callable[Concatenate[Connection, P], T]
 
 BUSY_TIMEOUT_MS = 10_000
 PRAGMAS = (
@@ -38,11 +52,12 @@ def _sqlite_now(*_: Any, **__: Any) -> str:  # pyright: ignore[reportUnusedFunct
 
 
 class Database:
-    """One pooled engine. `read` and `write` give a connection for one short transaction."""
+    """Runs transactions. A cancelled caller does not tear one apart: it is done or not done."""
 
     def __init__(self, url: str) -> None:
         self.url = _sqlite_url(url)
         self.engine = _sqlite_engine(self.url)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
     @property
     def file(self) -> Path | None:
@@ -50,45 +65,53 @@ class Database:
         name = self.url.database
         return Path(name) if name and name != ":memory:" else None
 
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncConnection]:
-        async with self.engine.connect() as connection:
-            yield connection
+    async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `work` reads with the connection it is given."""
+        return await self._run(self._read, work, args, kwargs)
 
-    @asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncConnection]:
-        async with self.engine.connect() as connection:
-            await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                await connection.rollback()
-                raise
-            await connection.commit()
+    async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `work` returns, when what it wrote is committed; an error undoes it all."""
+        return await self._run(self._write, work, args, kwargs)
 
     async def aclose(self) -> None:
-        await self.engine.dispose()
+        await self._run(self.engine.dispose)
+        self._thread.shutdown()
+
+    async def _run(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+    def _read(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        with self.engine.connect() as connection:
+            return work(connection, *args, **kwargs)
+
+    def _write(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                result = work(connection, *args, **kwargs)
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+            return result
 
 
 def _sqlite_url(url: str) -> URL:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         raise ValueError("DATABASE_URL must be a SQLite URL such as sqlite:///data/chat.db")
-    return parsed.set(drivername="sqlite+aiosqlite")
+    return parsed.set(drivername="sqlite+pysqlite")
 
 
-def _sqlite_engine(url: URL) -> AsyncEngine:
+def _sqlite_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(
+    engine = create_engine(
         url,
-        pool_size=1,
-        max_overflow=0,
-        pool_timeout=30,
-        pool_reset_on_return=None,
-        connect_args={"isolation_level": None},
+        poolclass=StaticPool,
+        connect_args={"isolation_level": None, "check_same_thread": False},
     )
-    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    event.listen(engine, "connect", _set_pragmas)
     return engine
 
 

@@ -7,9 +7,8 @@ checkpoint; a turn whose lease is past may be closed by any process.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlalchemy import bindparam, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.errors import ThreadBusy
 from app.store.engine import database_now
@@ -35,9 +34,9 @@ class Lease:
     turn_id: str = field(default_factory=lambda: new_id("turn"))
 
 
-async def acquire(connection: AsyncConnection, lease: Lease, presence: Presence) -> bool:
+def acquire(connection: Connection, lease: Lease, presence: Presence) -> bool:
     """Open the turn, or raise `ThreadBusy`. Say whether a dead turn had to be closed first."""
-    closed = await _close_dead(connection, lease.thread_id, presence)
+    closed = _close_dead(connection, lease.thread_id, presence)
     values = {
         "id": lease.turn_id,
         "thread_id": lease.thread_id,
@@ -45,34 +44,32 @@ async def acquire(connection: AsyncConnection, lease: Lease, presence: Presence)
         "holder": presence.holder,
     }
     try:
-        await connection.execute(_OPEN, values)
+        connection.execute(_OPEN, values)
     except IntegrityError:
         raise ThreadBusy from None
     return closed
 
 
-async def renew(connection: AsyncConnection, lease: Lease) -> None:
+def renew(connection: Connection, lease: Lease) -> None:
     """Prolong the lease; raise `LeaseLost` when it is no longer ours."""
-    result = await connection.execute(_RENEW, {"turn": lease.turn_id})
+    result = connection.execute(_RENEW, {"turn": lease.turn_id})
     if result.rowcount == 0:
         raise LeaseLost(lease.turn_id)
 
 
-async def close(
-    connection: AsyncConnection, lease: Lease, outcome: Outcome, usage: str | None
-) -> None:
+def close(connection: Connection, lease: Lease, outcome: Outcome, usage: str | None) -> None:
     """End the turn; raise `LeaseLost` when it is no longer ours."""
     values = {"turn": lease.turn_id, "outcome": outcome, "tokens": usage}
-    result = await connection.execute(_CLOSE, values)
+    result = connection.execute(_CLOSE, values)
     if result.rowcount == 0:
         raise LeaseLost(lease.turn_id)
 
 
-async def _close_dead(connection: AsyncConnection, thread_id: str, presence: Presence) -> bool:
-    row = (await connection.execute(_RUNNING, {"thread": thread_id})).first()
+def _close_dead(connection: Connection, thread_id: str, presence: Presence) -> bool:
+    row = (connection.execute(_RUNNING, {"thread": thread_id})).first()
     if row is None or not (row.past or presence.is_dead(row.holder)):
         return False
-    await connection.execute(_CLOSE, {"turn": row.id, "outcome": "interrupted", "tokens": None})
+    connection.execute(_CLOSE, {"turn": row.id, "outcome": "interrupted", "tokens": None})
     return True
 
 

@@ -37,20 +37,17 @@ CORE = Migrations("core", SCRIPTS / "versions", tables.metadata)
 
 async def upgrade(database: Database, chains: Sequence[Migrations]) -> list[str]:
     """Apply what is pending, all in one transaction, and return its revisions as `chain:id`."""
-    async with database.write() as connection:
-        return await connection.run_sync(_upgrade, chains)
+    return await database.write(_upgrade, chains)
 
 
 async def pending(database: Database, chains: Sequence[Migrations]) -> list[str]:
     """Return the revisions that are not applied yet, as `chain:id`."""
-    async with database.read() as connection:
-        return await connection.run_sync(_pending, chains)
+    return await database.read(_pending, chains)
 
 
 async def revise(database: Database, chain: Migrations, message: str) -> Path:
     """Write a new revision from the difference between the tables and the database."""
-    async with database.read() as connection:
-        return await connection.run_sync(_revise, chain, message)
+    return await database.read(_revise, chain, message)
 
 
 def _upgrade(connection: Connection, chains: Sequence[Migrations]) -> list[str]:

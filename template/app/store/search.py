@@ -3,7 +3,7 @@
 import re
 
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.store.engine import Database
 
@@ -41,12 +41,15 @@ async def search_messages(
     words = re.findall(r"\w+", query)[:MAX_WORDS]
     if not words:
         return []
-    values = {
+    values: dict[str, object] = {
         "words": " OR ".join(f'"{word}"' for word in words),
         "user": user_id,
         "around": SNIPPET_WORDS,
         "limit": limit,
     }
-    async with database.read() as connection:
-        rows = await connection.execute(_SEARCH, values)
-        return [SearchHit.model_validate(row) for row in rows.mappings()]
+    return await database.read(_search, values)
+
+
+def _search(connection: Connection, values: dict[str, object]) -> list[SearchHit]:
+    rows = connection.execute(_SEARCH, values).mappings()
+    return [SearchHit.model_validate(row) for row in rows]

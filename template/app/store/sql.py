@@ -7,6 +7,8 @@ from chatkit.store import NotFoundError, Store, StoreItemType
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from sqlalchemy import (
     ColumnElement,
+    Connection,
+    Executable,
     Insert,
     Select,
     Table,
@@ -16,11 +18,9 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    update,
 )
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.context import RequestContext
 from app.errors import BadRequest
@@ -65,21 +65,15 @@ class SqlStore(Store[RequestContext]):
         return new_id(PREFIXES[item_type])
 
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
-        async with self.database.read() as connection:
-            return await load_thread(connection, thread_id, context.user.id)
+        return await self.database.read(load_thread, thread_id, context.user.id)
 
     async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
-        async with self.database.write() as connection:
-            await save_thread(connection, thread, context.user.id)
+        await self.database.write(save_thread, thread, context.user.id)
 
     async def load_threads(
         self, limit: int, after: str | None, order: str, context: RequestContext
     ) -> Page[ThreadMetadata]:
-        scope = {"user": context.user.id}
-        async with self.database.read() as connection:
-            rows = await _page(connection, _THREAD_PAGES, scope, after, limit, order)
-        found = [THREAD.validate_json(row.data) for row in rows[:limit]]
-        return _as_page(found, rows, limit)
+        return await self.database.read(load_threads, after, limit, order, context.user.id)
 
     async def load_thread_items(
         self,
@@ -89,38 +83,28 @@ class SqlStore(Store[RequestContext]):
         order: str,
         context: RequestContext,
     ) -> Page[ThreadItem]:
-        async with self.database.read() as connection:
-            return await load_items(connection, thread_id, after, limit, order, context.user.id)
+        user_id = context.user.id
+        return await self.database.read(load_items, thread_id, after, limit, order, user_id)
 
     async def add_thread_item(
         self, thread_id: str, item: ThreadItem, context: RequestContext
     ) -> None:
-        async with self.database.write() as connection:
-            await save_items(connection, thread_id, [item], context.user.id)
+        await self.database.write(save_items, thread_id, [item], context.user.id)
 
     async def save_item(self, thread_id: str, item: ThreadItem, context: RequestContext) -> None:
         await self.add_thread_item(thread_id, item, context)
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
-        mine = _own_items(thread_id, context.user.id) & (items.c.id == item_id)
-        async with self.database.read() as connection:
-            data = await connection.scalar(select(items.c.data).where(mine))
-        item = decode_item(data) if data is not None else None
-        if item is None:
-            raise NotFoundError(item_id)
-        return item
+        return await self.database.read(load_item, thread_id, item_id, context.user.id)
 
     async def delete_thread(self, thread_id: str, context: RequestContext) -> None:
         mine = (threads.c.id == thread_id) & (threads.c.user_id == context.user.id)
-        async with self.database.write() as connection:
-            await connection.execute(delete(threads).where(mine))
+        await self.database.write(_execute, delete(threads).where(mine))
 
     async def delete_thread_item(
         self, thread_id: str, item_id: str, context: RequestContext
     ) -> None:
-        mine = _own_items(thread_id, context.user.id) & (items.c.id == item_id)
-        async with self.database.write() as connection:
-            await connection.execute(delete(items).where(mine))
+        await self.database.write(delete_items, thread_id, [item_id], context.user.id)
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
         values = {
@@ -131,21 +115,14 @@ class SqlStore(Store[RequestContext]):
         }
         statement = insert(attachments).values(values)
         statement = _upsert(statement, attachments, ["id"], ["thread_id", "data"])
-        async with self.database.write() as connection:
-            await connection.execute(statement)
+        await self.database.write(_execute, statement)
 
     async def load_attachment(self, attachment_id: str, context: RequestContext) -> Attachment:
-        mine = _own_attachment(attachment_id, context.user.id)
-        async with self.database.read() as connection:
-            data = await connection.scalar(select(attachments.c.data).where(mine))
-        if data is None:
-            raise NotFoundError(attachment_id)
-        return ATTACHMENT.validate_json(data)
+        return await self.database.read(load_attachment, attachment_id, context.user.id)
 
     async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
         mine = _own_attachment(attachment_id, context.user.id)
-        async with self.database.write() as connection:
-            await connection.execute(delete(attachments).where(mine))
+        await self.database.write(_execute, delete(attachments).where(mine))
 
     async def save_feedback(
         self,
@@ -155,48 +132,27 @@ class SqlStore(Store[RequestContext]):
         context: RequestContext,
     ) -> None:
         """Keep the user's newest judgement of each item; unknown items raise `NotFoundError`."""
-        wanted = set(item_ids)
-        mine = _own_items(thread_id, context.user.id) & items.c.id.in_(wanted)
-        columns = [
-            items.c.user_id,
-            items.c.thread_id,
-            items.c.id,
-            literal(kind),
-            database_now(),
-        ]
-        names = ["user_id", "thread_id", "item_id", "kind", "created_at"]
-        statement = insert(feedback).from_select(names, select(*columns).where(mine))
-        statement = _upsert(statement, feedback, ["thread_id", "item_id"], ["kind", "created_at"])
-        async with self.database.write() as connection:
-            found = await connection.scalar(select(func.count()).select_from(items).where(mine))
-            if found != len(wanted):
-                raise NotFoundError(thread_id)
-            await connection.execute(statement)
+        user_id = context.user.id
+        await self.database.write(save_feedback, thread_id, set(item_ids), kind, user_id)
 
 
-async def load_thread(connection: AsyncConnection, thread_id: str, user_id: str) -> ThreadMetadata:
-    data = await connection.scalar(_LOAD_THREAD, {"thread": thread_id, "user": user_id})
+def load_thread(connection: Connection, thread_id: str, user_id: str) -> ThreadMetadata:
+    data = connection.scalar(_LOAD_THREAD, {"thread": thread_id, "user": user_id})
     if data is None:
         raise NotFoundError(thread_id)
     return THREAD.validate_json(data)
 
 
-async def save_thread(connection: AsyncConnection, thread: ThreadMetadata, user_id: str) -> None:
+def save_thread(connection: Connection, thread: ThreadMetadata, user_id: str) -> None:
     """Insert or update; an id that is somebody else's raises `NotFoundError`."""
     values = {"id": thread.id, "user_id": user_id, "data": encode_thread(thread)}
-    result = await connection.execute(_SAVE_THREAD, values)
+    result = connection.execute(_SAVE_THREAD, values)
     if result.rowcount == 0:
         raise NotFoundError(thread.id)
 
 
-async def update_thread(connection: AsyncConnection, thread: ThreadMetadata, user_id: str) -> None:
-    """Update a thread that exists; one that was deleted meanwhile stays deleted."""
-    mine = (threads.c.id == thread.id) & (threads.c.user_id == user_id)
-    await connection.execute(update(threads).where(mine).values(data=encode_thread(thread)))
-
-
-async def load_items(
-    connection: AsyncConnection,
+def load_items(
+    connection: Connection,
     thread_id: str,
     after: str | None,
     limit: int,
@@ -204,13 +160,13 @@ async def load_items(
     user_id: str,
 ) -> Page[ThreadItem]:
     scope = {"thread": thread_id, "user": user_id}
-    rows = await _page(connection, _ITEM_PAGES, scope, after, limit, order)
+    rows = _page(connection, _ITEM_PAGES, scope, after, limit, order)
     decoded = [decode_item(row.data) for row in rows[:limit]]
     return _as_page([item for item in decoded if item is not None], rows, limit)
 
 
-async def save_items(
-    connection: AsyncConnection, thread_id: str, saved: Sequence[ThreadItem], user_id: str
+def save_items(
+    connection: Connection, thread_id: str, saved: Sequence[ThreadItem], user_id: str
 ) -> None:
     """Insert or update. The rows come out of the user's own thread: without it, none is written."""
     for item in saved:
@@ -222,20 +178,70 @@ async def save_items(
             "thread": thread_id,
             "user": user_id,
         }
-        result = await connection.execute(_SAVE_ITEM, values)
+        result = connection.execute(_SAVE_ITEM, values)
         if result.rowcount == 0:
             raise NotFoundError(thread_id)
 
 
-async def delete_items(
-    connection: AsyncConnection, thread_id: str, item_ids: Sequence[str], user_id: str
+def delete_items(
+    connection: Connection, thread_id: str, item_ids: Sequence[str], user_id: str
 ) -> None:
     mine = _own_items(thread_id, user_id) & items.c.id.in_(item_ids)
-    await connection.execute(delete(items).where(mine))
+    connection.execute(delete(items).where(mine))
 
 
-async def _page(
-    connection: AsyncConnection,
+def load_threads(
+    connection: Connection, after: str | None, limit: int, order: str, user_id: str
+) -> Page[ThreadMetadata]:
+    rows = _page(connection, _THREAD_PAGES, {"user": user_id}, after, limit, order)
+    return _as_page([THREAD.validate_json(row.data) for row in rows[:limit]], rows, limit)
+
+
+def change_thread(
+    connection: Connection, thread_id: str, changes: dict[str, Any], user_id: str
+) -> ThreadMetadata:
+    """Change some fields of a thread as it is now, and return it."""
+    thread = load_thread(connection, thread_id, user_id).model_copy(update=changes)
+    save_thread(connection, thread, user_id)
+    return thread
+
+
+def load_item(connection: Connection, thread_id: str, item_id: str, user_id: str) -> ThreadItem:
+    mine = _own_items(thread_id, user_id) & (items.c.id == item_id)
+    data = connection.scalar(select(items.c.data).where(mine))
+    item = decode_item(data) if data is not None else None
+    if item is None:
+        raise NotFoundError(item_id)
+    return item
+
+
+def load_attachment(connection: Connection, attachment_id: str, user_id: str) -> Attachment:
+    mine = _own_attachment(attachment_id, user_id)
+    data = connection.scalar(select(attachments.c.data).where(mine))
+    if data is None:
+        raise NotFoundError(attachment_id)
+    return ATTACHMENT.validate_json(data)
+
+
+def save_feedback(
+    connection: Connection, thread_id: str, item_ids: set[str], kind: FeedbackKind, user_id: str
+) -> None:
+    mine = _own_items(thread_id, user_id) & items.c.id.in_(item_ids)
+    if connection.scalar(select(func.count()).select_from(items).where(mine)) != len(item_ids):
+        raise NotFoundError(thread_id)
+    columns = [items.c.user_id, items.c.thread_id, items.c.id, literal(kind), database_now()]
+    names = ["user_id", "thread_id", "item_id", "kind", "created_at"]
+    statement = insert(feedback).from_select(names, select(*columns).where(mine))
+    changed = ["kind", "created_at"]
+    connection.execute(_upsert(statement, feedback, ["thread_id", "item_id"], changed))
+
+
+def _execute(connection: Connection, statement: Executable) -> None:
+    connection.execute(statement)
+
+
+def _page(
+    connection: Connection,
     pages: "_Pages",
     scope: dict[str, str],
     after: str | None,
@@ -246,11 +252,11 @@ async def _page(
     descending = order == "desc"
     values = {**scope, "limit": limit + 1}
     if not after:
-        return (await connection.execute(pages.first[descending], values)).all()
-    cursor = await connection.scalar(pages.cursor, {**scope, "after": after})
+        return connection.execute(pages.first[descending], values).all()
+    cursor = connection.scalar(pages.cursor, {**scope, "after": after})
     if cursor is None:
         raise BadRequest("'after' names nothing here. Start again without it.")
-    return (await connection.execute(pages.next[descending], values | {"cursor": cursor})).all()
+    return connection.execute(pages.next[descending], values | {"cursor": cursor}).all()
 
 
 class _Pages:

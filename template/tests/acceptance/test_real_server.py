@@ -100,7 +100,7 @@ async def test_a_client_that_stops_reading_and_then_drops_loses_nothing(
     async with httpx2.AsyncClient(base_url=server.url, timeout=20) as http:
         async with http.stream("POST", "/chatkit", json=create("Much")) as response:
             await _read_until(response, "word")
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.3)
 
         assert await asyncio.to_thread(model_api.dropped.wait, 3)
         partial = await _newest_answer(http)
@@ -130,10 +130,7 @@ async def test_a_body_that_is_too_large_is_refused_and_the_server_goes_on(server
         assert (await http.get("/health/ready")).status_code == 200
 
 
-async def test_fifty_users_at_once_lose_and_mix_up_nothing(
-    tmp_path: Path, with_model: Settings
-) -> None:
-    """In this process, so that the users' tokens are easy to make."""
+async def test_fifty_users_at_once_lose_and_mix_up_nothing(with_model: Settings) -> None:
     values = with_model.model_dump() | {"auth_mode": "jwt", "jwt_secret": SECRET}
     settings = Settings.model_validate(values)
 
@@ -158,19 +155,18 @@ async def test_fifty_users_at_once_lose_and_mix_up_nothing(
         assert texts == [f"{echo}{name} {n}" for n in range(4) for echo in ("", "echo: ")]
 
 
-async def test_a_kill_and_a_stop_lose_nothing(tmp_path: Path, model_api: FakeModelApi) -> None:
-    """One server is killed in the middle of a stream; the next is told to stop during ten."""
+async def test_a_kill_and_a_stop_lose_nothing(server: Server, model_api: FakeModelApi) -> None:
+    """The server is killed in the middle of a stream; the next is told to stop during ten."""
     model_api.default = SLOW
-    with _server(tmp_path, model_api) as server:
-        async with (
-            httpx2.AsyncClient(base_url=server.url, timeout=20) as http,
-            http.stream("POST", "/chatkit", json=create("Remember")) as response,
-        ):
-            killed = thread_id(events(await _read_until(response, "three")))
-            server.kill()
+    async with (
+        httpx2.AsyncClient(base_url=server.url, timeout=20) as http,
+        http.stream("POST", "/chatkit", json=create("Remember")) as response,
+    ):
+        killed = thread_id(events(await _read_until(response, "three")))
+        server.kill()
 
-    with _server(tmp_path, model_api) as server:
-        async with httpx2.AsyncClient(base_url=server.url, timeout=20) as http:
+    with _server(server.folder, model_api) as restarted:
+        async with httpx2.AsyncClient(base_url=restarted.url, timeout=20) as http:
             assert (await _texts(http, killed))[0] == "Remember"
             model_api.default = None
             again = await http.post("/chatkit", json=add(killed, "Go on"))
@@ -178,18 +174,19 @@ async def test_a_kill_and_a_stop_lose_nothing(tmp_path: Path, model_api: FakeMod
             model_api.default = SLOW
             streams = [asyncio.create_task(_read_all(http)) for _ in range(10)]
             await model_api.received(12)
-            await asyncio.sleep(0.5)
-            server.signal(signal.SIGTERM)
+            await asyncio.sleep(0.3)
+            restarted.signal(signal.SIGTERM)
             stopped = await asyncio.gather(*streams)
-            assert await asyncio.to_thread(server.process.wait, 20) in {0, -signal.SIGTERM}
+            assert await asyncio.to_thread(restarted.process.wait, 20) in {0, -signal.SIGTERM}
 
-    async with running_app(Settings(database_url=f"sqlite:///{tmp_path}/data/chat.db")) as app:
+    stored = Settings(database_url=f"sqlite:///{server.folder}/data/chat.db")
+    async with running_app(stored) as app:
         for streamed in stopped:
             assert streamed[-1]["type"] == "error"
             question, partial = await _texts(app.http, thread_id(streamed))
             assert question == "Count"
             assert answer(streamed).strip() in partial
-    assert "Traceback" not in server.log.read_text()
+    assert "Traceback" not in restarted.log.read_text()
 
 
 async def _chunks(size: int) -> AsyncGenerator[bytes]:

@@ -60,6 +60,7 @@ class Server:
 
     process: subprocess.Popen[bytes]
     url: str
+    folder: Path
     log: Path
 
     def signal(self, number: int) -> None:
@@ -85,7 +86,7 @@ def running_server(folder: Path, **environment: str) -> Generator[Server]:
             stdout=output,
             stderr=output,
         )
-    server = Server(process, f"http://127.0.0.1:{port}", log)
+    server = Server(process, f"http://127.0.0.1:{port}", folder, log)
     try:
         _wait_until_live(server)
         yield server

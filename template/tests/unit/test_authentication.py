@@ -4,7 +4,6 @@ import base64
 import json
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -22,9 +21,9 @@ FUTURE = 4_000_000_000
 
 
 @pytest.fixture
-def jwt_settings(tmp_path: Path) -> Settings:
+def jwt_settings() -> Settings:
     return make_settings(
-        database_url=f"sqlite:///{tmp_path}/chat.db",
+        database_url="sqlite:///:memory:",
         auth_mode="jwt",
         jwt_secret=SECRET,
         jwt_issuer="https://issuer.example",

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, text
+from sqlalchemy import Column, Connection, Integer, MetaData, Table
 
 from app.composition import Application
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import CORE, Migrations, UnknownRevision, pending, revise, upgrade
+from tests.support.sql import run_sql
 
 
 def _database(tmp_path: Path) -> Database:
@@ -37,8 +38,7 @@ async def test_the_migrations_make_the_tables_that_the_code_has(settings: Settin
             context = MigrationContext.configure(connection, opts={"include_name": is_ours})
             return compare_metadata(context, chain.metadata)
 
-        async with application.database.read() as connection:
-            assert await connection.run_sync(differences) == []
+        assert await application.database.read(differences) == []
     await application.database.aclose()
 
 
@@ -65,8 +65,7 @@ async def test_a_chain_that_comes_later_is_applied_and_one_that_goes_leaves_its_
     assert await upgrade(database, [CORE, extra]) == ["extra:0001"]
     assert await upgrade(database, [CORE]) == []
 
-    async with database.read() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM extra")) == 0
+    assert await database.read(run_sql, "SELECT count(*) FROM extra") == [(0,)]
     await database.aclose()
 
 
@@ -81,8 +80,7 @@ async def test_a_new_revision_holds_the_difference(tmp_path: Path) -> None:
 
     assert path.name.startswith("0002")
     assert "colour" in path.read_text()
-    async with database.read() as connection:
-        await connection.execute(text("SELECT colour FROM extra"))
+    assert await database.read(run_sql, "SELECT colour FROM extra") == []
     await database.aclose()
 
 
@@ -104,8 +102,7 @@ async def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:
 async def test_a_database_of_a_newer_version_is_refused_in_words(tmp_path: Path) -> None:
     database = _database(tmp_path)
     await upgrade(database, [CORE])
-    async with database.write() as connection:
-        await connection.execute(text("UPDATE alembic_version_core SET version_num = '9999'"))
+    await database.write(run_sql, "UPDATE alembic_version_core SET version_num = '9999'")
 
     with pytest.raises(UnknownRevision, match="9999"):
         await upgrade(database, [CORE])

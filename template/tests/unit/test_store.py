@@ -1,6 +1,7 @@
 """The store's contract, called as the SDK calls it: by keyword."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Any
@@ -17,14 +18,15 @@ from chatkit.types import (
     ThreadItem,
     ThreadMetadata,
 )
-from sqlalchemy import text
+from sqlalchemy import Connection
 
 from app.context import RequestContext, User
 from app.errors import BadRequest
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import CORE, upgrade
-from app.store.sql import SqlStore
+from app.store.sql import SqlStore, save_items, save_thread
+from tests.support.sql import run_sql
 
 ADA = RequestContext(user=User(id="ada"))
 EVE = RequestContext(user=User(id="eve"))
@@ -195,15 +197,14 @@ async def test_a_naive_local_time_is_stored_in_utc(store: SqlStore) -> None:
 
 async def test_an_item_that_is_not_understood_is_left_out_and_kept(store: SqlStore) -> None:
     await _filled(store, 2)
-    async with store.database.write() as connection:
-        data = '{"type": "from_the_future", "id": "msg_0"}'
-        await connection.execute(text("UPDATE items SET data = :d WHERE id = 'msg_0'"), {"d": data})
+    data = '{"type": "from_the_future", "id": "msg_0"}'
+    update = "UPDATE items SET data = :data WHERE id = 'msg_0'"
+    await store.database.write(run_sql, update, data=data)
 
     page = await _page(store, "asc")
 
     assert [item.id for item in page.data] == ["msg_1"]
-    async with store.database.read() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM items")) == 2
+    assert await store.database.read(run_sql, "SELECT count(*) FROM items") == [(2,)]
 
 
 async def test_hidden_items_are_stored(store: SqlStore) -> None:
@@ -236,32 +237,50 @@ async def test_many_writers_at_once_lose_nothing(store: SqlStore) -> None:
     assert sorted(item.id for item in page.data) == sorted(names)
 
 
-async def test_a_write_that_fails_leaves_nothing_and_frees_the_connection(store: SqlStore) -> None:
-    async def fail() -> None:
-        async with store.database.write() as connection:
-            await connection.execute(
-                text("INSERT INTO threads (user_id, id, data, created_at) VALUES ('a', 'b', '', 0)")
-            )
-            raise RuntimeError
+async def test_a_write_that_fails_leaves_nothing(store: SqlStore) -> None:
+    def fail(connection: Connection) -> None:
+        save_thread(connection, _thread(), ADA.user.id)
+        raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        await fail()
+        await store.database.write(fail)
 
-    async with store.database.read() as connection:
-        assert await connection.scalar(text("SELECT count(*) FROM threads")) == 0
+    assert await store.database.read(run_sql, "SELECT count(*) FROM threads") == [(0,)]
+    await store.save_thread(_thread(), context=ADA)
 
 
-async def test_a_write_that_is_cancelled_frees_the_connection(store: SqlStore) -> None:
-    async def never() -> None:
-        async with store.database.write():
-            await asyncio.sleep(3600)
+async def test_a_write_whose_caller_is_cancelled_is_whole(store: SqlStore) -> None:
+    begun, go_on = threading.Event(), threading.Event()
 
-    task = asyncio.create_task(never())
-    await asyncio.sleep(0.05)
+    def slow(connection: Connection) -> None:
+        save_thread(connection, _thread(), ADA.user.id)
+        begun.set()
+        go_on.wait(5)
+        save_items(connection, "thr_1", [_item("msg_1")], ADA.user.id)
+
+    task = asyncio.create_task(store.database.write(slow))
+    await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     await asyncio.wait({task})
+    go_on.set()
 
+    assert [item.id for item in (await _page(store, "asc")).data] == ["msg_1"]
+
+
+async def test_another_process_may_write_between(file_settings: Settings) -> None:
+    store, other = (SqlStore(Database(file_settings.database_url)) for _ in range(2))
+    await upgrade(store.database, [CORE])
     await store.save_thread(_thread(), context=ADA)
+
+    async def write(which: SqlStore, name: str) -> None:
+        for number in range(20):
+            await which.add_thread_item("thr_1", _item(f"{name}_{number}"), context=ADA)
+
+    await asyncio.gather(write(store, "ours"), write(other, "theirs"))
+
+    assert len((await _page(store, "asc", limit=100)).data) == 40
+    await store.database.aclose()
+    await other.database.aclose()
 
 
 def test_ids_have_128_bits(settings: Settings) -> None:

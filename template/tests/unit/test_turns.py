@@ -1,11 +1,12 @@
 """One turn: what is stored when, and what is left of it however it ends."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from agents.testing import ScriptedModel, assistant_message
 from chatkit.store import NotFoundError
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event
 
 from app.chat.buffer import Buffer
 from app.chat.requests import user_message_request
@@ -21,9 +22,11 @@ from app.store.presence import Presence
 from tests.support.app import Running, running_app
 from tests.support.eventually import eventually
 from tests.support.requests import create, events, op, thread_id
+from tests.support.sql import run_sql
 
 ADA = RequestContext(user=User(id="local"))
-SLOW = ChatModel("slow", DemoModel(word_seconds=0.1))
+FAST = ChatModel("fast", DemoModel(word_seconds=0))
+SLOW = ChatModel("slow", DemoModel(word_seconds=0.03))
 
 
 def _service(app: Running) -> ChatService:
@@ -58,8 +61,12 @@ async def test_a_plain_turn_takes_two_transactions(settings: Settings) -> None:
     async with running_app(settings, ChatModel("scripted", model)) as app:
         thread = thread_id(events((await app.chatkit(create("first"))).text))
         begun: list[str] = []
-        engine = _service(app).store.database.engine.sync_engine
-        event.listen(engine, "checkout", lambda *_: begun.append("transaction"))
+        engine = _service(app).store.database.engine
+
+        def count(_: Connection) -> None:
+            begun.append("transaction")
+
+        event.listen(engine, "commit", count)
 
         await _read(await _start(app, "second", thread))
 
@@ -97,7 +104,7 @@ async def test_a_turn_that_is_stopped_at_once_keeps_the_message(settings: Settin
 
 
 async def test_stopping_a_turn_that_has_ended_changes_nothing(settings: Settings) -> None:
-    async with running_app(settings) as app:
+    async with running_app(settings, FAST) as app:
         turn = await _start(app, "hello")
         whole = await _read(turn)
 
@@ -112,7 +119,7 @@ async def test_a_reader_that_stalls_and_drops_does_not_hold_the_turn(settings: S
     model = ChatModel("fast", DemoModel(word_seconds=0.001))
     async with running_app(settings, model) as app:
         turn = await _start(app, "word " * 2000)
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
 
         async with asyncio.timeout(5):
             await turn.stop()
@@ -143,7 +150,7 @@ async def test_draining_refuses_new_turns_and_saves_the_running(settings: Settin
 async def test_draining_lets_turns_end_that_need_no_longer_than_the_grace(
     settings: Settings,
 ) -> None:
-    async with running_app(settings) as app:
+    async with running_app(settings, SLOW) as app:
         turn = await _start(app, "hello")
 
         await _service(app).turns.drain(grace_seconds=10)
@@ -154,10 +161,11 @@ async def test_draining_lets_turns_end_that_need_no_longer_than_the_grace(
 async def test_a_silent_stream_carries_comments(settings: Settings) -> None:
     async with running_app(settings, ChatModel("silent", DemoModel(word_seconds=0.1))) as app:
         turn = await _start(app, "hello")
+        async for chunk in turn.chunks(heartbeat_seconds=0.02):
+            if chunk == b": ping\n\n":
+                break
 
-        chunks = [chunk async for chunk in turn.chunks(heartbeat_seconds=0.05)]
-
-        assert b": ping\n\n" in chunks
+        await turn.stop()
 
 
 async def test_a_second_turn_is_refused_while_one_runs(settings: Settings) -> None:
@@ -175,21 +183,20 @@ async def test_a_second_turn_is_refused_while_one_runs(settings: Settings) -> No
 async def _running_turn(app: Running, holder: str, expires_in: float) -> str:
     """Leave a turn behind, as a process does that was killed."""
     thread = thread_id(events((await app.chatkit(create("hello"))).text))
-    values = {"thread": thread, "holder": holder, "seconds": expires_in}
+    values: dict[str, Any] = {"thread": thread, "holder": holder, "seconds": expires_in}
     statement = (
         "INSERT INTO turns (user_id, id, thread_id, state, holder, lease_expires_at, created_at) "
         "VALUES ('local', 'turn_dead', :thread, 'running', :holder, "
         "(julianday('now') - 2440587.5) * 86400.0 + :seconds, 0)"
     )
-    async with _service(app).store.database.write() as connection:
-        await connection.execute(text(statement), values)
+    await _service(app).store.database.write(run_sql, statement, **values)
     return thread
 
 
 async def test_a_lease_that_is_past_is_taken_over_and_the_model_is_told(
     settings: Settings,
 ) -> None:
-    async with running_app(settings) as app:
+    async with running_app(settings, FAST) as app:
         thread = await _running_turn(app, "elsewhere", expires_in=-1)
 
         assert "You said: go on" in await _read(await _start(app, "go on", thread))
@@ -198,10 +205,10 @@ async def test_a_lease_that_is_past_is_taken_over_and_the_model_is_told(
         assert "sdk_hidden_context" in [item.type for item in context.data]
 
 
-async def test_a_live_lease_of_another_process_is_respected(settings: Settings) -> None:
-    other = Presence(Database(settings.database_url).file)
+async def test_a_live_lease_of_another_process_is_respected(file_settings: Settings) -> None:
+    other = Presence(Database(file_settings.database_url).file)
     other.announce()
-    async with running_app(settings) as app:
+    async with running_app(file_settings, FAST) as app:
         thread = await _running_turn(app, other.holder, expires_in=5)
 
         with pytest.raises(ThreadBusy):
@@ -232,7 +239,7 @@ async def test_a_rename_during_a_turn_is_kept(settings: Settings) -> None:
         thread = thread_id(events(await _first_text(turn)))
 
         await app.chatkit(op("threads.update", thread_id=thread, title="Mine"))
-        await _read(turn)
+        await turn.stop()
 
         read = await app.chatkit(op("threads.get_by_id", thread_id=thread))
         assert read.json()["title"] == "Mine"
@@ -251,12 +258,13 @@ async def test_a_long_answer_is_saved_while_it_is_written(settings: Settings) ->
 
 
 async def test_the_turn_is_recorded_with_its_usage(settings: Settings) -> None:
-    async with running_app(settings) as app:
+    async with running_app(settings, FAST) as app:
         await _read(await _start(app, "hello"))
 
-        async with _service(app).store.database.read() as connection:
-            rows = await connection.execute(text("SELECT state, usage, ended_at FROM turns"))
-            (state, usage, ended_at) = rows.one()
+        database = _service(app).store.database
+        rows = await database.read(run_sql, "SELECT state, usage, ended_at FROM turns")
+
+    ((state, usage, ended_at),) = rows
 
     assert state == "completed"
     assert '"requests":1' in usage

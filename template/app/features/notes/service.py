@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.engine import Row
 
 from app.context import User
@@ -34,28 +34,34 @@ class Notes:
 
     async def add(self, user: User, text: str) -> Note:
         """Keep a note, or raise `Conflict` when the user has as many as they may."""
-        mine = notes.c.user_id == user.id
-        values = {"id": new_id("note"), "user_id": user.id, "text": text}
-        count = select(func.count()).select_from(notes).where(mine)
-        async with self._database.write() as connection:
-            if (await connection.scalar(count) or 0) >= self._limit:
-                raise Conflict(f"You have {self._limit} notes. Delete one first.")
-            added = await connection.execute(insert(notes).values(values).returning(notes))
-            return _note(added.one())
+        return await self._database.write(_add, user.id, text, self._limit)
 
     async def newest(self, user: User, limit: int) -> list[Note]:
-        mine = notes.c.user_id == user.id
-        statement = select(notes).where(mine).order_by(notes.c.seq.desc()).limit(limit)
-        async with self._database.read() as connection:
-            return [_note(row) for row in await connection.execute(statement)]
+        return await self._database.read(_newest, user.id, limit)
 
     async def delete(self, user: User, note_id: str) -> None:
         """Delete a note, or raise `NotFound` when the user has none of that id."""
-        mine = (notes.c.user_id == user.id) & (notes.c.id == note_id)
-        async with self._database.write() as connection:
-            deleted = await connection.execute(delete(notes).where(mine))
-        if deleted.rowcount == 0:
-            raise NotFound("This note does not exist.")
+        await self._database.write(_delete, user.id, note_id)
+
+
+def _add(connection: Connection, user_id: str, text: str, limit: int) -> Note:
+    count = select(func.count()).select_from(notes).where(notes.c.user_id == user_id)
+    if (connection.scalar(count) or 0) >= limit:
+        raise Conflict(f"You have {limit} notes. Delete one first.")
+    values = {"id": new_id("note"), "user_id": user_id, "text": text}
+    return _note(connection.execute(insert(notes).values(values).returning(notes)).one())
+
+
+def _newest(connection: Connection, user_id: str, limit: int) -> list[Note]:
+    mine = select(notes).where(notes.c.user_id == user_id)
+    rows = connection.execute(mine.order_by(notes.c.seq.desc()).limit(limit))
+    return [_note(row) for row in rows]
+
+
+def _delete(connection: Connection, user_id: str, note_id: str) -> None:
+    mine = (notes.c.user_id == user_id) & (notes.c.id == note_id)
+    if connection.execute(delete(notes).where(mine)).rowcount == 0:
+        raise NotFound("This note does not exist.")
 
 
 def _note(row: Row[Any]) -> Note:
