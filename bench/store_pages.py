@@ -86,8 +86,7 @@ async def fill(file: Path, rows: int) -> FilledStore:
 
 
 async def _insert(database: Database, table: Table, rows: list[dict[str, str]]) -> None:
-    async with database.write() as connection:
-        await connection.execute(insert(table), rows)
+    await database.write(lambda connection: connection.execute(insert(table), rows))
 
 
 def _thread_row(number: int, user: str) -> dict[str, str]:
