@@ -145,7 +145,7 @@ async def main(large: int, repeats: int) -> None:
         stores = [await fill(Path(folder, f"{rows}.db"), rows) for rows in (SMALL, large)]
         results = await compare(*stores, repeats)
         for filled in stores:
-            await filled.store.database.engine.dispose()
+            await filled.store.database.aclose()
     print(json.dumps(results))
 
 

@@ -36,8 +36,8 @@ PLAIN = frozenset(
 
 Delta = dict[str, Any]
 
-PATIENCE = 200
-IDLE_SECONDS = 0.0002
+PATIENCE = 600
+IDLE_SECONDS = 0.0001
 MAX_PAUSE_SECONDS = 0.1
 
 
