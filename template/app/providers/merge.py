@@ -36,7 +36,7 @@ PLAIN = frozenset(
 
 Delta = dict[str, Any]
 
-PATIENCE = 600
+PATIENCE = 1000
 IDLE_SECONDS = 0.0001
 MAX_PAUSE_SECONDS = 0.1
 
