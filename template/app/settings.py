@@ -21,6 +21,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 ORIGIN = re.compile(r"https?://[^/\s]+")
@@ -132,6 +134,17 @@ class Settings(SettingsBase):
                     "such as https://app.example.com"
                 )
         return origins
+
+    @field_validator("database_url")
+    @classmethod
+    def _supported_database(cls, url: str) -> str:
+        try:
+            backend = make_url(url).get_backend_name()
+        except ArgumentError:
+            backend = ""
+        if backend != "sqlite":
+            raise ValueError("must be a SQLite URL such as sqlite:///data/chat.db")
+        return url
 
     @field_validator("jwt_secret")
     @classmethod

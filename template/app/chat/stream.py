@@ -55,7 +55,7 @@ def _is_idle(event: StreamEvent) -> bool:
         case RunItemStreamEvent():
             return event.item.type in IDLE_ITEMS
         case _:
-            return True
+            return event.type == "agent_updated_stream_event"
 
 
 async def with_own_ids(

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from pydantic import ValidationError
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.composition import Application
 from app.http.health import Check
@@ -27,7 +27,7 @@ async def diagnose() -> list[Check]:
         application = Application(settings)
     except ValidationError as error:
         return [*findings, *(Check(name="settings", ok=False, detail=d) for d in explain(error))]
-    except (ValueError, OSError, ArgumentError):
+    except OSError:
         return [*findings, Check(name="database", ok=False, detail=DATABASE_ADVICE)]
     findings += [_settings(settings), _authentication(settings), await _model(settings)]
     return [*findings, await _database(application)]

@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.conversation import converse
 from app.cli.doctor import diagnose
-from app.cli.server import run_server
-from app.composition import Application
+from app.cli.server import run_server, run_with_reload
+from app.composition import Application, create_app
 from app.errors import AppError
 from app.observability.logs import configure_logging
 from app.security.tokens import issue_token
@@ -41,7 +41,11 @@ def serve(
     given: dict[str, Any] = {"host": host, "port": port}
     with _explained():
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
-        run_server(settings, reload=reload)
+        app = create_app(settings)
+    if reload:
+        run_with_reload(settings)
+    else:
+        run_server(app, settings)
 
 
 @cli.command()
@@ -114,6 +118,8 @@ def _explained() -> Generator[None]:
         yield
     except ValidationError as error:
         _fail("\n".join(explain(error)))
+    except OSError:
+        _fail("DATABASE_URL: its folder cannot be made or written. Name another.")
 
 
 def _application() -> Application:

@@ -10,7 +10,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.chat.service import ChatService
-from app.composition import create_app
 from app.settings import Settings
 
 CLOSE_SECONDS = 5
@@ -44,12 +43,13 @@ def _spare_the_collector() -> None:
     gc.set_threshold(*COLLECT_AFTER)
 
 
-def run_server(settings: Settings, *, reload: bool) -> None:
+def run_with_reload(settings: Settings) -> None:
+    """Serve, and start anew whenever the code changes."""
+    uvicorn.run("app.main:app", host=settings.host, port=settings.port, reload=True)
+
+
+def run_server(app: FastAPI, settings: Settings) -> None:
     """Serve until told to stop."""
-    if reload:
-        uvicorn.run("app.main:app", host=settings.host, port=settings.port, reload=True)
-        return
-    app = create_app(settings)
     config = uvicorn.Config(
         app,
         host=settings.host,

@@ -55,7 +55,7 @@ class Database:
     """Runs transactions. A cancelled caller does not tear one apart: it is done or not done."""
 
     def __init__(self, url: str) -> None:
-        self.url = _sqlite_url(url)
+        self.url = make_url(url).set(drivername="sqlite+pysqlite")
         self.engine = _sqlite_engine(self.url)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
@@ -94,13 +94,6 @@ class Database:
                 raise
             connection.commit()
             return result
-
-
-def _sqlite_url(url: str) -> URL:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        raise ValueError("DATABASE_URL must be a SQLite URL such as sqlite:///data/chat.db")
-    return parsed.set(drivername="sqlite+pysqlite")
 
 
 def _sqlite_engine(url: URL) -> Engine:

@@ -90,6 +90,15 @@ def test_wrong_settings_stop_every_command_in_words(command: tuple[str, ...]) ->
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("command", [("serve",), ("chat", "Hello"), ("migrate",)])
+def test_a_database_that_cannot_be_is_named(command: tuple[str, ...]) -> None:
+    result = _run(*command, DATABASE_URL="sqlite:////proc/nowhere/x.db")
+
+    assert result.exit_code == 1
+    assert "DATABASE_URL" in result.stderr
+    assert "Traceback" not in result.output
+
+
 def test_serve_refuses_to_listen_to_others_in_local_mode() -> None:
     result = _run("serve", "--host", "0.0.0.0")  # noqa: S104
 

@@ -107,8 +107,3 @@ async def test_a_database_of_a_newer_version_is_refused_in_words(tmp_path: Path)
     with pytest.raises(UnknownRevision, match="9999"):
         await upgrade(database, [CORE])
     await database.aclose()
-
-
-def test_another_kind_of_database_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="SQLite"):
-        Database("mysql://localhost/chat")
