@@ -100,8 +100,8 @@ async def test_a_client_that_stops_reading_and_then_drops_loses_nothing(
     model_api.script(Reply(f"{long_word} " * 30_000, hang_after_words=29_000))
     async with httpx2.AsyncClient(base_url=server.url, timeout=20) as http:
         async with http.stream("POST", "/chatkit", json=create("Much")) as response:
-            await _read_until(response, "word")
-            await asyncio.sleep(0.3)
+            await _read_until(response, long_word)
+            await asyncio.sleep(0.5)
 
         assert await asyncio.to_thread(model_api.dropped.wait, 3)
         assert long_word in await _newest_answer(http)
