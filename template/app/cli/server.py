@@ -13,7 +13,7 @@ from app.chat.service import ChatService
 from app.settings import Settings
 
 CLOSE_SECONDS = 5
-COLLECT_AFTER = (20_000, 20, 50)
+COLLECT_AFTER = (10_000, 10, 10)
 
 
 class DrainingServer(uvicorn.Server):
