@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -144,6 +145,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(NotFoundError, _not_found)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
     for error in (OperationalError, InterfaceError, PoolTimeout):
         app.add_exception_handler(error, _database_unavailable)
     app.add_exception_handler(Exception, _unexpected)
@@ -170,6 +172,10 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
     error = cast(HTTPException, error)
     code = HTTPStatus(error.status_code).name.lower()
     return problem(error.status_code, str(error.detail), code=code, headers=error.headers)
+
+
+async def _disconnected(_: Request, __: Exception) -> JSONResponse:
+    return problem(400, "The body broke off.", code=BadRequest.code)
 
 
 async def _database_unavailable(_: Request, error: Exception) -> JSONResponse:

@@ -25,7 +25,8 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
-ORIGIN = re.compile(r"https?://[^/\s]+")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+BASE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?")
 MIN_SECRET_BYTES = 32
 MIN_SECRET_VARIETY = 8
 PLACEHOLDERS = (
@@ -130,7 +131,7 @@ class Settings(SettingsBase):
                 )
             if not ORIGIN.fullmatch(origin):
                 raise ValueError(
-                    f"'{origin}' is not an origin: write scheme and host without a path, "
+                    "an entry is not an origin: write scheme and host without a path, "
                     "such as https://app.example.com"
                 )
         return origins
@@ -139,12 +140,27 @@ class Settings(SettingsBase):
     @classmethod
     def _supported_database(cls, url: str) -> str:
         try:
-            backend = make_url(url).get_backend_name()
+            parsed = make_url(url)
         except ArgumentError:
-            backend = ""
-        if backend != "sqlite":
+            parsed = make_url("unknown://")
+        if parsed.get_backend_name() != "sqlite" or parsed.host:
             raise ValueError("must be a SQLite URL such as sqlite:///data/chat.db")
         return url
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _usable_url(cls, url: str | None) -> str | None:
+        if url is not None and not BASE_URL.fullmatch(url):
+            raise ValueError("must be a URL such as https://api.openai.com/v1")
+        return url
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
+        text = key.get_secret_value() if key else ""
+        if not text.isascii() or text != text.strip():
+            raise ValueError("has characters that no key has: copy it again")
+        return key
 
     @field_validator("jwt_secret")
     @classmethod

@@ -3,12 +3,15 @@
 Upstream looks things up after the 200, where all that is left is to break the stream.
 """
 
+from base64 import b64decode
 from collections.abc import Sequence
 
 from chatkit.types import (
     AttachmentsDeleteReq,
     ChatKitReq,
     ClientToolCallItem,
+    InputTranscribeReq,
+    ItemsFeedbackReq,
     ItemsListReq,
     StructuredInputItem,
     ThreadItem,
@@ -21,6 +24,7 @@ from chatkit.types import (
     ThreadsListReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
+    ThreadsUpdateReq,
     UserMessageItem,
     WidgetItem,
 )
@@ -30,6 +34,8 @@ from app.errors import BadRequest, Conflict
 from app.store.sql import SqlStore
 
 MAX_PAGE = 1000
+MAX_TITLE = 200
+MAX_FEEDBACK = 100
 
 
 async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -> None:
@@ -45,6 +51,14 @@ async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -
             check_limit(request.params.limit)
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
             await _check_attachments(request.params.input.attachments, store, context)
+        case InputTranscribeReq():
+            _check_base64(request.params.audio_base64)
+        case ThreadsUpdateReq():
+            if not 0 < len(request.params.title) <= MAX_TITLE:
+                raise BadRequest(f"'title' must have from 1 to {MAX_TITLE} characters.")
+        case ItemsFeedbackReq():
+            if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
+                raise BadRequest(f"'item_ids' must have from 1 to {MAX_FEEDBACK} ids.")
         case AttachmentsDeleteReq():
             await _check_attachments([request.params.attachment_id], store, context)
         case _:
@@ -53,6 +67,13 @@ async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -
     if thread_id is not None:
         await store.load_thread(thread_id, context)
         await _check_item(request, thread_id, store, context)
+
+
+def _check_base64(text: str) -> None:
+    try:
+        b64decode(text)
+    except ValueError:
+        raise BadRequest("'audio_base64' is not base64.") from None
 
 
 def check_limit(limit: int | None) -> None:

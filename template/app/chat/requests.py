@@ -22,6 +22,9 @@ from pydantic_core import from_json
 from app.context import ClientContext
 from app.errors import BadRequest, describe
 
+LARGE_BODY = 64 * 1024
+MAX_ENTRIES = 5_000
+
 REQUEST: TypeAdapter[ChatKitReq] = TypeAdapter(ChatKitReq)
 
 
@@ -46,6 +49,8 @@ def parse_request(body: bytes) -> tuple[ChatKitReq, ClientContext]:
     Raises:
         BadRequest: the body is no ChatKit request, or has characters that cannot be stored.
     """
+    if len(body) > LARGE_BODY:
+        _check_sizes(body)
     try:
         request = REQUEST.validate_json(body)
         envelope = _Envelope.model_validate_json(body)
@@ -57,6 +62,28 @@ def parse_request(body: bytes) -> tuple[ChatKitReq, ClientContext]:
     if b"\\u0000" in body and _has_nul(from_json(body)):
         raise BadRequest("The request has NUL characters, which cannot be stored. Remove them.")
     return request, _merged(envelope)
+
+
+def _check_sizes(body: bytes) -> None:
+    """Refuse endless lists: each wrong entry would become an error with a text of its own."""
+    try:
+        value = from_json(body)
+    except ValueError:
+        return
+    if _longest(value) > MAX_ENTRIES:
+        raise BadRequest(f"A list or object in the body has more than {MAX_ENTRIES} entries.")
+
+
+def _longest(value: object) -> int:
+    if isinstance(value, dict):
+        entries = list(cast(dict[str, object], value).values())
+    elif isinstance(value, list):
+        entries = cast(list[object], value)
+    else:
+        return 0
+    if len(entries) > MAX_ENTRIES:
+        return len(entries)
+    return max([len(entries), *(_longest(entry) for entry in entries)])
 
 
 def user_message_request(text: str, thread_id: str | None) -> StreamingReq:

@@ -6,6 +6,7 @@ from chatkit.types import (
     StreamingReq,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
+    ThreadsRetryAfterItemReq,
 )
 
 from app.chat import preflight
@@ -51,7 +52,8 @@ class ChatService:
         store = TurnStore(self._database, Lease(thread_id, context.user.id))
         server = AssistantServer(self._assistant, store)
         message = await server.prepare(request, thread_id, context)
-        await store.begin(self._presence, message, is_new=is_new)
+        retried = request.params.item_id if isinstance(request, ThreadsRetryAfterItemReq) else None
+        await store.begin(self._presence, message, is_new=is_new, retried=retried)
         events = server.stream(request, context)
         return self.turns.start(server, store, events, encoder or server)
 

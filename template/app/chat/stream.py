@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 from agents import RunResultStreaming, StreamEvent
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
 from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageContentPartDone,
+    AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
     ThreadCreatedEvent,
     ThreadItem,
@@ -62,10 +65,15 @@ async def with_own_ids(
     events: AsyncIterator[ThreadStreamEvent],
 ) -> AsyncIterator[ThreadStreamEvent]:
     ids: dict[str, str] = {}
+    texts = WholeCharacters()
     async for event in events:
         match event:
             case ThreadItemUpdatedEvent():
                 event.item_id = ids.get(event.item_id, event.item_id)
+                if isinstance(event.update, AssistantMessageContentPartTextDelta):
+                    event.update.delta = texts.add(event.update.delta)
+                elif isinstance(event.update, AssistantMessageContentPartDone):
+                    event.update.content = _whole(event.update.content)
             case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
                 ids[item.id] = new_id("msg")
                 event.item = _renamed(item, ids[item.id])
@@ -90,4 +98,30 @@ def in_utc(event: ThreadStreamEvent) -> ThreadStreamEvent:
 
 
 def _renamed(item: AssistantMessageItem, item_id: str) -> ThreadItem:
-    return item.model_copy(update={"id": item_id})
+    return item.model_copy(
+        update={"id": item_id, "content": [_whole(part) for part in item.content]}
+    )
+
+
+class WholeCharacters:
+    """Joins characters that were cut in two: some servers split an emoji over two deltas."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def add(self, delta: str) -> str:
+        """Return the text that is whole by now."""
+        text = self._half + delta
+        self._half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        return whole_text(text.removesuffix(self._half))
+
+
+def whole_text(text: str) -> str:
+    """Return the text with surrogate pairs joined and lone ones replaced, as UTF-8 needs it."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _whole(part: AssistantMessageContent) -> AssistantMessageContent:
+    return part.model_copy(update={"text": whole_text(part.text)})

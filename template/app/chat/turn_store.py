@@ -40,20 +40,28 @@ class TurnStore(sql.SqlStore):
         super().__init__(database)
         self.lease = lease
         self._recent: dict[str, ThreadItem] = {}
+        self._past: dict[str, ThreadItem] = {}
         self._reaches_start = False
         self._staged: dict[str, ThreadItem] = {}
         self._removed: set[str] = set()
 
     async def begin(
-        self, presence: Presence, message: UserMessageItem | None, *, is_new: bool
+        self,
+        presence: Presence,
+        message: UserMessageItem | None,
+        *,
+        is_new: bool,
+        retried: str | None = None,
     ) -> None:
         """Take the lease, and store the message with it; if either cannot be, store nothing.
+
+        `retried` is the id of a stored message that is to be answered again.
 
         Raises:
             NotFoundError: the thread does not exist, or is not the user's.
             Conflict: the thread is locked, closed or busy.
         """
-        await self.database.write(self._begin, presence, message, is_new)
+        await self.database.write(self._begin, presence, message, is_new, retried)
 
     def _begin(
         self,
@@ -61,6 +69,7 @@ class TurnStore(sql.SqlStore):
         presence: Presence,
         message: UserMessageItem | None,
         is_new: bool,
+        retried: str | None,
     ) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         if is_new:
@@ -74,6 +83,7 @@ class TurnStore(sql.SqlStore):
         if message is not None:
             self._save(connection, [message])
         self._load_recent(connection)
+        self._past = self._load_past(connection, retried) if retried else self._recent
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return self.lease.thread_id
@@ -123,7 +133,7 @@ class TurnStore(sql.SqlStore):
         context: RequestContext,
     ) -> Page[ThreadItem]:
         if after is None and order == "desc":
-            newest = self.history()[::-1]
+            newest = self._known(self._recent)[::-1]
             if len(newest) > limit or self._reaches_start:
                 more = len(newest) > limit
                 data = newest[:limit]
@@ -131,8 +141,11 @@ class TurnStore(sql.SqlStore):
         return await super().load_thread_items(thread_id, after, limit, order, context)
 
     def history(self) -> list[ThreadItem]:
-        """Return the thread's newest items, oldest first, with what this turn has staged."""
-        known = {**self._recent, **self._staged}
+        """Return what the turn answers to, oldest first, with what it has staged itself."""
+        return self._known(self._past)
+
+    def _known(self, stored: dict[str, ThreadItem]) -> list[ThreadItem]:
+        known = {**stored, **self._staged}
         return [item for item in known.values() if item.id not in self._removed]
 
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
@@ -150,6 +163,11 @@ class TurnStore(sql.SqlStore):
         if outcome != "completed" and not keeps_old_answer:
             answer.append(cut_off_marker(self.lease.thread_id))
         await self.database.write(self._close, outcome, usage, answer)
+
+    async def abandon(self) -> None:
+        """End the turn without what it has staged, which could not be stored."""
+        self._staged = {}
+        await self.database.write(self._close, "failed", None, ())
 
     def _checkpoint(self, connection: Connection, items: Sequence[ThreadItem]) -> None:
         maintenance.renew(connection, self.lease)
@@ -171,6 +189,13 @@ class TurnStore(sql.SqlStore):
         self._recent = {item.id: item for item in reversed(page.data)}
         self._reaches_start = not page.has_more
 
+    def _load_past(self, connection: Connection, retried: str) -> dict[str, ThreadItem]:
+        """Return the newest items up to the message that is answered again."""
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        page = sql.load_items(connection, thread_id, retried, HISTORY_ITEMS, "desc", user_id)
+        message = sql.load_item(connection, thread_id, retried, user_id)
+        return {item.id: item for item in (*reversed(page.data), message)}
+
     def _save(self, connection: Connection, saved: Sequence[ThreadItem]) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         if saved and self._removed:
@@ -179,6 +204,7 @@ class TurnStore(sql.SqlStore):
 
     def _settle(self, committed: dict[str, ThreadItem]) -> None:
         self._recent.update(committed)
+        self._past.update(committed)
         for item_id, item in committed.items():
             if self._staged.get(item_id) is item:
                 del self._staged[item_id]

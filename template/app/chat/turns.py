@@ -26,6 +26,7 @@ CHECKPOINT_SECONDS = 1.0
 STOP_SECONDS = 5.0
 RENEW_EVERY = LEASE_SECONDS // 3
 HEARTBEAT = b": ping\n\n"
+GONE = "This thread was deleted or taken over meanwhile. The answer was not kept."
 RESTARTING = "The server is restarting. What was written is kept; please ask again."
 
 
@@ -138,9 +139,12 @@ class Turn:
             await self._store.close(self._outcome, self._open_items.snapshot(), self._server.usage)
         except LeaseLost:
             log.warning("the turn's end was not stored", turn=self._store.lease.turn_id)
+            await self._put(ErrorEvent(code="custom", message=GONE, allow_retry=False))
         except Exception:
             log.exception("the turn's end was not stored", turn=self._store.lease.turn_id)
-            await self._put(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
+            await self._store.abandon()
+            if self._outcome != "failed":
+                await self._put(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
         if self._outcome == "interrupted" and self._farewell:
             await self._put(self._farewell)
         if last := self._encoder.end(self._outcome):

@@ -17,11 +17,13 @@ from app.cli.server import run_server, run_with_reload
 from app.composition import Application, create_app
 from app.errors import AppError
 from app.observability.logs import configure_logging
-from app.security.tokens import issue_token
+from app.security.tokens import is_usable_subject, issue_token
 from app.settings import Settings, explain
-from app.store.migrate import Migrations, UnknownRevision, revise, upgrade
+from app.store.migrate import Migrations, UnknownRevision, pending, revise, upgrade
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+MAX_HOURS = 24 * 365 * 10
 
 T = TypeVar("T")
 
@@ -41,6 +43,7 @@ def serve(
     given: dict[str, Any] = {"host": host, "port": port}
     with _explained():
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        _run(_check_database(Application(settings)))
         app = create_app(settings)
     if reload:
         run_with_reload(settings)
@@ -56,6 +59,7 @@ def chat(
     user: Annotated[str, typer.Option(help="Whom to speak as.")] = "local",
 ) -> None:
     """Say something and read the answer as it comes. Goes on with the newest thread."""
+    _check_text(message, thread or "", user)
     application = _application()
     answered = _run(converse(application, message, user, thread, new=new))
     raise typer.Exit(0 if answered else 1)
@@ -89,18 +93,31 @@ def migrate(
 @cli.command()
 def token(
     user: Annotated[str, typer.Option(help="The user the token is for.")],
-    hours: Annotated[float, typer.Option(min=0.01, help="How long it is valid.")] = 24,
+    hours: Annotated[
+        float, typer.Option(min=0.01, max=MAX_HOURS, help="How long it is valid.")
+    ] = 24,
 ) -> None:
     """Print a bearer token for AUTH_MODE=jwt."""
     with _explained():
         settings = Settings()
     if settings.jwt_secret is None:
         _fail("JWT_SECRET is not set. Run `openssl rand -hex 32` and set it.")
+    if not is_usable_subject(user):
+        _fail("--user must have from 1 to 255 printable characters.")
     typer.echo(issue_token(settings, user, timedelta(hours=hours)))
 
 
-def main() -> None:
-    cli()
+async def _check_database(application: Application) -> None:
+    async with aclosing(application.database) as database:
+        await pending(database, application.migrations)
+
+
+def _check_text(*texts: str) -> None:
+    try:
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError:
+        _fail("The message, thread and user must be valid text.")
 
 
 async def _migrate(application: Application, chain: Migrations, revision: str | None) -> str:

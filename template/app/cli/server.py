@@ -45,7 +45,7 @@ def _spare_the_collector() -> None:
 
 def run_with_reload(settings: Settings) -> None:
     """Serve, and start anew whenever the code changes."""
-    uvicorn.run("app.main:app", host=settings.host, port=settings.port, reload=True)
+    uvicorn.run("app.main:app", host=settings.host, port=settings.port, reload=True, ws="none")
 
 
 def run_server(app: FastAPI, settings: Settings) -> None:
@@ -55,6 +55,7 @@ def run_server(app: FastAPI, settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         log_config=None,
+        ws="none",
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
     server = DrainingServer(config, app, settings.shutdown_grace_seconds)

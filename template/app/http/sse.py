@@ -1,11 +1,12 @@
 """A turn as a response: server-sent events, or one wait, and the end of it when nobody listens."""
 
 import asyncio
+from contextlib import suppress
 
 from anyio import CancelScope
 from fastapi import Request
 from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.chat.turns import Turn
 
@@ -21,8 +22,13 @@ class TurnStream(StreamingResponse):
         self._turn = turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_while_open(message: Message) -> None:
+            """A connection that is closed already raises here, before the disconnect is told."""
+            with suppress(OSError, RuntimeError):
+                await send(message)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_while_open)
         finally:
             with CancelScope(shield=True):
                 await self._turn.stop()

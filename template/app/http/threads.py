@@ -18,6 +18,7 @@ from chatkit.types import (
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, StringConstraints
 
+from app.chat.preflight import MAX_TITLE
 from app.context import Text
 from app.http.dependencies import Chat, Cursor, Db, Id, Limit, request_context
 from app.security.authentication import CurrentUser
@@ -30,7 +31,7 @@ Words = Annotated[Text, Query(min_length=1, max_length=500)]
 
 
 class Rename(BaseModel):
-    title: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+    title: Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TITLE)]
 
 
 class Answers:

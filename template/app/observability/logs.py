@@ -5,6 +5,7 @@ import logging.config
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 
 from app.settings import Settings
 
@@ -37,6 +38,25 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
     )
 
 
+class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
+    """Blots out the settings' secrets, which a provider's error may repeat."""
+
+    def __init__(self, secrets: list[str], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._secrets = secrets
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+
+def _secrets(settings: Settings) -> list[str]:
+    values = (getattr(settings, name, None) for name in type(settings).model_fields)
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
 def _formatter(settings: Settings) -> logging.Formatter:
     """Tracebacks are written without local variables: those hold keys and users' texts."""
     renderers: list[Any] = [
@@ -44,7 +64,8 @@ def _formatter(settings: Settings) -> logging.Formatter:
     ]
     if settings.is_production:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return structlog.stdlib.ProcessorFormatter(
+    return SecretiveFormatter(
+        _secrets(settings),
         foreign_pre_chain=SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )

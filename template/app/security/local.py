@@ -5,7 +5,7 @@ localhost, so each request shows that it comes from this machine, for this host,
 is allowed or from none, and as JSON, which a page cannot send elsewhere without asking first.
 """
 
-from urllib.parse import urlsplit
+import re
 
 from fastapi import Request
 
@@ -14,6 +14,7 @@ from app.errors import Forbidden, UnsupportedMediaType
 from app.settings import Settings, is_loopback
 
 LOCAL_USER = User(id="local")
+LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 
 
@@ -42,11 +43,7 @@ def _check_peer(request: Request) -> None:
 
 def _check_host(request: Request) -> str:
     host = request.headers.get("host", "")
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        name = None
-    if name is None or not is_loopback(name):
+    if not LOCAL_HOST.fullmatch(host):
         raise Forbidden("AUTH_MODE=local is reached as localhost or 127.0.0.1 only.")
     return host
 

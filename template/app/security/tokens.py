@@ -62,8 +62,11 @@ def _secret(settings: Settings) -> str:
 
 
 def _subject(claims: dict[str, Any]) -> str:
-    subject = claims["sub"]
-    usable = isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT and subject.isprintable()
-    if not usable:
+    if not is_usable_subject(claims["sub"]):
         raise Unauthenticated("The token's subject is no usable user id.")
-    return subject
+    return str(claims["sub"])
+
+
+def is_usable_subject(subject: object) -> bool:
+    """Say whether a token may name this user: a printable text of 1 to 255 characters."""
+    return isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT and subject.isprintable()

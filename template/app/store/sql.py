@@ -36,6 +36,8 @@ from app.store.engine import Database, database_now
 from app.store.ids import new_id
 from app.store.tables import attachments, feedback, items, threads
 
+MAX_VARIABLES = 500
+
 PREFIXES: dict[StoreItemType, str] = {
     "thread": "thr",
     "message": "msg",
@@ -186,8 +188,9 @@ def save_items(
 def delete_items(
     connection: Connection, thread_id: str, item_ids: Sequence[str], user_id: str
 ) -> None:
-    mine = _own_items(thread_id, user_id) & items.c.id.in_(item_ids)
-    connection.execute(delete(items).where(mine))
+    for start in range(0, len(item_ids), MAX_VARIABLES):
+        some = items.c.id.in_(item_ids[start : start + MAX_VARIABLES])
+        connection.execute(delete(items).where(_own_items(thread_id, user_id) & some))
 
 
 def load_threads(

@@ -17,7 +17,7 @@ def create_tools(notes: Notes) -> list[FunctionTool]:
         Args:
             text: The note, in the user's own words.
         """
-        if not 0 < len(text) <= MAX_TEXT:
+        if not 0 < len(text) <= MAX_TEXT or "\x00" in text:
             return f"A note needs between 1 and {MAX_TEXT} characters."
         try:
             note = await notes.add(ctx.context.user, text)
