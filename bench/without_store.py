@@ -26,7 +26,12 @@ class MemoryTurnStore(TurnStore):
     """The turn's store with dicts in the place of its transactions, and without a lease."""
 
     async def begin(
-        self, presence: Presence, message: UserMessageItem | None, *, is_new: bool
+        self,
+        presence: Presence,
+        message: UserMessageItem | None,
+        *,
+        is_new: bool,
+        retried: str | None = None,
     ) -> None:
         thread_id = self.lease.thread_id
         if is_new:
@@ -36,7 +41,7 @@ class MemoryTurnStore(TurnStore):
         if message is not None:
             await MEMORY.save_item(thread_id, message, None)
         page = await MEMORY.load_thread_items(thread_id, None, HISTORY_ITEMS, "desc", None)
-        self._recent = {item.id: item for item in reversed(page.data)}
+        self._recent = self._past = {item.id: item for item in reversed(page.data)}
         self._reaches_start = not page.has_more
 
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:

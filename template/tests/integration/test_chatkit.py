@@ -257,3 +257,45 @@ async def test_what_the_assistant_cannot_do_is_refused_in_words(
 
     assert response.status_code in {400, 404}
     assert response.json()["detail"]
+
+
+async def test_a_retry_of_an_old_message_reads_the_conversation_up_to_it(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    thread = thread_id(await _ask(app_with_model, create("0")))
+    for number in range(1, 30):
+        await _ask(app_with_model, add(thread, str(number)))
+    question = (await _items(app_with_model, thread))[4]
+    assert question["content"][0]["text"] == "2"
+
+    await _ask(
+        app_with_model, op("threads.retry_after_item", thread_id=thread, item_id=question["id"])
+    )
+
+    assert [text.strip() for text in model_api.texts()] == ["0", "echo: 0", "1", "echo: 1", "2"]
+    texts = [item["content"][0]["text"].strip() for item in await _items(app_with_model, thread)]
+    assert texts == ["0", "echo: 0", "1", "echo: 1", "2", "echo: 2"]
+
+
+async def test_a_character_that_is_cut_in_two_is_joined(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    model_api.script(Reply("a \ud83d\ude00 b", split_surrogates=True))
+
+    streamed = await _ask(app_with_model, create("Smile"))
+
+    assert answer(streamed).strip() == "a 😀 b"
+    stored = await _items(app_with_model, thread_id(streamed))
+    assert stored[1]["content"][0]["text"].strip() == "a 😀 b"
+
+
+async def test_a_key_that_the_provider_repeats_stays_out_of_the_log(
+    capsys: pytest.CaptureFixture[str], app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    model_api.script(Reply(status=401, message="Incorrect API key provided: sk-test"))
+
+    streamed = await _ask(app_with_model, create("Hello"))
+
+    logged = capsys.readouterr().err
+    assert "Incorrect API key provided: ***" in logged
+    assert "sk-test" not in logged + str(streamed)

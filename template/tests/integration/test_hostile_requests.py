@@ -154,6 +154,34 @@ async def test_an_unknown_action_ends_in_an_error_event(app: Running) -> None:
     assert "action" in streamed[-1]["message"]
 
 
+@pytest.mark.parametrize(
+    ("request_", "names"),
+    [
+        (op("input.transcribe", audio_base64="a", mime_type="audio/webm"), "base64"),
+        (op("threads.update", thread_id="THREAD", title=""), "title"),
+        (op("threads.update", thread_id="THREAD", title="x" * 201), "title"),
+        (op("items.feedback", thread_id="THREAD", item_ids=[], kind="positive"), "item_ids"),
+        (
+            op("items.feedback", thread_id="THREAD", item_ids=["x"] * 101, kind="positive"),
+            "item_ids",
+        ),
+        (op("threads.create", input={"content": [1] * 100_000}), "entries"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_value_out_of_bounds_is_named(
+    app: Running, request_: dict[str, Any], names: str
+) -> None:
+    thread = thread_id(events((await app.chatkit(create("Hello"))).text))
+    if "thread_id" in request_["params"]:
+        request_ = op(request_["type"], **{**request_["params"], "thread_id": thread})
+
+    response = await app.chatkit(request_)
+
+    assert response.status_code == 400
+    assert names in response.json()["detail"]
+
+
 async def test_a_wrong_method_or_path_is_a_problem_too(app: Running) -> None:
     for response in (await app.http.get("/chatkit"), await app.http.get("/nowhere")):
         assert response.status_code in {404, 405}

@@ -26,6 +26,8 @@ class Reply:
     text: str = ""
     calls: Sequence[tuple[str, dict[str, Any]]] = ()
     status: int = 200
+    message: str = "scripted error, with details"
+    split_surrogates: bool = False
     headers: Mapping[str, str] | None = None
     word_seconds: float = 0.0
     cut_after_words: int | None = None
@@ -33,7 +35,8 @@ class Reply:
 
     @property
     def words(self) -> list[str]:
-        return [word + " " for word in self.text.split()]
+        words = [word + " " for word in self.text.split()]
+        return list("".join(words)) if self.split_surrogates else words
 
 
 class FakeModelApi:
@@ -92,7 +95,7 @@ class FakeModelApi:
             self._arrived.notify_all()
         reply = self._next_reply(body)
         if reply.status != 200:
-            error = {"error": {"message": "scripted error, with details", "code": None}}
+            error = {"error": {"message": reply.message, "code": None}}
             return JSONResponse(error, reply.status, headers=reply.headers)
         return StreamingResponse(self._stream(reply), media_type="text/event-stream")
 

@@ -1,6 +1,8 @@
 """The command line."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jwt
@@ -8,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from app.cli.main import cli
-from tests.support.app import SECRET
+from tests.support.app import ROOT, SECRET
 
 
 def _run(*arguments: str, **environment: str) -> Result:
@@ -128,6 +130,44 @@ def test_token_makes_a_token_that_expires() -> None:
 
 def test_token_needs_the_secret() -> None:
     assert "JWT_SECRET" in _run("token", "--user", "ada").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--user", ""), ("--user", "x" * 256), ("--user", "ada", "--hours", "inf")]
+)
+def test_token_refuses_what_the_server_would(arguments: tuple[str, ...]) -> None:
+    result = _run("token", *arguments, JWT_SECRET=SECRET, AUTH_MODE="jwt")
+
+    assert result.exit_code != 0
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"DATABASE_URL": "sqlite://host/x.db"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "sqlite:////etc/passwd"}, "DATABASE_URL"),
+        ({"OPENAI_BASE_URL": "nonsense"}, "OPENAI_BASE_URL"),
+        ({"OPENAI_API_KEY": "sk-é"}, "OPENAI_API_KEY"),
+        ({"ALLOWED_ORIGINS": "http://user:pass-word@host"}, "ALLOWED_ORIGINS"),
+    ],
+)
+def test_serve_names_what_it_cannot_use(environment: dict[str, str], says: str) -> None:
+    result = _run("serve", **environment)
+
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+    assert "pass-word" not in result.output
+
+
+def test_a_log_level_that_is_none_is_named_before_anything_is_loaded() -> None:
+    command = [sys.executable, "-c", "from app.cli import main; main()", "doctor"]
+    environment = {"PYTHONPATH": str(ROOT), "LOG_LEVEL": "loud"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("LOG_LEVEL: must be one of")
 
 
 def test_help_names_every_command() -> None:
