@@ -26,7 +26,6 @@ class Reply:
     text: str = ""
     calls: Sequence[tuple[str, dict[str, Any]]] = ()
     status: int = 200
-    message: str = "scripted error, with details"
     split_surrogates: bool = False
     headers: Mapping[str, str] | None = None
     word_seconds: float = 0.0
@@ -95,7 +94,7 @@ class FakeModelApi:
             self._arrived.notify_all()
         reply = self._next_reply(body)
         if reply.status != 200:
-            error = {"error": {"message": reply.message, "code": None}}
+            error = {"error": {"message": "scripted error, with details", "code": None}}
             return JSONResponse(error, reply.status, headers=reply.headers)
         return StreamingResponse(self._stream(reply), media_type="text/event-stream")
 
