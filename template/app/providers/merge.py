@@ -1,10 +1,9 @@
 """Merges the text deltas that arrived together into one, before they are parsed.
 
-Before it reads on, the stream lets everything else in the process go first, and waits in proportion
-to how long that took. When the server is idle that is nothing, and each delta passes through as it
-comes. Under load the deltas that arrive meanwhile are merged: they cost one event's work instead of
-many, and the load falls. Whatever is not a plain text delta of one content part passes through
-untouched.
+Before it reads on, the stream looks how long the event loop takes for one round. When the server is
+idle that is some microseconds, and each delta passes through as it comes. Under load the stream
+pauses, and the deltas that arrive meanwhile are merged: they cost one event's work instead of many,
+and the load falls. Whatever is not a plain text delta of one content part passes through untouched.
 """
 
 import asyncio
@@ -36,9 +35,8 @@ PLAIN = frozenset(
 
 Delta = dict[str, Any]
 
-PATIENCE = 1000
-IDLE_SECONDS = 0.0001
-MAX_PAUSE_SECONDS = 0.1
+BUSY_SECONDS = 0.0001
+PAUSE_SECONDS = 0.1
 
 
 async def merge_deltas(response: httpx2.Response) -> None:
@@ -69,7 +67,7 @@ class MergedStream(httpx2.AsyncByteStream):
             if end:
                 yield merge(complete + end)
                 if DELTA_TYPE in complete:
-                    await _let_others_go_first()
+                    await _pause_under_load()
         if rest:
             yield rest
 
@@ -77,13 +75,13 @@ class MergedStream(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-async def _let_others_go_first() -> None:
-    """Wait `PATIENCE` times as long as one round of the event loop takes, if that is long."""
+async def _pause_under_load() -> None:
+    """Pause if a round of the event loop is long. The first round is this stream's own work."""
+    await asyncio.sleep(0)
     started = monotonic()
     await asyncio.sleep(0)
-    busy = monotonic() - started
-    if busy > IDLE_SECONDS:
-        await asyncio.sleep(min(busy * PATIENCE, MAX_PAUSE_SECONDS))
+    if monotonic() - started > BUSY_SECONDS:
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
 def merge(events: bytes) -> bytes:
