@@ -70,7 +70,6 @@ class Settings(SettingsBase):
     """The core's settings. Each is an environment variable of the same name in capitals."""
 
     project_name: str = "ChatKit backend"
-    project_slug: str = "chatkit-backend"
 
     environment: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"

@@ -1,13 +1,11 @@
 """Between the protocol's objects and the rows: JSON in UTC, and the text that search reads."""
 
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
 
 import structlog
 from chatkit.types import (
     AssistantMessageItem,
     Attachment,
-    Thread,
     ThreadItem,
     ThreadMetadata,
     UserMessageItem,
@@ -19,13 +17,6 @@ log = structlog.stdlib.get_logger(__name__)
 THREAD: TypeAdapter[ThreadMetadata] = TypeAdapter(ThreadMetadata)
 ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
 ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
-
-
-class _Dated(Protocol):
-    created_at: datetime
-
-
-DatedT = TypeVar("DatedT", bound=_Dated)
 
 
 def aware(value: datetime) -> datetime:
@@ -61,7 +52,3 @@ def item_text(item: ThreadItem) -> str:
     if isinstance(item, UserMessageItem | AssistantMessageItem):
         return "\n".join(part.text for part in item.content)
     return ""
-
-
-def without_items(thread: ThreadMetadata) -> ThreadMetadata:
-    return THREAD.validate_json(encode_thread(thread)) if isinstance(thread, Thread) else thread

@@ -116,7 +116,7 @@ def test_another_kind_of_database_is_refused_in_words(url: str) -> None:
 
 def test_every_setting_is_in_the_example_file() -> None:
     example = (Path(__file__).parents[2] / ".env.example").read_text()
-    unlisted = {"project_name", "project_slug"}
+    unlisted = {"project_name"}
 
     missing = [name for name in Settings.model_fields if f"# {name.upper()}=" not in example]
 
