@@ -16,7 +16,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from app.context import RequestContext, User
+from app.settings import Settings
 from app.store.codec import encode_item, encode_thread
+from app.store.databases import open_database
 from app.store.engine import Database
 from app.store.migrate import CORE, upgrade
 from app.store.sql import SqlStore
@@ -71,7 +73,7 @@ class FilledStore:
 
 async def fill(file: Path, rows: int) -> FilledStore:
     """Create the project's tables and fill them in bulk."""
-    database = Database(f"sqlite:///{file}")
+    database = open_database(Settings(database_url=f"sqlite:///{file}"))
     await upgrade(database, [CORE])
     for start in range(0, rows, BATCH):
         numbers = range(start, min(start + BATCH, rows))

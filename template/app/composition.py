@@ -24,7 +24,7 @@ from app.observability.logs import configure_logging
 from app.providers import ChatModel, create_model
 from app.security.authentication import create_authenticator
 from app.settings import Settings
-from app.store.engine import Database
+from app.store.databases import open_database
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
 from app.tools import discover_tools
@@ -39,7 +39,7 @@ class Application:
 
     def __init__(self, settings: Settings, model: ChatModel | None = None) -> None:
         self.settings = settings
-        self.database = Database(settings.database_url)
+        self.database = open_database(settings)
         self.presence = Presence(self.database.file)
         self.builder = Builder(settings, self.database)
         install_features(self.builder)

@@ -4,17 +4,12 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
-import structlog
 from chatkit.store import NotFoundError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-
-log = structlog.stdlib.get_logger(__name__)
 
 MAX_REPORTED = 20
 MAX_FIELD = 200
@@ -76,6 +71,16 @@ class ThreadBusy(Conflict):
         super().__init__("An answer is still being written in this thread. Try again shortly.")
 
 
+class RequestRunning(Conflict):
+    """The request with this idempotency key is being answered just now."""
+
+    code = "request_running"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+    def __init__(self) -> None:
+        super().__init__("This request is being answered already. Try again shortly.")
+
+
 class UnsupportedMediaType(AppError):
     """The body is not of a type that is read here."""
 
@@ -88,6 +93,15 @@ class Unprocessable(AppError):
 
     status = 422
     code = "invalid_request"
+
+
+class KeyReused(Unprocessable):
+    """The idempotency key came with another request before."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for another request. Send a new key.")
 
 
 class ModelFailed(AppError):
@@ -146,8 +160,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _disconnected)
-    for error in (OperationalError, InterfaceError, PoolTimeout):
-        app.add_exception_handler(error, _database_unavailable)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -176,12 +188,6 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _disconnected(_: Request, __: Exception) -> JSONResponse:
     return problem(400, "The body broke off.", code=BadRequest.code)
-
-
-async def _database_unavailable(_: Request, error: Exception) -> JSONResponse:
-    log.error("database unavailable", error=type(error).__name__, exc_info=error)
-    detail = "The database does not answer. Try again in a few seconds."
-    return problem(503, detail, code=Unavailable.code, headers=Unavailable.headers)
 
 
 async def _unexpected(_: Request, __: Exception) -> JSONResponse:

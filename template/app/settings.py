@@ -21,8 +21,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+
+from app.database_url import parse_database_url
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
@@ -81,6 +81,9 @@ class Settings(SettingsBase):
     ]
 
     database_url: str = "sqlite:///data/chat.db"
+    database_pool_size: int = Field(default=10, ge=1)
+    database_pool_overflow: int = Field(default=10, ge=0)
+    database_pool_timeout_seconds: float = Field(default=10, gt=0)
 
     auth_mode: Literal["local", "jwt"] = "local"
     jwt_secret: SecretStr | None = None
@@ -138,12 +141,7 @@ class Settings(SettingsBase):
     @field_validator("database_url")
     @classmethod
     def _supported_database(cls, url: str) -> str:
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
-            parsed = make_url("unknown://")
-        if parsed.get_backend_name() != "sqlite" or parsed.host:
-            raise ValueError("must be a SQLite URL such as sqlite:///data/chat.db")
+        parse_database_url(url)
         return url
 
     @field_validator("openai_base_url")

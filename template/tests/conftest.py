@@ -14,6 +14,7 @@ from app.settings import Settings
 from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi
 from tests.support.features import AddFeature, feature_adder
+from tests.support.postgres import Postgres, running_postgres
 
 LOOPBACK_NAMES = ("localhost", "")
 
@@ -62,6 +63,27 @@ def settings() -> Settings:
 def file_settings(tmp_path: Path) -> Settings:
     """Settings for what several processes share, or a restart finds again."""
     return Settings(database_url=f"sqlite:///{tmp_path}/chat.db")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server that the tests of this process share."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """The URL of an empty database."""
+    return postgres.create_database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings for each database in turn, each empty and able to serve several processes."""
+    if request.param == "sqlite":
+        return Settings(database_url=f"sqlite:///{tmp_path}/chat.db")
+    return Settings(database_url=request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture(scope="session")

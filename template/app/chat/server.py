@@ -1,6 +1,6 @@
 """ChatKit's server for one request: it answers with the assistant's agent."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -18,15 +18,20 @@ from chatkit.store import AttachmentStore
 from chatkit.types import (
     AudioInput,
     FeedbackKind,
+    HiddenContextItem,
     NonStreamingReq,
     ProgressUpdateEvent,
+    SDKHiddenContextItem,
     StreamingReq,
     SyncCustomActionResponse,
+    ThreadCreatedEvent,
     ThreadItem,
+    ThreadItemDoneEvent,
     ThreadMetadata,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
     ThreadStreamEvent,
+    ThreadsUpdateReq,
     TranscriptionResult,
     UserMessageInput,
     UserMessageItem,
@@ -41,6 +46,7 @@ from app.chat.stream import WithoutIdleEvents, in_utc, with_own_ids
 from app.chat.turn_store import TurnStore
 from app.context import PageContext, RequestContext, User
 from app.errors import BadRequest
+from app.store import sql
 from app.store.engine import Database
 from app.store.maintenance import Outcome
 from app.store.sql import SqlStore
@@ -111,9 +117,44 @@ class AssistantServer(ChatKitServer[RequestContext]):
         """Return the events of a request that was parsed already."""
         return self._process_streaming_impl(request, context)
 
+    async def stream_again(
+        self, message_id: str | None, context: RequestContext, *, opens_thread: bool
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Answer what is stored already: a message, or else where the thread stands."""
+        assert isinstance(self.store, TurnStore)
+        thread_id = self.store.lease.thread_id
+        thread = await self.store.load_thread(thread_id, context)
+        item = await self.store.load_item(thread_id, message_id, context) if message_id else None
+        for event in self.stored_events(thread, [item] if item else [], opens_thread=opens_thread):
+            yield event
+        message = item if isinstance(item, UserMessageItem) else None
+        async for event in self._process_events(
+            thread, context, lambda: self.respond(thread, message, context)
+        ):
+            yield event
+
+    def stored_events(
+        self, thread: ThreadMetadata, items: Iterable[ThreadItem], *, opens_thread: bool
+    ) -> list[ThreadStreamEvent]:
+        """Return the events that tell of stored items, without those that are hidden."""
+        hidden = (HiddenContextItem, SDKHiddenContextItem)
+        created = [ThreadCreatedEvent(thread=self._to_thread_response(thread))]
+        done = [ThreadItemDoneEvent(item=item) for item in items if not isinstance(item, hidden)]
+        return [*(created if opens_thread else []), *done]
+
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         """Return the JSON answer to a request that was parsed already."""
+        if isinstance(request, ThreadsUpdateReq):
+            return await self._rename(request, context)
         return await self._process_non_streaming(request, context)
+
+    async def _rename(self, request: ThreadsUpdateReq, context: RequestContext) -> bytes:
+        """Change the title alone: upstream writes back the whole thread that it has read."""
+        title = {"title": request.params.title}
+        thread = await self.store.database.write(
+            sql.change_thread, request.params.thread_id, title, context.user.id
+        )
+        return self._serialize(self._to_thread_response(thread))
 
     def stop(self) -> None:
         """Stop the model. The stream then ends by itself, without a cancellation to unwind."""

@@ -10,13 +10,17 @@ from chatkit.types import (
 )
 
 from app.chat import preflight
+from app.chat.replay import Replay
 from app.chat.server import Assistant, AssistantServer
-from app.chat.turn_store import TurnStore
+from app.chat.turn_store import Opening, TurnStore
 from app.chat.turns import Encoder, Turn, Turns
 from app.context import RequestContext
+from app.errors import Conflict, KeyReused, RequestRunning
+from app.store import keys, sql
 from app.store.engine import Database
 from app.store.ids import new_id
-from app.store.maintenance import Lease
+from app.store.keys import Earlier
+from app.store.maintenance import Key, Lease
 from app.store.presence import Presence
 from app.store.sql import SqlStore
 
@@ -37,25 +41,101 @@ class ChatService:
         return await AssistantServer(self._assistant, self.store).answer(request, context)
 
     async def start(
-        self, request: StreamingReq, context: RequestContext, encoder: Encoder | None = None
-    ) -> Turn:
+        self,
+        request: StreamingReq,
+        context: RequestContext,
+        encoder: Encoder | None = None,
+        key: Key | None = None,
+    ) -> Turn | Replay:
         """Admit the request, store its message, and start its turn.
+
+        With a key, a request that was sent before is not done twice: what was finished is
+        repeated, and what was cut off is answered again.
 
         Raises:
             NotFoundError, AppError: the request is refused, and nothing was stored.
         """
         self.turns.refuse_if_draining()
+        earlier = await self._earlier(context, key) if key else None
+        if earlier is not None and earlier.state == "completed":
+            return await self._repeat(request, earlier, context, encoder)
+        return await self._start(request, context, encoder, key, earlier)
+
+    async def _earlier(self, context: RequestContext, key: Key) -> Earlier | None:
+        user_id = context.user.id
+        earlier = await self._database.read(keys.find, user_id, key.value, self._presence)
+        if earlier is not None and earlier.fingerprint != key.fingerprint:
+            raise KeyReused
+        if earlier is not None and earlier.state == "running":
+            raise RequestRunning
+        return earlier
+
+    async def _start(
+        self,
+        request: StreamingReq,
+        context: RequestContext,
+        encoder: Encoder | None,
+        key: Key | None,
+        again: Earlier | None,
+    ) -> Turn:
+        if again and again.message_id:
+            return await self._answer_again(request, again, context, encoder, key)
         if _needs_lookups(request):
-            await preflight.check(request, self.store, context)
-        is_new = isinstance(request, ThreadsCreateReq)
-        thread_id = new_id("thr") if is_new else request.params.thread_id
-        store = TurnStore(self._database, Lease(thread_id, context.user.id))
-        server = AssistantServer(self._assistant, store)
+            try:
+                await preflight.check(request, self.store, context)
+            except Conflict:
+                if again is None:
+                    raise
+                return await self._answer_again(request, again, context, encoder, key)
+        opens_thread = isinstance(request, ThreadsCreateReq)
+        thread_id = new_id("thr") if opens_thread else request.params.thread_id
+        store, server = self._parts(thread_id, context, key)
         message = await server.prepare(request, thread_id, context)
-        retried = request.params.item_id if isinstance(request, ThreadsRetryAfterItemReq) else None
-        await store.begin(self._presence, message, is_new=is_new, retried=retried)
-        events = server.stream(request, context)
+        await store.begin(
+            self._presence, Opening(message, opens_thread, retried=_retried(request), again=again)
+        )
+        return self.turns.start(server, store, server.stream(request, context), encoder or server)
+
+    async def _answer_again(
+        self,
+        request: StreamingReq,
+        earlier: Earlier,
+        context: RequestContext,
+        encoder: Encoder | None,
+        key: Key | None,
+    ) -> Turn:
+        """Answer what an interrupted turn has stored, in place of what it wrote."""
+        store, server = self._parts(earlier.thread_id, context, key)
+        await store.begin(self._presence, Opening(again=earlier))
+        opens_thread = isinstance(request, ThreadsCreateReq)
+        events = server.stream_again(earlier.message_id, context, opens_thread=opens_thread)
         return self.turns.start(server, store, events, encoder or server)
+
+    async def _repeat(
+        self,
+        request: StreamingReq,
+        earlier: Earlier,
+        context: RequestContext,
+        encoder: Encoder | None,
+    ) -> Replay:
+        server = AssistantServer(self._assistant, self.store)
+        thread = await self.store.load_thread(earlier.thread_id, context)
+        items = await self._database.read(
+            sql.load_items_between,
+            earlier.thread_id,
+            earlier.after_seq,
+            earlier.until_seq,
+            context.user.id,
+        )
+        opens_thread = isinstance(request, ThreadsCreateReq)
+        events = server.stored_events(thread, items, opens_thread=opens_thread)
+        return Replay(events, encoder or server)
+
+    def _parts(
+        self, thread_id: str, context: RequestContext, key: Key | None
+    ) -> tuple[TurnStore, AssistantServer]:
+        store = TurnStore(self._database, Lease(thread_id, context.user.id, key))
+        return store, AssistantServer(self._assistant, store)
 
 
 def _needs_lookups(request: ChatKitReq) -> bool:
@@ -63,3 +143,7 @@ def _needs_lookups(request: ChatKitReq) -> bool:
     if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
         return bool(request.params.input.attachments)
     return True
+
+
+def _retried(request: StreamingReq) -> str | None:
+    return request.params.item_id if isinstance(request, ThreadsRetryAfterItemReq) else None

@@ -6,9 +6,13 @@ transactions.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from chatkit.store import NotFoundError
 from chatkit.types import (
+    Attachment,
     ClientToolCallItem,
     Page,
     SDKHiddenContextItem,
@@ -21,14 +25,30 @@ from sqlalchemy import Connection
 
 from app.chat.preflight import check_open
 from app.context import RequestContext
-from app.store import maintenance, sql
+from app.store import keys, maintenance, sql
 from app.store.engine import Database
 from app.store.ids import new_id
-from app.store.maintenance import Lease, Outcome
+from app.store.keys import Earlier
+from app.store.maintenance import Lease, LeaseLost, Outcome
 from app.store.presence import Presence
 
 HISTORY_ITEMS = 50
+MERGED = tuple(name for name in ThreadMetadata.model_fields if name not in ("id", "created_at"))
 INTERRUPTED = "The assistant's previous answer was cut off before it was complete."
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a turn begins with: a message, or something stored that is answered again."""
+
+    message: UserMessageItem | None = None
+    opens_thread: bool = False
+    retried: str | None = None
+    again: Earlier | None = None
+
+    @property
+    def message_id(self) -> str | None:
+        return self.message.id if self.message else self.again and self.again.message_id
 
 
 class TurnStore(sql.SqlStore):
@@ -45,45 +65,37 @@ class TurnStore(sql.SqlStore):
         self._staged: dict[str, ThreadItem] = {}
         self._removed: set[str] = set()
 
-    async def begin(
-        self,
-        presence: Presence,
-        message: UserMessageItem | None,
-        *,
-        is_new: bool,
-        retried: str | None = None,
-    ) -> None:
+    async def begin(self, presence: Presence, opening: Opening) -> None:
         """Take the lease, and store the message with it; if either cannot be, store nothing.
 
-        `retried` is the id of a stored message that is to be answered again.
-
         Raises:
-            NotFoundError: the thread does not exist, or is not the user's.
-            Conflict: the thread is locked, closed or busy.
+            NotFoundError: the thread or an attachment does not exist, or is not the user's.
+            Conflict: the thread is locked, closed or busy, or an attachment is another thread's.
         """
-        await self.database.write(self._begin, presence, message, is_new, retried)
+        await self.database.write(self._begin, presence, opening)
 
-    def _begin(
-        self,
-        connection: Connection,
-        presence: Presence,
-        message: UserMessageItem | None,
-        is_new: bool,
-        retried: str | None,
-    ) -> None:
-        thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        if is_new:
+    def _begin(self, connection: Connection, presence: Presence, opening: Opening) -> None:
+        thread_id, user_id, key = self.lease.thread_id, self.lease.user_id, self.lease.key
+        if opening.opens_thread:
             self._thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
             sql.save_thread(connection, self._thread, user_id)
         else:
             self._thread = sql.load_thread(connection, thread_id, user_id)
             check_open(self._thread)
-        if maintenance.acquire(connection, self.lease, presence):
+        again = opening.again
+        if key is not None:
+            keys.release(connection, user_id, key.value, again.turn_id if again else None)
+        if maintenance.close_dead(connection, thread_id, presence) and again is None:
             self._save(connection, [cut_off_marker(thread_id)])
-        if message is not None:
+        maintenance.acquire(connection, self.lease, presence, opening.message_id)
+        self._removed = self._items_of(connection, again) if again else set()
+        if opening.message is not None:
+            message = opening.message
+            sql.claim_attachments(connection, message.attachments, thread_id, user_id)
             self._save(connection, [message])
         self._load_recent(connection)
-        self._past = self._load_past(connection, retried) if retried else self._recent
+        answered = opening.retried or (again.message_id if again else None)
+        self._past = self._load_past(connection, answered) if answered else self._recent
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return self.lease.thread_id
@@ -92,17 +104,35 @@ class TurnStore(sql.SqlStore):
         return self._thread.model_copy(deep=True)
 
     async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
-        """Write the fields that this turn changed over what the thread is by now."""
-        changes = {
-            name: value
-            for name in ThreadMetadata.model_fields
-            if name not in ("id", "created_at")
-            and (value := getattr(thread, name)) != getattr(self._thread, name)
-        }
-        if not changes:
+        """Write what this turn changed; what somebody else has changed meanwhile stays theirs.
+
+        The thread that was given is brought up to date.
+
+        Raises:
+            LeaseLost: the thread was deleted meanwhile.
+        """
+        if not _changes(self._thread, thread):
             return
-        current = await self.database.write(sql.change_thread, thread.id, changes, context.user.id)
-        self._thread = current.model_copy(deep=True)
+        try:
+            self._thread = await self.database.write(self._merge, thread)
+        except NotFoundError:
+            raise LeaseLost(self.lease.turn_id) from None
+        for name in MERGED:
+            setattr(thread, name, getattr(self._thread.model_copy(deep=True), name))
+
+    def _merge(self, connection: Connection, ours: ThreadMetadata) -> ThreadMetadata:
+        theirs = sql.lock_thread(connection, ours.id, self.lease.user_id)
+        changes = _changes(self._thread, ours)
+        foreign = _changes(self._thread, theirs)
+        merged = {name: changes[name] for name in changes.keys() - foreign.keys()}
+        if "metadata" in changes:
+            merged["metadata"] = theirs.metadata | changes["metadata"] | foreign.get("metadata", {})
+        thread = theirs.model_copy(update=merged)
+        sql.save_thread(connection, thread, self.lease.user_id)
+        return thread
+
+    async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
+        """The thread took its attachments together with the message."""
 
     async def add_thread_item(
         self, thread_id: str, item: ThreadItem, context: RequestContext
@@ -180,8 +210,16 @@ class TurnStore(sql.SqlStore):
         usage: str | None,
         items: Sequence[ThreadItem],
     ) -> None:
-        maintenance.close(connection, self.lease, outcome, usage)
-        self._save(connection, items)
+        if maintenance.close(connection, self.lease, outcome, usage):
+            self._save(connection, items)
+
+    def _items_of(self, connection: Connection, turn: Earlier) -> set[str]:
+        """Return the ids of what a turn wrote, without the message that it answered."""
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        items = sql.load_items_between(
+            connection, thread_id, turn.after_seq, turn.until_seq, user_id
+        )
+        return {item.id for item in items} - {turn.message_id}
 
     def _load_recent(self, connection: Connection) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
@@ -218,3 +256,19 @@ def cut_off_marker(thread_id: str) -> ThreadItem:
         created_at=datetime.now(UTC),
         content=INTERRUPTED,
     )
+
+
+def _changes(before: ThreadMetadata, after: ThreadMetadata) -> dict[str, Any]:
+    """Return the fields that differ; of the metadata, the keys that do."""
+    changes = {
+        name: getattr(after, name)
+        for name in MERGED
+        if getattr(after, name) != getattr(before, name)
+    }
+    if "metadata" in changes:
+        changes["metadata"] = {
+            key: value
+            for key, value in after.metadata.items()
+            if key not in before.metadata or value != before.metadata[key]
+        }
+    return changes

@@ -18,6 +18,7 @@ from app.chat.open_items import OpenItems
 from app.chat.server import AssistantServer
 from app.chat.turn_store import TurnStore
 from app.errors import Unavailable
+from app.store.engine import DatabaseUnavailable
 from app.store.maintenance import LEASE_SECONDS, LeaseLost, Outcome
 
 log = structlog.stdlib.get_logger(__name__)
@@ -25,6 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 CHECKPOINT_SECONDS = 1.0
 STOP_SECONDS = 5.0
 RENEW_EVERY = LEASE_SECONDS // 3
+CLOSE_PAUSES = (0.2, 0.5, 1, 2, 4, 4, 4, 4, 4, 4)
 HEARTBEAT = b": ping\n\n"
 GONE = "This thread was deleted or taken over meanwhile. The answer was not kept."
 RESTARTING = "The server is restarting. What was written is kept; please ask again."
@@ -42,6 +44,8 @@ class Encoder(Protocol):
 
 class Turn:
     """Pumps one turn's events into a buffer, whether or not somebody still reads them."""
+
+    replayed = False
 
     def __init__(
         self,
@@ -111,7 +115,7 @@ class Turn:
                 await self._forward(event)
             if self._server.interrupted:
                 self._outcome = "interrupted"
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, LeaseLost):
             self._outcome = "interrupted"
         except Exception:
             log.exception("the turn failed", turn=self._store.lease.turn_id)
@@ -136,19 +140,32 @@ class Turn:
 
     async def _end(self) -> None:
         try:
-            await self._store.close(self._outcome, self._open_items.snapshot(), self._server.usage)
+            await self._close()
         except LeaseLost:
             log.warning("the turn's end was not stored", turn=self._store.lease.turn_id)
             await self._put(ErrorEvent(code="custom", message=GONE, allow_retry=False))
         except Exception:
             log.exception("the turn's end was not stored", turn=self._store.lease.turn_id)
-            await self._store.abandon()
+            with suppress(DatabaseUnavailable):
+                await self._store.abandon()
             if self._outcome != "failed":
                 await self._put(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
         if self._outcome == "interrupted" and self._farewell:
             await self._put(self._farewell)
         if last := self._encoder.end(self._outcome):
             await self._buffer.put(last)
+
+    async def _close(self) -> None:
+        """Store the turn's end. A database that is away has a while to come back."""
+        for pause in CLOSE_PAUSES:
+            with suppress(DatabaseUnavailable):
+                await self._store_end()
+                return
+            await asyncio.sleep(pause)
+        await self._store_end()
+
+    async def _store_end(self) -> None:
+        await self._store.close(self._outcome, self._open_items.snapshot(), self._server.usage)
 
     async def _keep_checkpoints(self) -> None:
         ticks = 0

@@ -22,8 +22,8 @@ from pydantic_core import to_json
 from app.chat.requests import user_message_request
 from app.context import ClientContext, Text
 from app.errors import ModelFailed
-from app.http.dependencies import Chat, request_context
-from app.http.sse import TurnStream, wait_for
+from app.http.dependencies import Chat, IdempotencyKey, request_context, request_key
+from app.http.sse import TurnStream, replay_headers, wait_for
 from app.security.authentication import CurrentUser
 from app.store.maintenance import Outcome
 
@@ -50,15 +50,22 @@ class ChatReply(BaseModel):
 
 @router.post("/chat", response_model=ChatReply)
 async def chat(
-    body: ChatRequest, request: Request, user: CurrentUser, service: Chat
+    body: ChatRequest,
+    request: Request,
+    response: Response,
+    user: CurrentUser,
+    service: Chat,
+    key: IdempotencyKey = None,
 ) -> Response | ChatReply:
     """Send a message; without `thread_id` it opens a thread."""
     context = request_context(request, user, body.context)
     events = PlainEvents()
-    turn = await service.start(user_message_request(body.message, body.thread_id), context, events)
+    asked = user_message_request(body.message, body.thread_id)
+    turn = await service.start(asked, context, events, request_key(key, asked, body.context))
     if body.stream:
         return TurnStream(turn, request.app.state.settings.heartbeat_seconds)
     await wait_for(turn, request)
+    response.headers.update(replay_headers(turn))
     return events.reply()
 
 

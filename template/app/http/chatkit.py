@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.chat.requests import parse_request
 from app.errors import ThreadBusy
-from app.http.dependencies import Chat, request_context
+from app.http.dependencies import Chat, IdempotencyKey, request_context, request_key
 from app.http.sse import HEADERS, MEDIA_TYPE, TurnStream
 from app.security.authentication import CurrentUser
 
@@ -13,14 +13,16 @@ router = APIRouter(tags=["chatkit"])
 
 
 @router.post("/chatkit", response_class=Response)
-async def chatkit(request: Request, user: CurrentUser, chat: Chat) -> Response:
+async def chatkit(
+    request: Request, user: CurrentUser, chat: Chat, key: IdempotencyKey = None
+) -> Response:
     """Answer one ChatKit request: JSON, or a stream of the protocol's events."""
     parsed, client = parse_request(await request.body())
     context = request_context(request, user, client)
     if not is_streaming_req(parsed):
         return Response(await chat.answer(parsed, context), media_type="application/json")
     try:
-        turn = await chat.start(parsed, context)
+        turn = await chat.start(parsed, context, key=request_key(key, parsed, client))
     except ThreadBusy as busy:
         return _one_event(ErrorEvent(code="custom", message=busy.detail, allow_retry=True))
     return TurnStream(turn, request.app.state.settings.heartbeat_seconds)

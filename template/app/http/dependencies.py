@@ -1,14 +1,17 @@
 """What the routes share: the chat, the request's context, and checked parameters."""
 
 import re
+from hashlib import sha256
 from typing import Annotated, cast
 
-from fastapi import Depends, Path, Query, Request
+from chatkit.types import StreamingReq
+from fastapi import Depends, Header, Path, Query, Request
 
 from app.chat.preflight import MAX_PAGE
 from app.chat.service import ChatService
 from app.context import ClientContext, RequestContext, User
 from app.store.engine import Database
+from app.store.maintenance import Key
 
 LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2})\s*(?:;|,|$)")
 DEFAULT_LOCALE = "en"
@@ -26,6 +29,9 @@ Chat = Annotated[ChatService, Depends(chat_service)]
 Db = Annotated[Database, Depends(database)]
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[!-~ ]+$")
+]
 Cursor = Annotated[str | None, Query(max_length=100, pattern=r"^[\w-]+$")]
 
 
@@ -42,6 +48,14 @@ def request_context(
         locale=preferred_locale(request.headers.get("accept-language", "")),
         request_id=request.state.request_id,
     )
+
+
+def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> Key | None:
+    """Bind an idempotency key to what was asked; how it is answered makes no difference."""
+    if key is None:
+        return None
+    asked = request.model_dump_json() + client.model_dump_json()
+    return Key(key, sha256(asked.encode()).hexdigest())
 
 
 def preferred_locale(accept_language: str) -> str:

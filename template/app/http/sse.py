@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from app.chat.replay import Replay
 from app.chat.turns import Turn
 
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -17,8 +18,9 @@ MEDIA_TYPE = "text/event-stream"
 class TurnStream(StreamingResponse):
     """Streams a turn. A client that drops stops it, and what was written is kept."""
 
-    def __init__(self, turn: Turn, heartbeat_seconds: float) -> None:
-        super().__init__(turn.chunks(heartbeat_seconds), media_type=MEDIA_TYPE, headers=HEADERS)
+    def __init__(self, turn: Turn | Replay, heartbeat_seconds: float) -> None:
+        headers = HEADERS | replay_headers(turn)
+        super().__init__(turn.chunks(heartbeat_seconds), media_type=MEDIA_TYPE, headers=headers)
         self._turn = turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +36,12 @@ class TurnStream(StreamingResponse):
                 await self._turn.stop()
 
 
-async def wait_for(turn: Turn, request: Request) -> None:
+def replay_headers(turn: Turn | Replay) -> dict[str, str]:
+    """Say of an answer that it was given before."""
+    return {"Idempotent-Replayed": "true"} if turn.replayed else {}
+
+
+async def wait_for(turn: Turn | Replay, request: Request) -> None:
     """Wait until the turn has ended; a client that drops stops it."""
     ended = asyncio.create_task(turn.wait())
     dropped = asyncio.create_task(_disconnected(request))

@@ -48,7 +48,7 @@ def decode_item(data: str) -> ThreadItem | None:
 
 
 def item_text(item: ThreadItem) -> str:
-    """Return what full-text search should find of an item."""
+    """Return what full-text search should find of an item, in characters that a column can hold."""
     if isinstance(item, UserMessageItem | AssistantMessageItem):
-        return "\n".join(part.text for part in item.content)
+        return "\n".join(part.text for part in item.content).replace("\x00", "")
     return ""

@@ -5,16 +5,16 @@ checkpoint; a turn whose lease is past may be closed by any process.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, insert, literal_column, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 
 from app.errors import ThreadBusy
 from app.store.engine import database_now
 from app.store.ids import new_id
 from app.store.presence import Presence
-from app.store.tables import turns
+from app.store.tables import items, turns
+from app.store.upsert import run, upsert
 
 LEASE_SECONDS = 10
 
@@ -26,63 +26,90 @@ class LeaseLost(Exception):
 
 
 @dataclass(frozen=True)
+class Key:
+    """A client's idempotency key, and the SHA-256 of the request that it came with."""
+
+    value: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Lease:
     """The right to write in a thread, for one turn."""
 
     thread_id: str
     user_id: str
+    key: Key | None = None
     turn_id: str = field(default_factory=lambda: new_id("turn"))
 
 
-def acquire(connection: Connection, lease: Lease, presence: Presence) -> bool:
-    """Open the turn, or raise `ThreadBusy`. Say whether a dead turn had to be closed first."""
-    closed = _close_dead(connection, lease.thread_id, presence)
-    values = {
+def close_dead(connection: Connection, thread_id: str, presence: Presence) -> bool:
+    """Close the thread's turn if its process is dead. Say whether there was one."""
+    row = connection.execute(_RUNNING, {"thread": thread_id}).first()
+    if row is None:
+        return False
+    dead = row.holder if presence.is_dead(row.holder) else ""
+    return connection.execute(_CLOSE_DEAD, {"turn": row.id, "dead": dead}).rowcount > 0
+
+
+def acquire(
+    connection: Connection, lease: Lease, presence: Presence, message_id: str | None
+) -> None:
+    """Open the turn that answers the message, or raise `ThreadBusy`."""
+    values: dict[str, Any] = {
         "id": lease.turn_id,
         "thread_id": lease.thread_id,
         "user_id": lease.user_id,
         "holder": presence.holder,
+        "message_id": message_id,
+        "idempotency_key": lease.key.value if lease.key else None,
+        "fingerprint": lease.key.fingerprint if lease.key else None,
     }
-    try:
-        connection.execute(_OPEN, values)
-    except IntegrityError:
-        raise ThreadBusy from None
-    return closed
+    if run(connection, _OPEN, values) == 0:
+        raise ThreadBusy
 
 
 def renew(connection: Connection, lease: Lease) -> None:
     """Prolong the lease; raise `LeaseLost` when it is no longer ours."""
-    result = connection.execute(_RENEW, {"turn": lease.turn_id})
-    if result.rowcount == 0:
+    if connection.execute(_RENEW, {"turn": lease.turn_id}).rowcount == 0:
         raise LeaseLost(lease.turn_id)
 
 
-def close(connection: Connection, lease: Lease, outcome: Outcome, usage: str | None) -> None:
-    """End the turn; raise `LeaseLost` when it is no longer ours."""
+def close(connection: Connection, lease: Lease, outcome: Outcome, usage: str | None) -> bool:
+    """End the turn; raise `LeaseLost` when it is no longer ours.
+
+    Return False when this very end is stored already: a commit whose answer was lost.
+    """
     values = {"turn": lease.turn_id, "outcome": outcome, "tokens": usage}
-    result = connection.execute(_CLOSE, values)
-    if result.rowcount == 0:
+    if connection.execute(_CLOSE, values).rowcount:
+        return True
+    if connection.scalar(_STATE, {"turn": lease.turn_id}) != outcome:
         raise LeaseLost(lease.turn_id)
-
-
-def _close_dead(connection: Connection, thread_id: str, presence: Presence) -> bool:
-    row = (connection.execute(_RUNNING, {"thread": thread_id})).first()
-    if row is None or not (row.past or presence.is_dead(row.holder)):
-        return False
-    connection.execute(_CLOSE, {"turn": row.id, "outcome": "interrupted", "tokens": None})
-    return True
+    return False
 
 
 _is_running = turns.c.state == literal_column("'running'")
+_is_past = turns.c.lease_expires_at < database_now()
 _OURS = (turns.c.id == bindparam("turn")) & _is_running
 _LEASE_END = database_now() + literal_column(str(LEASE_SECONDS))
-_OPEN = insert(turns).values(
-    id=bindparam("id"),
-    thread_id=bindparam("thread_id"),
-    user_id=bindparam("user_id"),
-    holder=bindparam("holder"),
-    state="running",
-    lease_expires_at=_LEASE_END,
+_OPEN = upsert(
+    turns,
+    [],
+    [],
+    lambda insert: insert.values(
+        id=bindparam("id"),
+        thread_id=bindparam("thread_id"),
+        user_id=bindparam("user_id"),
+        holder=bindparam("holder"),
+        message_id=bindparam("message_id"),
+        idempotency_key=bindparam("idempotency_key"),
+        fingerprint=bindparam("fingerprint"),
+        after_seq=select(func.coalesce(func.max(items.c.seq), 0))
+        .where(items.c.thread_id == bindparam("thread_id"))
+        .scalar_subquery(),
+        state="running",
+        lease_expires_at=_LEASE_END,
+    ),
 )
 _RENEW = update(turns).where(_OURS).values(lease_expires_at=_LEASE_END)
 _CLOSE = (
@@ -90,6 +117,12 @@ _CLOSE = (
     .where(_OURS)
     .values(state=bindparam("outcome"), ended_at=database_now(), usage=bindparam("tokens"))
 )
-_RUNNING = select(
-    turns.c.id, turns.c.holder, (turns.c.lease_expires_at < database_now()).label("past")
-).where(turns.c.thread_id == bindparam("thread"), _is_running)
+_CLOSE_DEAD = (
+    update(turns)
+    .where(_OURS, _is_past | (turns.c.holder == bindparam("dead")))
+    .values(state="interrupted", ended_at=database_now())
+)
+_STATE = select(turns.c.state).where(turns.c.id == bindparam("turn"))
+_RUNNING = select(turns.c.id, turns.c.holder).where(
+    turns.c.thread_id == bindparam("thread"), _is_running
+)

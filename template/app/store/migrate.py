@@ -11,12 +11,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, func, select
 
 from app.store import tables
 from app.store.engine import Database
 
 SCRIPTS = Path(__file__).parent / "migrations"
+LOCK = 0x636861746B6974
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ async def revise(database: Database, chain: Migrations, message: str) -> Path:
 
 
 def _upgrade(connection: Connection, chains: Sequence[Migrations]) -> list[str]:
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
     waiting = _pending(connection, chains)
     for chain in chains:
         if any(revision.startswith(f"{chain.name}:") for revision in waiting):

@@ -1,29 +1,31 @@
 """ChatKit's store on SQL. Every statement filters on the user of the context."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from chatkit.store import NotFoundError, Store, StoreItemType
 from chatkit.types import Attachment, FeedbackKind, Page, ThreadItem, ThreadMetadata
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Executable,
-    Insert,
     Select,
     Table,
     Text,
     bindparam,
     delete,
     func,
+    insert,
     literal,
+    literal_column,
+    or_,
     select,
+    union_all,
+    update,
 )
-from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Row
 
 from app.context import RequestContext
-from app.errors import BadRequest
+from app.errors import BadRequest, Conflict
 from app.store.codec import (
     ATTACHMENT,
     THREAD,
@@ -34,7 +36,8 @@ from app.store.codec import (
 )
 from app.store.engine import Database, database_now
 from app.store.ids import new_id
-from app.store.tables import attachments, feedback, items, threads
+from app.store.tables import attachments, dead_blobs, feedback, items, threads, tombstones
+from app.store.upsert import run, upsert
 
 MAX_VARIABLES = 500
 
@@ -100,8 +103,7 @@ class SqlStore(Store[RequestContext]):
         return await self.database.read(load_item, thread_id, item_id, context.user.id)
 
     async def delete_thread(self, thread_id: str, context: RequestContext) -> None:
-        mine = (threads.c.id == thread_id) & (threads.c.user_id == context.user.id)
-        await self.database.write(_execute, delete(threads).where(mine))
+        await self.database.write(delete_thread, thread_id, context.user.id)
 
     async def delete_thread_item(
         self, thread_id: str, item_id: str, context: RequestContext
@@ -109,22 +111,13 @@ class SqlStore(Store[RequestContext]):
         await self.database.write(delete_items, thread_id, [item_id], context.user.id)
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
-        values = {
-            "id": attachment.id,
-            "user_id": context.user.id,
-            "thread_id": attachment.thread_id,
-            "data": attachment.model_dump_json(exclude_none=True),
-        }
-        statement = insert(attachments).values(values)
-        statement = _upsert(statement, attachments, ["id"], ["thread_id", "data"])
-        await self.database.write(_execute, statement)
+        await self.database.write(save_attachment, attachment, context.user.id)
 
     async def load_attachment(self, attachment_id: str, context: RequestContext) -> Attachment:
         return await self.database.read(load_attachment, attachment_id, context.user.id)
 
     async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
-        mine = _own_attachment(attachment_id, context.user.id)
-        await self.database.write(_execute, delete(attachments).where(mine))
+        await self.database.write(delete_attachment, attachment_id, context.user.id)
 
     async def save_feedback(
         self,
@@ -145,12 +138,28 @@ def load_thread(connection: Connection, thread_id: str, user_id: str) -> ThreadM
     return THREAD.validate_json(data)
 
 
+def lock_thread(connection: Connection, thread_id: str, user_id: str) -> ThreadMetadata:
+    """Load a thread that nobody else changes or deletes until this transaction ends."""
+    data = connection.scalar(_LOCK_THREAD, {"thread": thread_id, "user": user_id})
+    if data is None:
+        raise NotFoundError(thread_id)
+    return THREAD.validate_json(data)
+
+
 def save_thread(connection: Connection, thread: ThreadMetadata, user_id: str) -> None:
     """Insert or update; an id that is somebody else's raises `NotFoundError`."""
     values = {"id": thread.id, "user_id": user_id, "data": encode_thread(thread)}
-    result = connection.execute(_SAVE_THREAD, values)
-    if result.rowcount == 0:
+    if run(connection, _SAVE_THREAD, values) == 0:
         raise NotFoundError(thread.id)
+
+
+def delete_thread(connection: Connection, thread_id: str, user_id: str) -> None:
+    """Delete the thread with all that belongs to it."""
+    mine = (threads.c.id == thread_id) & (threads.c.user_id == user_id)
+    in_it = (attachments.c.thread_id == thread_id) & _by(attachments, user_id)
+    _bury_attachments(connection, in_it)
+    _bury(connection, threads, literal(""), mine)
+    connection.execute(delete(threads).where(mine))
 
 
 def load_items(
@@ -167,6 +176,17 @@ def load_items(
     return _as_page([item for item in decoded if item is not None], rows, limit)
 
 
+def load_items_between(
+    connection: Connection, thread_id: str, after: int, until: int | None, user_id: str
+) -> list[ThreadItem]:
+    """Return the thread's items after one place and up to another, oldest first."""
+    mine = _own_items(thread_id, user_id) & (items.c.seq > after)
+    if until is not None:
+        mine &= items.c.seq <= until
+    rows = connection.scalars(select(items.c.data).where(mine).order_by(items.c.seq))
+    return [item for item in map(decode_item, rows) if item is not None]
+
+
 def save_items(
     connection: Connection, thread_id: str, saved: Sequence[ThreadItem], user_id: str
 ) -> None:
@@ -180,8 +200,7 @@ def save_items(
             "thread": thread_id,
             "user": user_id,
         }
-        result = connection.execute(_SAVE_ITEM, values)
-        if result.rowcount == 0:
+        if run(connection, _SAVE_ITEM, values) == 0:
             raise NotFoundError(thread_id)
 
 
@@ -190,7 +209,9 @@ def delete_items(
 ) -> None:
     for start in range(0, len(item_ids), MAX_VARIABLES):
         some = items.c.id.in_(item_ids[start : start + MAX_VARIABLES])
-        connection.execute(delete(items).where(_own_items(thread_id, user_id) & some))
+        mine = _own_items(thread_id, user_id) & some
+        _bury(connection, items, items.c.thread_id, mine)
+        connection.execute(delete(items).where(mine))
 
 
 def load_threads(
@@ -204,7 +225,7 @@ def change_thread(
     connection: Connection, thread_id: str, changes: dict[str, Any], user_id: str
 ) -> ThreadMetadata:
     """Change some fields of a thread as it is now, and return it."""
-    thread = load_thread(connection, thread_id, user_id).model_copy(update=changes)
+    thread = lock_thread(connection, thread_id, user_id).model_copy(update=changes)
     save_thread(connection, thread, user_id)
     return thread
 
@@ -220,10 +241,49 @@ def load_item(connection: Connection, thread_id: str, item_id: str, user_id: str
 
 def load_attachment(connection: Connection, attachment_id: str, user_id: str) -> Attachment:
     mine = _own_attachment(attachment_id, user_id)
-    data = connection.scalar(select(attachments.c.data).where(mine))
-    if data is None:
+    columns = select(attachments.c.data, attachments.c.thread_id)
+    row = connection.execute(columns.where(mine)).first()
+    if row is None:
         raise NotFoundError(attachment_id)
-    return ATTACHMENT.validate_json(data)
+    return ATTACHMENT.validate_json(row.data).model_copy(update={"thread_id": row.thread_id})
+
+
+def save_attachment(connection: Connection, attachment: Attachment, user_id: str) -> None:
+    """Insert or update; an id or a thread that is somebody else's raises `NotFoundError`."""
+    if attachment.thread_id is not None:
+        load_thread(connection, attachment.thread_id, user_id)
+    values = {
+        "id": attachment.id,
+        "user_id": user_id,
+        "thread_id": attachment.thread_id,
+        "data": attachment.model_dump_json(exclude_none=True),
+    }
+    if run(connection, _SAVE_ATTACHMENT, values) == 0:
+        raise NotFoundError(attachment.id)
+
+
+def claim_attachments(
+    connection: Connection, claimed: Sequence[Attachment], thread_id: str, user_id: str
+) -> None:
+    """Make the attachments the thread's own.
+
+    Raises:
+        Conflict: one is another thread's.
+        NotFoundError: one is gone, or was never the user's.
+    """
+    for attachment in claimed:
+        mine = _own_attachment(attachment.id, user_id)
+        free = or_(attachments.c.thread_id.is_(None), attachments.c.thread_id == thread_id)
+        claim = update(attachments).where(mine, free).values(thread_id=thread_id)
+        if connection.execute(claim).rowcount == 0:
+            load_attachment(connection, attachment.id, user_id)
+            raise Conflict(f"'{attachment.name}' belongs to another thread. Upload it again.")
+
+
+def delete_attachment(connection: Connection, attachment_id: str, user_id: str) -> None:
+    mine = _own_attachment(attachment_id, user_id)
+    _bury_attachments(connection, mine)
+    connection.execute(delete(attachments).where(mine))
 
 
 def save_feedback(
@@ -234,13 +294,31 @@ def save_feedback(
         raise NotFoundError(thread_id)
     columns = [items.c.user_id, items.c.thread_id, items.c.id, literal(kind), database_now()]
     names = ["user_id", "thread_id", "item_id", "kind", "created_at"]
-    statement = insert(feedback).from_select(names, select(*columns).where(mine))
-    changed = ["kind", "created_at"]
-    connection.execute(_upsert(statement, feedback, ["thread_id", "item_id"], changed))
+    judged = select(*columns).where(mine)
+    run(
+        connection,
+        upsert(
+            feedback,
+            ["thread_id", "item_id"],
+            ["kind", "created_at"],
+            lambda insert: insert.from_select(names, judged),
+        ),
+    )
 
 
-def _execute(connection: Connection, statement: Executable) -> None:
-    connection.execute(statement)
+def _bury(
+    connection: Connection, table: Table, scope: ColumnElement[str], which: ColumnElement[bool]
+) -> None:
+    """Remember where the rows that are about to be deleted stood."""
+    names = ["user_id", "scope", "id", "position", "created_at"]
+    rows = select(table.c.user_id, scope, table.c.id, table.c.seq, database_now()).where(which)
+    connection.execute(insert(tombstones).from_select(names, rows))
+
+
+def _bury_attachments(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Have the bytes of attachments deleted whose rows are about to go."""
+    keys = select(attachments.c.user_id, attachments.c.id, database_now()).where(which)
+    connection.execute(insert(dead_blobs).from_select(["user_id", "key", "created_at"], keys))
 
 
 def _page(
@@ -265,10 +343,15 @@ def _page(
 class _Pages:
     """The statements of a table's pages, made once; a dictionary's key is "descending"."""
 
-    def __init__(self, table: Table, scope: ColumnElement[bool]) -> None:
-        page = select(table.c.id, table.c.data).where(scope).limit(bindparam("limit"))
-        seq, cursor = table.c.seq, bindparam("cursor", type_=table.c.seq.type)
-        self.cursor = select(seq).where(scope & (table.c.id == bindparam("after")))
+    def __init__(self, table: Table, mine: ColumnElement[bool], scope: ColumnElement[str]) -> None:
+        page = select(table.c.id, table.c.data).where(mine).limit(bindparam("limit"))
+        seq, after = table.c.seq, bindparam("after", type_=Text())
+        cursor = bindparam("cursor", type_=table.c.seq.type)
+        buried = (tombstones.c.id == after) & (tombstones.c.scope == scope)
+        self.cursor = union_all(
+            select(seq).where(mine & (table.c.id == after)),
+            select(tombstones.c.position).where(buried & _by(tombstones, bindparam("user"))),
+        )
         self.first = {True: page.order_by(seq.desc()), False: page.order_by(seq)}
         self.next = {
             True: self.first[True].where(seq < cursor),
@@ -289,25 +372,21 @@ def _own_attachment(attachment_id: str, user_id: str) -> ColumnElement[bool]:
     return (attachments.c.id == attachment_id) & (attachments.c.user_id == user_id)
 
 
-def _upsert(statement: Any, table: Table, key: list[str], changed: list[str]) -> Insert:
-    """Update the row in the way, if it is the same user's."""
-    excluded = statement.excluded
-    return cast(
-        Insert,
-        statement.on_conflict_do_update(
-            index_elements=key,
-            set_={name: excluded[name] for name in changed},
-            where=table.c.user_id == excluded.user_id,
-        ),
-    )
+def _by(table: Table, user_id: ColumnElement[str] | str) -> ColumnElement[bool]:
+    return table.c.user_id == user_id
 
 
 _LOAD_THREAD: Select[str] = select(threads.c.data).where(
     threads.c.id == bindparam("thread"), threads.c.user_id == bindparam("user")
 )
-_SAVE_THREAD = _upsert(insert(threads), threads, ["id"], ["data"])
-_SAVE_ITEM = _upsert(
-    insert(items).from_select(
+_LOCK_THREAD = _LOAD_THREAD.with_for_update()
+_SAVE_THREAD = upsert(threads, ["id"], ["data"])
+_SAVE_ATTACHMENT = upsert(attachments, ["id"], ["thread_id", "data"])
+_SAVE_ITEM = upsert(
+    items,
+    ["thread_id", "id"],
+    ["type", "text", "data"],
+    lambda insert: insert.from_select(
         ["id", "type", "text", "data", "thread_id", "user_id", "created_at"],
         select(
             bindparam("item", type_=Text()),
@@ -319,11 +398,10 @@ _SAVE_ITEM = _upsert(
             database_now(),
         ).where(threads.c.id == bindparam("thread"), threads.c.user_id == bindparam("user")),
     ),
-    items,
-    ["thread_id", "id"],
-    ["type", "text", "data"],
 )
-_THREAD_PAGES = _Pages(threads, threads.c.user_id == bindparam("user"))
+_THREAD_PAGES = _Pages(threads, _by(threads, bindparam("user")), literal_column("''"))
 _ITEM_PAGES = _Pages(
-    items, (items.c.thread_id == bindparam("thread")) & (items.c.user_id == bindparam("user"))
+    items,
+    (items.c.thread_id == bindparam("thread")) & _by(items, bindparam("user")),
+    bindparam("thread"),
 )

@@ -1,6 +1,7 @@
 """The core's tables. `seq` gives the order; `data` holds the protocol's own JSON.
 
-Times are seconds since the epoch (UTC), written by the database's clock.
+Times are seconds since the epoch (UTC), written by the database's clock. Whatever has a `user_id`
+is exported and erased with its user, a feature's tables among them.
 """
 
 from sqlalchemy import (
@@ -66,7 +67,10 @@ attachments = _rows(
     Column("id", Text, nullable=False, unique=True),
     _thread_id(nullable=True),
     Column("data", Text, nullable=False),
+    Column("size", BigInteger, comment="Bytes that are stored; null until they are"),
 )
+Index("ix_attachments_thread", attachments.c.thread_id)
+Index("ix_attachments_user", attachments.c.user_id, attachments.c.seq)
 
 feedback = _rows(
     "feedback",
@@ -85,7 +89,12 @@ turns = _rows(
     Column("lease_expires_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("usage", Text),
+    Column("message_id", Text, comment="The user's message that is answered"),
+    Column("after_seq", BigInteger, comment="The thread's last item before the turn"),
+    Column("idempotency_key", Text),
+    Column("fingerprint", Text, comment="SHA-256 of the request that the key came with"),
 )
+Index("ix_turns_thread", turns.c.thread_id)
 Index(
     "ix_turns_running",
     turns.c.thread_id,
@@ -93,3 +102,25 @@ Index(
     sqlite_where=text("state = 'running'"),
     postgresql_where=text("state = 'running'"),
 )
+IS_KEYED = text("idempotency_key IS NOT NULL")
+Index(
+    "ix_turns_key",
+    turns.c.user_id,
+    turns.c.idempotency_key,
+    unique=True,
+    sqlite_where=IS_KEYED,
+    postgresql_where=IS_KEYED,
+)
+
+# Where a deleted thread or item stood, so that a page can go on after it.
+tombstones = _rows(
+    "tombstones",
+    Column("scope", Text, nullable=False, comment="The thread of an item; empty for a thread"),
+    Column("id", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+Index("ix_tombstones_id", tombstones.c.id)
+Index("ix_tombstones_created", tombstones.c.created_at)
+
+# Bytes whose row is gone. They are deleted after the transaction, and by the sweeper at the latest.
+dead_blobs = _rows("dead_blobs", Column("key", Text, nullable=False, unique=True))

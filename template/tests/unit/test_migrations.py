@@ -10,13 +10,14 @@ from sqlalchemy import Column, Connection, Integer, MetaData, Table
 
 from app.composition import Application
 from app.settings import Settings
+from app.store.databases import open_database
 from app.store.engine import Database
 from app.store.migrate import CORE, Migrations, UnknownRevision, pending, revise, upgrade
 from tests.support.sql import run_sql
 
 
 def _database(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path}/folder/chat.db")
+    return open_database(Settings(database_url=f"sqlite:///{tmp_path}/folder/chat.db"))
 
 
 def _extra(folder: Path) -> Migrations:

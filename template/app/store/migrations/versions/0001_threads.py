@@ -8,7 +8,7 @@ down_revision: str | None = None
 
 SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
-SEARCH = (
+SQLITE_SEARCH = (
     """
     CREATE VIRTUAL TABLE items_search USING fts5(
         text, content='items', content_rowid='seq', tokenize='unicode61 remove_diacritics 2'
@@ -33,6 +33,19 @@ SEARCH = (
     END
     """,
 )
+
+# One index finds a user's words: the user is a word of it, with a space, which no text's word has.
+POSTGRESQL_SEARCH = (
+    """
+    CREATE INDEX ix_items_search ON items USING gin ((
+        to_tsvector('simple', left(text, 100000)) || array_to_tsvector(ARRAY['user ' || user_id])
+    )) WHERE text <> ''
+    """,
+)
+
+
+def _is_sqlite() -> bool:
+    return op.get_bind().dialect.name == "sqlite"
 
 
 def _seq() -> sa.Column[int]:
@@ -113,12 +126,20 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     running = sa.text("state = 'running'")
-    op.create_index("ix_turns_running", "turns", ["thread_id"], unique=True, sqlite_where=running)
-    for statement in SEARCH:
+    op.create_index(
+        "ix_turns_running",
+        "turns",
+        ["thread_id"],
+        unique=True,
+        sqlite_where=running,
+        postgresql_where=running,
+    )
+    for statement in SQLITE_SEARCH if _is_sqlite() else POSTGRESQL_SEARCH:
         op.execute(statement)
 
 
 def downgrade() -> None:
-    op.execute("DROP TABLE items_search")
+    if _is_sqlite():
+        op.execute("DROP TABLE items_search")
     for table in ("turns", "feedback", "attachments", "items", "threads"):
         op.drop_table(table)

