@@ -14,6 +14,7 @@ from app.builder import Builder
 from app.chat.converter import Converter
 from app.chat.server import Assistant
 from app.chat.service import ChatService
+from app.chat.sweeper import Sweeper
 from app.errors import add_error_handlers
 from app.features import install_features
 from app.http import chat, chatkit, health, threads
@@ -59,8 +60,10 @@ class Application:
         try:
             async with self.builder.resources():
                 service = ChatService(self.database, self.presence, self._assistant(model))
+                sweeper = Sweeper(self.database, self.settings)
                 try:
-                    yield service
+                    async with sweeper.running():
+                        yield service
                 finally:
                     await service.turns.drain(grace_seconds=0)
         finally:

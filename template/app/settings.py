@@ -85,6 +85,8 @@ class Settings(SettingsBase):
     database_pool_overflow: int = Field(default=10, ge=0)
     database_pool_timeout_seconds: float = Field(default=10, gt=0)
 
+    retention_days: float | None = Field(default=None, gt=0)
+
     auth_mode: Literal["local", "jwt"] = "local"
     jwt_secret: SecretStr | None = None
     jwt_issuer: str | None = None

@@ -51,13 +51,8 @@ def release(connection: Connection, user_id: str, key: str, turn_id: str | None)
     connection.execute(_RELEASE, values)
 
 
-def prune(connection: Connection) -> None:
-    """Forget keys that are older than a day."""
-    connection.execute(update(turns).where(_is_old).values(_FORGOTTEN))
-
-
-_FORGOTTEN: dict[Any, None] = {"idempotency_key": None, "fingerprint": None}
-_is_old = turns.c.idempotency_key.is_not(None) & (
+FORGOTTEN: dict[Any, None] = {"idempotency_key": None, "fingerprint": None}
+is_old = turns.c.idempotency_key.is_not(None) & (
     turns.c.created_at < database_now() - literal_column(str(KEY_SECONDS))
 )
 _OWN = (turns.c.user_id == bindparam("user")) & (turns.c.idempotency_key == bindparam("key"))
@@ -77,7 +72,5 @@ _FIND = select(
     turns.c.after_seq,
     (turns.c.lease_expires_at < database_now()).label("past"),
     _UNTIL.label("until_seq"),
-).where(_OWN, ~_is_old)
-_RELEASE = (
-    update(turns).where(_OWN, or_(_is_old, turns.c.id == bindparam("turn"))).values(_FORGOTTEN)
-)
+).where(_OWN, ~is_old)
+_RELEASE = update(turns).where(_OWN, or_(is_old, turns.c.id == bindparam("turn"))).values(FORGOTTEN)

@@ -1,4 +1,4 @@
-"""Leases on turns. These statements serve every user, so they alone do not filter on one.
+"""Leases on turns, and what is tidied up. These statements alone do not filter on a user.
 
 A lease lasts ten seconds by the database's clock. Whoever holds it renews it with each
 checkpoint; a turn whose lease is past may be closed by any process.
@@ -7,16 +7,30 @@ checkpoint; a turn whose lease is past may be closed by any process.
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    select,
+    update,
+)
+from sqlalchemy.engine import Row
 
 from app.errors import ThreadBusy
+from app.store import keys
 from app.store.engine import database_now
 from app.store.ids import new_id
 from app.store.presence import Presence
-from app.store.tables import items, turns
+from app.store.sql import bury_attachments
+from app.store.tables import attachments, items, threads, tombstones, turns
 from app.store.upsert import run, upsert
 
 LEASE_SECONDS = 10
+EXPIRED_SECONDS = 30
+BATCH = 200
 
 Outcome = Literal["completed", "interrupted", "failed"]
 
@@ -88,6 +102,30 @@ def close(connection: Connection, lease: Lease, outcome: Outcome, usage: str | N
     return False
 
 
+def close_expired(connection: Connection) -> list[Row[Any, Any]]:
+    """Close turns whose lease is long past; return their `thread_id` and `user_id`.
+
+    A lease that has just run out is left to its holder: a database that was away comes back to
+    every process at once.
+    """
+    return list(connection.execute(_CLOSE_EXPIRED))
+
+
+def expire_threads(connection: Connection, seconds: float) -> int:
+    """Delete some of the threads in which nothing was said for so long; return how many."""
+    found = connection.scalars(_EXPIRED_THREADS, {"seconds": seconds}).all()
+    in_them = attachments.c.thread_id.in_(found)
+    bury_attachments(connection, in_them)
+    connection.execute(delete(threads).where(threads.c.id.in_(found)))
+    return len(found)
+
+
+def forget(connection: Connection) -> None:
+    """Forget idempotency keys and deleted rows' places that are older than a day."""
+    connection.execute(update(turns).where(keys.is_old).values(keys.FORGOTTEN))
+    connection.execute(delete(tombstones).where(tombstones.c.created_at < _A_DAY_AGO))
+
+
 _is_running = turns.c.state == literal_column("'running'")
 _is_past = turns.c.lease_expires_at < database_now()
 _OURS = (turns.c.id == bindparam("turn")) & _is_running
@@ -126,3 +164,30 @@ _STATE = select(turns.c.state).where(turns.c.id == bindparam("turn"))
 _RUNNING = select(turns.c.id, turns.c.holder).where(
     turns.c.thread_id == bindparam("thread"), _is_running
 )
+_LONG_PAST = turns.c.lease_expires_at < database_now() - literal_column(str(EXPIRED_SECONDS))
+_CLOSE_EXPIRED = (
+    update(turns)
+    .where(
+        turns.c.seq.in_(
+            select(turns.c.seq)
+            .where(_is_running, _LONG_PAST)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        )
+    )
+    .values(state="interrupted", ended_at=database_now())
+    .returning(turns.c.thread_id, turns.c.user_id)
+)
+_BEFORE = database_now() - bindparam("seconds")
+_EXPIRED_THREADS = (
+    select(threads.c.id)
+    .where(
+        threads.c.created_at < _BEFORE,
+        ~exists().where(items.c.thread_id == threads.c.id, items.c.created_at >= _BEFORE),
+        ~exists().where(turns.c.thread_id == threads.c.id, _is_running),
+    )
+    .order_by(threads.c.seq)
+    .limit(BATCH)
+    .with_for_update(skip_locked=True)
+)
+_A_DAY_AGO = database_now() - literal_column(str(keys.KEY_SECONDS))

@@ -157,7 +157,7 @@ def delete_thread(connection: Connection, thread_id: str, user_id: str) -> None:
     """Delete the thread with all that belongs to it."""
     mine = (threads.c.id == thread_id) & (threads.c.user_id == user_id)
     in_it = (attachments.c.thread_id == thread_id) & _by(attachments, user_id)
-    _bury_attachments(connection, in_it)
+    bury_attachments(connection, in_it)
     _bury(connection, threads, literal(""), mine)
     connection.execute(delete(threads).where(mine))
 
@@ -282,7 +282,7 @@ def claim_attachments(
 
 def delete_attachment(connection: Connection, attachment_id: str, user_id: str) -> None:
     mine = _own_attachment(attachment_id, user_id)
-    _bury_attachments(connection, mine)
+    bury_attachments(connection, mine)
     connection.execute(delete(attachments).where(mine))
 
 
@@ -315,7 +315,7 @@ def _bury(
     connection.execute(insert(tombstones).from_select(names, rows))
 
 
-def _bury_attachments(connection: Connection, which: ColumnElement[bool]) -> None:
+def bury_attachments(connection: Connection, which: ColumnElement[bool]) -> None:
     """Have the bytes of attachments deleted whose rows are about to go."""
     keys = select(attachments.c.user_id, attachments.c.id, database_now()).where(which)
     connection.execute(insert(dead_blobs).from_select(["user_id", "key", "created_at"], keys))
