@@ -14,6 +14,7 @@ from app.store.engine import Database
 
 MAX_WORDS = 20
 SNIPPET_WORDS = 16
+HEADLINE = f"StartSel=**, StopSel=**, MinWords={SNIPPET_WORDS // 2}, MaxWords={SNIPPET_WORDS}"
 
 _SQLITE = text(
     """
@@ -46,14 +47,20 @@ _POSTGRESQL = text(
         LIMIT :limit
     )
     SELECT hits.thread_id, hits.id AS item_id, threads.data AS thread,
-           ts_headline('simple', left(hits.text, 100000), websearch_to_tsquery('simple', :words),
-               'StartSel=**, StopSel=**, MinWords=8, MaxWords=' || CAST(:around AS text)
+           ts_headline(
+               'simple', left(hits.text, 100000), websearch_to_tsquery('simple', :words), :options
            ) AS snippet
     FROM hits JOIN threads ON threads.id = hits.thread_id
     WHERE threads.user_id = :user
     ORDER BY hits.rank DESC, hits.seq DESC
     """
 )
+
+
+def rebuild_index(connection: Connection) -> None:
+    """Make the index anew: SQLite's keeps deleted words until it happens to merge them away."""
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("INSERT INTO items_search(items_search) VALUES ('rebuild')"))
 
 
 class SearchHit(BaseModel):
@@ -82,6 +89,7 @@ def _search(connection: Connection, words: list[str], user_id: str, limit: int) 
         "user": user_id,
         "owner": _quoted(f"user {user_id}"),
         "around": SNIPPET_WORDS,
+        "options": HEADLINE,
         "limit": limit,
     }
     rows = connection.execute(_SQLITE if is_sqlite else _POSTGRESQL, values)
