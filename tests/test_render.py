@@ -14,11 +14,12 @@ import yaml
 from tests.projects import FEATURES, Project, render
 
 COMBINATIONS = [
-    {"features": list(features), "ci": ci}
+    {"features": list(features), "ci": ci, "database": database}
     for features in chain.from_iterable(
         combinations(FEATURES, count) for count in range(len(FEATURES) + 1)
     )
     for ci in ("github", "none")
+    for database in ("sqlite", "postgres")
 ]
 TEXT = {".py", ".toml", ".md", ".yml", ".yaml", ".ini", ".json", ".mako", ".example", ""}
 
@@ -30,7 +31,7 @@ def _files(project: Project) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "answers", COMBINATIONS, ids=lambda a: "-".join([*a["features"], "ci", a["ci"]])
+    "answers", COMBINATIONS, ids=lambda a: "-".join([*a["features"], a["database"], "ci", a["ci"]])
 )
 def test_every_combination_is_whole_and_clean(
     clone: Path, tmp_path: Path, answers: dict[str, Any]
@@ -47,6 +48,9 @@ def test_every_combination_is_whole_and_clean(
         assert present == (feature in answers["features"])
         assert present == (project.folder / "tests/features" / feature).exists()
     assert (project.folder / ".github").exists() == (answers["ci"] == "github")
+    is_postgres = answers["database"] == "postgres"
+    assert (project.folder / "compose.yaml").exists() == is_postgres
+    assert ("database_url" in tomllib.loads(project.read("app/defaults.toml"))) == is_postgres
     python = [sys.executable, "-m", "ruff"]
     for command in (["check", "."], ["format", "--check", "."]):
         result = subprocess.run(

@@ -17,7 +17,7 @@ from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
 from app.errors import add_error_handlers
 from app.features import install_features
-from app.http import chat, chatkit, health, threads
+from app.http import chat, chatkit, health, threads, user_data
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
@@ -25,6 +25,7 @@ from app.observability.logs import configure_logging
 from app.providers import ChatModel, create_model
 from app.security.authentication import create_authenticator
 from app.settings import Settings
+from app.store.blobs import Blobs
 from app.store.databases import open_database
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
@@ -32,7 +33,7 @@ from app.tools import discover_tools
 
 log = structlog.stdlib.get_logger(__name__)
 
-ROUTERS = (chatkit.router, chat.router, threads.router, health.router)
+ROUTERS = (chatkit.router, chat.router, threads.router, user_data.router, health.router)
 
 
 class Application:
@@ -41,6 +42,7 @@ class Application:
     def __init__(self, settings: Settings, model: ChatModel | None = None) -> None:
         self.settings = settings
         self.database = open_database(settings)
+        self.blobs = Blobs()
         self.presence = Presence(self.database.file)
         self.builder = Builder(settings, self.database)
         install_features(self.builder)
@@ -126,6 +128,7 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = application.database
+    app.state.blobs = application.blobs
     app.state.authenticator = create_authenticator(settings)
     add_error_handlers(app)
     for router in (*ROUTERS, *application.builder.routers):

@@ -1,31 +1,27 @@
 """The commands. Each reads the settings, and does its work elsewhere."""
 
-import asyncio
-from collections.abc import Coroutine, Generator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from datetime import timedelta
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any
 
 import typer
-from chatkit.store import NotFoundError
-from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.cli.conversation import converse
+from app.cli.data import commands
 from app.cli.doctor import diagnose
 from app.cli.server import run_server, run_with_reload
+from app.cli.support import explained, fail, load_application, run
 from app.composition import Application, create_app
-from app.errors import AppError
 from app.observability.logs import configure_logging
 from app.security.tokens import is_usable_subject, issue_token
-from app.settings import Settings, explain
-from app.store.migrate import Migrations, UnknownRevision, pending, revise, upgrade
+from app.settings import Settings
+from app.store.migrate import pending
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 MAX_HOURS = 24 * 365 * 10
 
-T = TypeVar("T")
+cli.add_typer(commands)
 
 
 @cli.callback()
@@ -41,9 +37,9 @@ def serve(
 ) -> None:
     """Serve the chat over HTTP."""
     given: dict[str, Any] = {"host": host, "port": port}
-    with _explained():
+    with explained():
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
-        _run(_check_database(Application(settings)))
+        run(_check_database(Application(settings)))
         app = create_app(settings)
     if reload:
         run_with_reload(settings)
@@ -60,8 +56,8 @@ def chat(
 ) -> None:
     """Say something and read the answer as it comes. Goes on with the newest thread."""
     _check_text(message, thread or "", user)
-    application = _application()
-    answered = _run(converse(application, message, user, thread, new=new))
+    application = load_application()
+    answered = run(converse(application, message, user, thread, new=new))
     raise typer.Exit(0 if answered else 1)
 
 
@@ -69,25 +65,10 @@ def chat(
 def doctor() -> None:
     """Name each missing or wrong setting, and what to do about it."""
     configure_logging(Settings.model_construct(), "CRITICAL")
-    findings = _run(diagnose())
+    findings = run(diagnose())
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
-
-
-@cli.command()
-def migrate(
-    revision: Annotated[
-        str | None, typer.Option(help="Write a new revision with this message, apply none.")
-    ] = None,
-    of: Annotated[str, typer.Option(help="Whose tables the new revision is for.")] = "core",
-) -> None:
-    """Bring the database up to date: the core's tables and each feature's."""
-    application = _application()
-    chains = {chain.name: chain for chain in application.migrations}
-    if of not in chains:
-        _fail(f"'{of}' has no migrations. There are: {', '.join(chains)}.")
-    typer.echo(_run(_migrate(application, chains[of], revision)))
 
 
 @cli.command()
@@ -98,12 +79,12 @@ def token(
     ] = 24,
 ) -> None:
     """Print a bearer token for AUTH_MODE=jwt."""
-    with _explained():
+    with explained():
         settings = Settings()
     if settings.jwt_secret is None:
-        _fail("JWT_SECRET is not set. Run `openssl rand -hex 32` and set it.")
+        fail("JWT_SECRET is not set. Run `openssl rand -hex 32` and set it.")
     if not is_usable_subject(user):
-        _fail("--user must have from 1 to 255 printable characters.")
+        fail("--user must have from 1 to 255 printable characters.")
     typer.echo(issue_token(settings, user, timedelta(hours=hours)))
 
 
@@ -117,52 +98,4 @@ def _check_text(*texts: str) -> None:
         for text in texts:
             text.encode()
     except UnicodeEncodeError:
-        _fail("The message, thread and user must be valid text.")
-
-
-async def _migrate(application: Application, chain: Migrations, revision: str | None) -> str:
-    async with aclosing(application.database) as database:
-        if revision is not None:
-            return str(await revise(database, chain, revision))
-        applied = await upgrade(database, application.migrations)
-    return "\n".join(f"applied {name}" for name in applied) or "up to date"
-
-
-@contextmanager
-def _explained() -> Generator[None]:
-    """Name the settings that are wrong, and exit."""
-    try:
-        yield
-    except ValidationError as error:
-        _fail("\n".join(explain(error)))
-    except OSError:
-        _fail("DATABASE_URL: its folder cannot be made or written. Name another.")
-
-
-def _application() -> Application:
-    """Return the application with the terminal left to the answer.
-
-    LOG_LEVEL=DEBUG shows what went wrong.
-    """
-    with _explained():
-        settings = Settings()
-        configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
-        return Application(settings)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except NotFoundError:
-        _fail("This thread does not exist.")
-    except (AppError, UnknownRevision) as error:
-        _fail(str(error))
-    except SQLAlchemyError:
-        _fail("The database does not answer. Check DATABASE_URL; `doctor` says more.")
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)
+        fail("The message, thread and user must be valid text.")

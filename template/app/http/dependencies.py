@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from app.chat.preflight import MAX_PAGE
 from app.chat.service import ChatService
 from app.context import ClientContext, RequestContext, User
+from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.maintenance import Key
 
@@ -25,8 +26,13 @@ async def database(request: Request) -> Database:
     return cast(Database, request.app.state.database)
 
 
+async def blobs(request: Request) -> Blobs:
+    return cast(Blobs, request.app.state.blobs)
+
+
 Chat = Annotated[ChatService, Depends(chat_service)]
 Db = Annotated[Database, Depends(database)]
+BlobStore = Annotated[Blobs, Depends(blobs)]
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 IdempotencyKey = Annotated[

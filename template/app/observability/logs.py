@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from pydantic import SecretStr
 
+from app.database_url import parse_database_url
 from app.settings import Settings
 
 SHARED: list[Any] = [
@@ -15,6 +16,7 @@ SHARED: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
+MIN_PASSWORD = 8
 QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
 
 
@@ -54,7 +56,9 @@ class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
 
 def _secrets(settings: Settings) -> list[str]:
     values = (getattr(settings, name, None) for name in type(settings).model_fields)
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    password = parse_database_url(settings.database_url).password or ""
+    return [*secrets, password] if len(password) >= MIN_PASSWORD else secrets
 
 
 def _formatter(settings: Settings) -> logging.Formatter:

@@ -1,7 +1,7 @@
 """What a database does for the rest: short transactions, each a plain function of a connection."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -51,8 +51,8 @@ class Database(ABC):
         """Return what `work` returns, when what it wrote is committed; an error undoes it all."""
 
     @abstractmethod
-    async def run_alone(self, *statements: str) -> None:
-        """Run statements that take no transaction around them, such as `VACUUM`."""
+    async def wipe(self, tables: Sequence[str]) -> None:
+        """Overwrite what deleted rows have left in the tables' files. It locks them meanwhile."""
 
     @abstractmethod
     async def aclose(self) -> None:

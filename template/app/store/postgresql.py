@@ -5,7 +5,7 @@ session locks here, no LISTEN, and no named prepared statements.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.settings import Settings
 from app.store.engine import Database, DatabaseUnavailable, P, T, Work
@@ -54,6 +54,7 @@ class PostgresDatabase(Database):
             pool_timeout=settings.database_pool_timeout_seconds,
             pool_recycle=RECYCLE_SECONDS,
             pool_use_lifo=True,
+            hide_parameters=True,
         )
         self.engine = self._pool.sync_engine
         self._running: set[asyncio.Task[Any]] = set()
@@ -64,8 +65,9 @@ class PostgresDatabase(Database):
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._finish(self._transact(work, args, kwargs))
 
-    async def run_alone(self, *statements: str) -> None:
-        await self._finish(self._run_alone(statements))
+    async def wipe(self, tables: Sequence[str]) -> None:
+        """Write the tables and their indexes anew. The server's own log (WAL) is its operator's."""
+        await self._finish(self._wipe(tables))
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -105,13 +107,12 @@ class PostgresDatabase(Database):
                     return result
         raise AssertionError("the last try returns or raises")
 
-    async def _run_alone(self, statements: tuple[str, ...]) -> None:
+    async def _wipe(self, tables: Sequence[str]) -> None:
+        quote = self.engine.dialect.identifier_preparer.quote
         async with self._pool.connect() as connection:
-            alone: AsyncConnection = await connection.execution_options(
-                isolation_level="AUTOCOMMIT"
-            )
-            for statement in statements:
-                await alone.exec_driver_sql(statement)
+            alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            for table in tables:
+                await alone.exec_driver_sql(f"VACUUM (FULL) {quote(table)}")
 
 
 def _may_try_again(error: DBAPIError) -> bool:

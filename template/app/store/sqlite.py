@@ -7,7 +7,7 @@ fails immediately, whatever the timeout.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,10 @@ class SqliteDatabase(Database):
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(self._write, work, args, kwargs)
 
-    async def run_alone(self, *statements: str) -> None:
-        await self._run(self._run_alone, statements)
+    async def wipe(self, tables: Sequence[str]) -> None:
+        """Write the file anew, and cut off its log; readers of other processes are waited for."""
+        if self.file is not None:
+            await self._run(self._wipe)
 
     async def aclose(self) -> None:
         await self._run(self.engine.dispose)
@@ -79,10 +81,13 @@ class SqliteDatabase(Database):
                 raise
             return result
 
-    def _run_alone(self, statements: tuple[str, ...]) -> None:
+    def _wipe(self) -> None:
         with self.engine.connect() as connection:
-            for statement in statements:
-                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("VACUUM")
+            is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if is_busy:
+            log.warning("the database's log is in use by another process and was not cut off")
+            raise DatabaseUnavailable
 
 
 def _is_faulty_sql(error: DBAPIError) -> bool:
@@ -97,6 +102,7 @@ def _create_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         poolclass=StaticPool,
+        hide_parameters=True,
         connect_args={"isolation_level": None, "check_same_thread": False},
     )
     event.listen(engine, "connect", _set_pragmas)

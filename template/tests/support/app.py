@@ -77,7 +77,12 @@ def running_server(folder: Path, **environment: str) -> Generator[Server]:
     port = free_port()
     log = folder / f"server-{port}.log"
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    settings = {"PYTHONPATH": str(ROOT), "PORT": str(port), **environment}
+    settings = {
+        "PYTHONPATH": str(ROOT),
+        "PORT": str(port),
+        "DATABASE_URL": "sqlite:///data/chat.db",
+        **environment,
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-c", "from app.cli import main; main()", "serve"],

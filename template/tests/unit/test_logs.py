@@ -8,21 +8,29 @@ from app.observability.logs import configure_logging
 from tests.support.app import SECRET, make_settings
 
 KEY = "sk-0123456789"
+PASSWORD = "hunter2-hunter2"
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])
 def test_a_secret_that_an_error_repeats_is_blotted_out(environment: str) -> None:
     settings = make_settings(
-        environment=environment, auth_mode="jwt", jwt_secret=SECRET, openai_api_key=KEY
+        environment=environment,
+        auth_mode="jwt",
+        jwt_secret=SECRET,
+        openai_api_key=KEY,
+        database_url=f"postgresql://chat:{PASSWORD}@localhost/chat",
     )
     configure_logging(settings)
     (handler,) = logging.getLogger().handlers[:1]
     error = RuntimeError(f"Incorrect API key provided: {KEY}")
     failure = (type(error), error, None)
-    record = logging.LogRecord("app", logging.ERROR, __file__, 1, f"with {SECRET}", (), failure)
+    record = logging.LogRecord(
+        "app", logging.ERROR, __file__, 1, f"with {SECRET} {PASSWORD}", (), failure
+    )
 
     text = handler.format(record)
 
     assert "Incorrect API key provided: ***" in text
     assert KEY not in text
     assert SECRET not in text
+    assert PASSWORD not in text

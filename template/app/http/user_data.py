@@ -1,0 +1,32 @@
+"""`/api/me/data`: all that is kept of the user who asks, for them to take along or to erase."""
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from app.http.dependencies import BlobStore, Db
+from app.security.authentication import CurrentUser
+from app.store.user_data import erase_user, export_user
+
+router = APIRouter(prefix="/api/me/data", tags=["user data"])
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Disposition": 'attachment; filename="export.jsonl"',
+}
+
+
+@router.get("", response_class=StreamingResponse)
+async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> StreamingResponse:
+    """Return all that is kept of the user, as JSON Lines."""
+    lines = export_user(database, blobs, user.id)
+    return StreamingResponse(lines, media_type="application/jsonl", headers=HEADERS)
+
+
+@router.delete("")
+async def erase(user: CurrentUser, database: Db, blobs: BlobStore) -> dict[str, int]:
+    """Delete all that is kept of the user, for good; return how many rows of each table.
+
+    On PostgreSQL the space is left to the database, as it would lock every user out for a while:
+    the command `erase` overwrites it.
+    """
+    return await erase_user(database, blobs, user.id, wipe=database.file is not None)
