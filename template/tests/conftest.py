@@ -45,6 +45,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright:
     monkeypatch.chdir(tmp_path)
     for name in [*Settings.model_fields, "openai_model"]:
         monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DATABASE_URL", "sqlite:///data/chat.db")
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Sweeper:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Sweep from now on, until the context is left."""
+        """Sweep once a minute, until the context is left."""
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -52,8 +52,8 @@ class Sweeper:
 
     async def _run(self) -> None:
         while True:
-            await self.sweep()
             await asyncio.sleep(SWEEP_SECONDS)
+            await self.sweep()
 
     async def _close_dead_turns(self) -> None:
         closed = await self._database.write(_close_dead_turns)

@@ -1,25 +1,30 @@
 """One turn: what is stored when, and what is left of it however it ends."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
 from agents.testing import ScriptedModel, assistant_message
 from chatkit.store import NotFoundError
+from chatkit.types import LockedStatus
 from sqlalchemy import Connection, event
 
 from app.chat.buffer import Buffer
 from app.chat.requests import user_message_request
 from app.chat.service import ChatService
+from app.chat.turn_store import Opening, TurnStore
 from app.chat.turns import Turn
 from app.context import RequestContext, User
 from app.errors import ThreadBusy, Unavailable
 from app.providers import ChatModel
 from app.providers.demo import DemoModel
 from app.settings import Settings
-from app.store import maintenance
+from app.store import maintenance, sql
 from app.store.databases import open_database
-from app.store.maintenance import LEASE_SECONDS, Lease
+from app.store.maintenance import LEASE_SECONDS, Lease, LeaseLost
+from app.store.migrate import CORE, upgrade
 from app.store.presence import Presence
+from app.store.sql import SqlStore
 from tests.support.app import Running, running_app
 from tests.support.eventually import eventually
 from tests.support.requests import create, events, op, thread_id
@@ -254,6 +259,81 @@ async def test_a_rename_during_a_turn_is_kept(settings: Settings) -> None:
 
         read = await app.chatkit(op("threads.get_by_id", thread_id=thread))
         assert read.json()["title"] == "Mine"
+
+
+async def _begun(settings: Settings) -> TurnStore:
+    database = open_database(settings)
+    await upgrade(database, [CORE])
+    store = TurnStore(database, Lease("thr_1", ADA.user.id))
+    await store.begin(Presence(None), Opening(opens_thread=True))
+    return store
+
+
+async def test_what_others_change_in_a_thread_wins_over_the_turns_own_changes(
+    settings: Settings,
+) -> None:
+    store = await _begun(settings)
+    async with aclosing(store.database) as database:
+        thread = await store.load_thread("thr_1", ADA)
+        theirs = {"title": "theirs", "status": LockedStatus(), "metadata": {"a": 1, "b": 1}}
+        await database.write(sql.change_thread, "thr_1", theirs, ADA.user.id)
+
+        thread.title = "ours"
+        thread.metadata = {"b": 2, "c": 2}
+        thread.allowed_image_domains = ["example.com"]
+        await store.save_thread(thread, ADA)
+
+        stored = await SqlStore(database).load_thread("thr_1", ADA)
+        assert (stored.title, stored.status.type) == ("theirs", "locked")
+        assert stored.metadata == {"a": 1, "b": 1, "c": 2}
+        assert stored.allowed_image_domains == ["example.com"]
+        assert thread == stored
+
+
+async def test_a_turn_may_change_its_own_title_again(settings: Settings) -> None:
+    store = await _begun(settings)
+    async with aclosing(store.database) as database:
+        thread = await store.load_thread("thr_1", ADA)
+        for title in ("first", "second"):
+            thread.title = title
+            await store.save_thread(thread, ADA)
+
+        assert (await SqlStore(database).load_thread("thr_1", ADA)).title == "second"
+
+
+async def test_a_thread_that_was_deleted_is_not_saved_again(settings: Settings) -> None:
+    store = await _begun(settings)
+    async with aclosing(store.database) as database:
+        thread = await store.load_thread("thr_1", ADA)
+        await SqlStore(database).delete_thread("thr_1", ADA)
+        thread.title = "ours"
+
+        with pytest.raises(LeaseLost):
+            await store.save_thread(thread, ADA)
+
+        assert (await SqlStore(database).load_threads(9, None, "asc", ADA)).data == []
+
+
+async def test_a_commit_whose_answer_was_lost_is_no_lost_lease(settings: Settings) -> None:
+    store = await _begun(settings)
+    async with aclosing(store.database):
+        await store.close("completed", [], None)
+
+        await store.close("completed", [], None)
+        with pytest.raises(LeaseLost):
+            await store.close("failed", [], None)
+
+
+async def test_no_process_ends_a_turn_whose_lease_was_renewed_meanwhile(
+    settings: Settings,
+) -> None:
+    store = await _begun(settings)
+    async with aclosing(store.database) as database:
+        shift = "UPDATE turns SET lease_expires_at = lease_expires_at - 11"
+        await database.write(run_sql, shift)
+        await store.checkpoint()
+
+        assert not await database.write(maintenance.close_dead, "thr_1", Presence(None))
 
 
 async def test_a_long_answer_is_saved_while_it_is_written(settings: Settings) -> None:

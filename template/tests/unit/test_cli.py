@@ -174,3 +174,61 @@ def test_help_names_every_command() -> None:
     shown = re.sub(r"\s+", " ", _run("--help").stdout)
 
     assert all(name in shown for name in ("serve", "chat", "doctor", "migrate", "token"))
+
+
+def test_a_users_data_is_exported_and_erased() -> None:
+    _run("chat", "Remember the platypus")
+
+    exported = _run("export", "--user", "local")
+    _run("export", "--user", "local", "--to", "local.jsonl")
+    refused = _run("erase", "--user", "local")
+    erased = _run("erase", "--user", "local", "--yes")
+
+    assert "Remember the platypus" in exported.stdout
+    assert len(Path("local.jsonl").read_text().splitlines()) == len(exported.stdout.splitlines())
+    assert refused.exit_code == 1
+    assert "items: 2" in erased.stdout
+    assert len(_run("export", "--user", "local").stdout.splitlines()) == 1
+    assert _run("erase", "--user", "local", "--yes").stdout.strip() == "nothing there"
+
+
+def test_an_export_to_nowhere_is_refused_in_words() -> None:
+    result = _run("export", "--user", "local", "--to", "/proc/nowhere/x")
+
+    assert (result.exit_code, result.stderr.strip()) == (
+        1,
+        "--to names a file that cannot be written.",
+    )
+
+
+def test_a_project_moves_to_postgresql_by_two_commands(postgres_url: str) -> None:
+    _run("chat", "Remember the platypus")
+
+    moved = _run("move", "--from", "sqlite:///data/chat.db", DATABASE_URL=postgres_url)
+
+    assert moved.exit_code == 0, moved.output
+    assert "items: 2" in moved.stdout
+    assert "platypus" in _run("export", "--user", "local", DATABASE_URL=postgres_url).stdout
+    again = _run("move", "--from", "sqlite:///data/chat.db", DATABASE_URL=postgres_url)
+    assert again.exit_code == 1
+    assert "empty" in again.stderr
+
+
+@pytest.mark.parametrize("url", ["sqlite:///nowhere.db", "postgresql://localhost/x", "no url"])
+def test_moving_from_what_is_no_sqlite_file_is_refused_in_words(url: str) -> None:
+    result = _run("move", "--from", url)
+
+    assert result.exit_code == 1
+    assert "--from" in result.stderr
+    assert not Path("nowhere.db").exists()
+
+
+def test_a_postgresql_that_is_not_there_is_named_by_doctor_and_serve() -> None:
+    nowhere = {"DATABASE_URL": "postgresql://ada:sesame-open@127.0.0.1:9/chat"}
+
+    for command in ("doctor", "serve", "migrate"):
+        result = _run(command, **nowhere)
+        assert result.exit_code == 1
+        assert "database" in result.output.lower()
+        assert "sesame" not in result.output
+        assert "Traceback" not in result.output
