@@ -97,6 +97,18 @@ def test_the_backends_packages_are_the_same_here_and_there() -> None:
     assert here == re.findall(r'"([^"]+)"', listed)
 
 
+def test_a_features_packages_are_a_group_of_its_own_here_and_there() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    there = (TEMPLATE / "pyproject.toml.jinja").read_text()
+    features = QUESTIONS["features"]["choices"].values()
+
+    for feature in groups.keys() & features:
+        rendered = f'{{%- if "{feature}" in features %}}\n{feature} = [\n'
+        listed = there.partition(rendered)[2].partition("]\n{%- endif %}")[0]
+        assert groups[feature] == re.findall(r'"([^"]+)"', listed)
+    assert set(re.findall(r'features %}\n(\w+) = \[', there)) == groups.keys() & features
+
+
 def test_the_changelog_has_this_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 

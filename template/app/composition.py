@@ -42,7 +42,7 @@ class Application:
     def __init__(self, settings: Settings, model: ChatModel | None = None) -> None:
         self.settings = settings
         self.database = open_database(settings)
-        self.blobs = Blobs()
+        self.blobs = Blobs(settings)
         self.presence = Presence(self.database.file)
         self.builder = Builder(settings, self.database)
         install_features(self.builder)
@@ -70,6 +70,7 @@ class Application:
                     await service.turns.drain(grace_seconds=0)
         finally:
             await model.close()
+            await self.blobs.aclose()
             await self.database.aclose()
             self.presence.withdraw()
 

@@ -10,6 +10,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -27,6 +28,11 @@ from app.database_url import parse_database_url
 DEFAULTS = Path(__file__).with_name("defaults.toml")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 BASE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?")
+URL_EXAMPLES = {
+    "openai_base_url": "https://api.openai.com/v1",
+    "public_url": "https://chat.example.com",
+    "upload_endpoint_url": "https://s3.example.com",
+}
 MIN_SECRET_BYTES = 32
 MIN_SECRET_VARIETY = 8
 PLACEHOLDERS = (
@@ -74,6 +80,7 @@ class Settings(SettingsBase):
     environment: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     allowed_origins: Annotated[list[str], NoDecode] = [
         "http://localhost:3000",
@@ -86,6 +93,12 @@ class Settings(SettingsBase):
     database_pool_timeout_seconds: float = Field(default=10, gt=0)
 
     retention_days: float | None = Field(default=None, gt=0)
+    upload_dir: Path = Path("data/uploads")
+    upload_bucket: str | None = None
+    upload_endpoint_url: str | None = None
+    upload_region: str | None = None
+    upload_access_key_id: str | None = None
+    upload_secret_access_key: SecretStr | None = None
 
     auth_mode: Literal["local", "jwt"] = "local"
     jwt_secret: SecretStr | None = None
@@ -146,11 +159,11 @@ class Settings(SettingsBase):
         parse_database_url(url)
         return url
 
-    @field_validator("openai_base_url")
+    @field_validator("openai_base_url", "public_url", "upload_endpoint_url")
     @classmethod
-    def _usable_url(cls, url: str | None) -> str | None:
+    def _usable_url(cls, url: str | None, info: ValidationInfo) -> str | None:
         if url is not None and not BASE_URL.fullmatch(url):
-            raise ValueError("must be a URL such as https://api.openai.com/v1")
+            raise ValueError(f"must be a URL such as {URL_EXAMPLES[str(info.field_name)]}")
         return url
 
     @field_validator("openai_api_key")
@@ -170,7 +183,11 @@ class Settings(SettingsBase):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = [*self._auth_problems(), *self._model_problems()]
+        problems = [
+            *self._auth_problems(),
+            *self._model_problems(),
+            *self._upload_problems(),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -196,6 +213,11 @@ class Settings(SettingsBase):
         if self.is_production and not self.openai_api_key:
             return ["a model is needed in production: set OPENAI_API_KEY"]
         return []
+
+    def _upload_problems(self) -> list[str]:
+        if (self.upload_access_key_id is None) == (self.upload_secret_access_key is None):
+            return []
+        return ["UPLOAD_ACCESS_KEY_ID and UPLOAD_SECRET_ACCESS_KEY go together: set both or none"]
 
 
 def is_loopback(host: str) -> bool:

@@ -15,6 +15,7 @@ from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi
 from tests.support.features import AddFeature, feature_adder
 from tests.support.postgres import Postgres, running_postgres
+from tests.support.s3 import S3, running_s3
 
 LOOPBACK_NAMES = ("localhost", "")
 
@@ -85,6 +86,21 @@ def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "sqlite":
         return Settings(database_url=f"sqlite:///{tmp_path}/chat.db")
     return Settings(database_url=request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """S3-compatible storage that the tests of this process share."""
+    with running_s3() as server:
+        yield server
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def each_storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """The settings' values for each kind of file storage in turn, each empty."""
+    if request.param == "folder":
+        return {"upload_dir": tmp_path / "uploads"}
+    return request.getfixturevalue("s3").create_bucket()
 
 
 @pytest.fixture(scope="session")

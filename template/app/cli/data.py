@@ -92,14 +92,14 @@ async def _move(application: Application, source: Database) -> dict[str, int]:
 
 
 async def _export(application: Application, user: str, output: BinaryIO) -> None:
-    async with aclosing(application.database) as database:
-        async for line in export_user(database, application.blobs, user):
+    async with aclosing(application.database) as database, aclosing(application.blobs) as blobs:
+        async for line in export_user(database, blobs, user):
             output.write(line)
 
 
 async def _erase(application: Application, user: str, *, wipe: bool) -> dict[str, int]:
-    async with aclosing(application.database) as database:
-        return await erase_user(database, application.blobs, user, wipe=wipe)
+    async with aclosing(application.database) as database, aclosing(application.blobs) as blobs:
+        return await erase_user(database, blobs, user, wipe=wipe)
 
 
 async def _migrate(application: Application, chain: Migrations, revision: str | None) -> str:

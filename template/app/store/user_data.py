@@ -34,11 +34,10 @@ async def export_user(database: Database, blobs: Blobs, user_id: str) -> AsyncIt
             rows, after = await database.read(_page, source, user_id, after)
             for row in rows:
                 yield _line({"table": source.name, "row": _readable(row)})
-    for key in await blobs.keys_of(user_id):
-        offset = 0
-        async for chunk in blobs.get(key):
-            text = b64encode(chunk).decode()
-            yield _line({"file": key.rpartition("/")[2], "offset": offset, "base64": text})
+    for key in await blobs.keys(user_id):
+        name, offset = key.rpartition("/")[2], 0
+        async for chunk in await blobs.get(key):
+            yield _line({"file": name, "offset": offset, "base64": b64encode(chunk).decode()})
             offset += len(chunk)
 
 
