@@ -1,5 +1,6 @@
 """SQL of the tests' own, past the application's code."""
 
+import time
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -35,3 +36,11 @@ def allow(connection: Connection, table: str) -> None:
     else:
         connection.exec_driver_sql(f"DROP TRIGGER refuse ON {table}")
         connection.exec_driver_sql("DROP FUNCTION refuse")
+
+
+def pause(connection: Connection, seconds: float) -> None:
+    """Hold the transaction open; nothing else of this process is held up."""
+    if connection.dialect.name == "sqlite":
+        time.sleep(seconds)
+    else:
+        run_sql(connection, "SELECT pg_sleep(:seconds)", seconds=seconds)
