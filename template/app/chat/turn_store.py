@@ -126,7 +126,9 @@ class TurnStore(sql.SqlStore):
         foreign = _changes(self._thread, theirs)
         merged = {name: changes[name] for name in changes.keys() - foreign.keys()}
         if "metadata" in changes:
-            merged["metadata"] = theirs.metadata | changes["metadata"] | foreign.get("metadata", {})
+            dropped = self._thread.metadata.keys() - ours.metadata.keys()
+            kept = {key: value for key, value in theirs.metadata.items() if key not in dropped}
+            merged["metadata"] = kept | changes["metadata"] | foreign.get("metadata", {})
         thread = theirs.model_copy(update=merged)
         sql.save_thread(connection, thread, self.lease.user_id)
         return thread
@@ -139,11 +141,14 @@ class TurnStore(sql.SqlStore):
     ) -> None:
         if isinstance(item, UserMessageItem) and item.id in self._recent:
             return
+        self._removed.discard(item.id)
         self._staged[item.id] = item
         if isinstance(item, UserMessageItem | ClientToolCallItem | StructuredInputItem):
             await self.checkpoint()
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
+        if item_id in self._removed:
+            raise NotFoundError(item_id)
         staged = self._staged.get(item_id)
         return staged or await super().load_item(thread_id, item_id, context)
 

@@ -33,7 +33,7 @@ def encode_thread(thread: ThreadMetadata) -> str:
 
 def encode_item(item: ThreadItem) -> str:
     dated = item.model_copy(update={"created_at": aware(item.created_at)})
-    return dated.model_dump_json(exclude_none=True)
+    return dated.model_dump_json()
 
 
 def decode_item(data: str) -> ThreadItem | None:

@@ -26,8 +26,9 @@ RECYCLE_SECONDS = 1800
 TRIES = 3
 
 # PostgreSQL's error codes (appendix A of its manual): the transaction lost to another one, and may
-# be tried again; and the server shuts down, starts up, has no connection left, or no table yet.
-LOST_TO_ANOTHER = frozenset({"40001", "40P01"})
+# be tried again (a foreign key breaks when the row that it found is deleted just then); and the
+# server shuts down, starts up, has no connection left, or no table yet.
+LOST_TO_ANOTHER = frozenset({"40001", "40P01", "23503"})
 NOT_AVAILABLE = ("08", "53", "57P", "58", "42P01", "42703")
 
 # What some hosts add to a URL for other drivers.

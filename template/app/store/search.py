@@ -39,7 +39,7 @@ _POSTGRESQL = text(
         FROM items,
              (SELECT websearch_to_tsquery('simple', :words) AS words,
                      CAST(:owner AS tsquery) AS owner) AS query
-        WHERE items.text <> ''
+        WHERE items.text <> '' AND numnode(query.words) > 0
           AND to_tsvector('simple', left(items.text, 100000))
               || array_to_tsvector(ARRAY['user ' || items.user_id]) @@ (query.owner && query.words)
           AND items.user_id = :user
@@ -48,7 +48,7 @@ _POSTGRESQL = text(
     )
     SELECT hits.thread_id, hits.id AS item_id, threads.data AS thread,
            ts_headline(
-               'simple', left(hits.text, 100000), websearch_to_tsquery('simple', :words), :options
+               'simple', left(hits.text, 100000), websearch_to_tsquery('simple', :words), :headline
            ) AS snippet
     FROM hits JOIN threads ON threads.id = hits.thread_id
     WHERE threads.user_id = :user
@@ -89,7 +89,7 @@ def _search(connection: Connection, words: list[str], user_id: str, limit: int) 
         "user": user_id,
         "owner": _quoted(f"user {user_id}"),
         "around": SNIPPET_WORDS,
-        "options": HEADLINE,
+        "headline": HEADLINE,
         "limit": limit,
     }
     rows = connection.execute(_SQLITE if is_sqlite else _POSTGRESQL, values)

@@ -318,7 +318,9 @@ def _bury(
 def bury_attachments(connection: Connection, which: ColumnElement[bool]) -> None:
     """Have the bytes of attachments deleted whose rows are about to go."""
     keys = select(attachments.c.user_id, attachments.c.id, database_now()).where(which)
-    connection.execute(insert(dead_blobs).from_select(["user_id", "key", "created_at"], keys))
+    names = ["user_id", "key", "created_at"]
+    dead = upsert(dead_blobs, [], [], lambda insert: insert.from_select(names, keys))
+    run(connection, dead)
 
 
 def _page(
@@ -348,10 +350,11 @@ class _Pages:
         seq, after = table.c.seq, bindparam("after", type_=Text())
         cursor = bindparam("cursor", type_=table.c.seq.type)
         buried = (tombstones.c.id == after) & (tombstones.c.scope == scope)
-        self.cursor = union_all(
+        places = union_all(
             select(seq).where(mine & (table.c.id == after)),
             select(tombstones.c.position).where(buried & _by(tombstones, bindparam("user"))),
-        )
+        ).subquery()
+        self.cursor = select(func.max(places.c.seq))
         self.first = {True: page.order_by(seq.desc()), False: page.order_by(seq)}
         self.next = {
             True: self.first[True].where(seq < cursor),

@@ -1,0 +1,84 @@
+"""The store as one turn sees it: its own changes at once, and what others change meanwhile kept."""
+
+import pytest
+from chatkit.store import NotFoundError
+
+from app.chat.turn_store import Opening, TurnStore
+from app.store.maintenance import Lease
+from app.store.presence import Presence
+from app.store.sql import SqlStore
+from tests.support.items import every_item
+from tests.support.store import ADA, THREAD, fill, item_ids, make_item, make_thread, read_page
+
+
+@pytest.fixture
+async def turn(store: SqlStore) -> TurnStore:
+    """A turn on a thread of three items and some metadata."""
+    await fill(store, 3)
+    await store.save_thread(make_thread(metadata={"a": 1, "b": 1, "c": 1}), ADA)
+    turn = TurnStore(store.database, Lease(THREAD, ADA.user.id))
+    await turn.begin(Presence(None), Opening())
+    return turn
+
+
+async def test_what_is_staged_is_there_for_the_turn_and_stored_at_its_end(
+    store: SqlStore, turn: TurnStore
+) -> None:
+    await turn.add_thread_item(THREAD, make_item("msg_3"), ADA)
+    await turn.save_item(THREAD, make_item("msg_1", "new"), ADA)
+    await turn.delete_thread_item(THREAD, "msg_0", ADA)
+
+    expected = ["msg_1", "msg_2", "msg_3"]
+    assert await item_ids(turn, "desc") == expected[::-1]
+    assert await turn.load_item(THREAD, "msg_1", ADA) == make_item("msg_1", "new")
+    with pytest.raises(NotFoundError):
+        await turn.load_item(THREAD, "msg_0", ADA)
+    assert await item_ids(store) == ["msg_0", "msg_1", "msg_2"]
+
+    await turn.close("completed", [], None)
+
+    assert await item_ids(store) == expected
+    assert await store.load_item(THREAD, "msg_1", ADA) == make_item("msg_1", "new")
+
+
+async def test_an_item_that_is_removed_and_comes_back_stays(
+    store: SqlStore, turn: TurnStore
+) -> None:
+    await turn.delete_thread_item(THREAD, "msg_1", ADA)
+    await turn.add_thread_item(THREAD, make_item("msg_1", "new"), ADA)
+    await turn.checkpoint()
+    await turn.close("completed", [make_item("msg_3")], None)
+
+    assert await item_ids(store) == ["msg_0", "msg_1", "msg_2", "msg_3"]
+    assert await store.load_item(THREAD, "msg_1", ADA) == make_item("msg_1", "new")
+
+
+async def test_every_kind_of_item_can_be_staged(store: SqlStore, turn: TurnStore) -> None:
+    items = every_item(THREAD)
+
+    for item in items:
+        await turn.add_thread_item(THREAD, item, ADA)
+    await turn.close("completed", [], None)
+
+    assert (await read_page(store)).data[3:] == items
+
+
+async def test_the_metadata_that_a_turn_changes_is_merged_with_what_others_change(
+    store: SqlStore, turn: TurnStore
+) -> None:
+    ours = await turn.load_thread(THREAD, ADA)
+    theirs = await store.load_thread(THREAD, ADA)
+    del ours.metadata["a"]
+    ours.metadata |= {"b": "ours", "d": "ours"}
+    theirs.metadata |= {"b": "theirs", "e": "theirs"}
+    del theirs.metadata["c"]
+    theirs.title = "Theirs"
+
+    await store.save_thread(theirs, ADA)
+    await turn.save_thread(ours, ADA)
+
+    merged = await store.load_thread(THREAD, ADA)
+    assert merged.metadata == {"b": "theirs", "d": "ours", "e": "theirs"}
+    assert merged.title == "Theirs"
+    assert ours == merged
+    assert await turn.load_thread(THREAD, ADA) == merged
