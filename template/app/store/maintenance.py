@@ -81,6 +81,8 @@ def acquire(
     }
     if run(connection, _OPEN, values) == 0:
         raise ThreadBusy
+    # Not in the insert: it waits for the turn before to end, and does not see what that wrote.
+    connection.execute(_PLACE, {"turn": lease.turn_id})
 
 
 def renew(connection: Connection, lease: Lease) -> None:
@@ -142,13 +144,16 @@ _OPEN = upsert(
         message_id=bindparam("message_id"),
         idempotency_key=bindparam("idempotency_key"),
         fingerprint=bindparam("fingerprint"),
-        after_seq=select(func.coalesce(func.max(items.c.seq), 0))
-        .where(items.c.thread_id == bindparam("thread_id"))
-        .scalar_subquery(),
         state="running",
         lease_expires_at=_LEASE_END,
     ),
 )
+_NEWEST_ITEM = (
+    select(func.coalesce(func.max(items.c.seq), 0))
+    .where(items.c.thread_id == turns.c.thread_id)
+    .scalar_subquery()
+)
+_PLACE = update(turns).where(_OURS).values(after_seq=_NEWEST_ITEM)
 _RENEW = update(turns).where(_OURS).values(lease_expires_at=_LEASE_END)
 _CLOSE = (
     update(turns)

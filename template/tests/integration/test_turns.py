@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event
 from app.chat.buffer import Buffer
 from app.chat.requests import user_message_request
 from app.chat.service import ChatService
-from app.chat.turn_store import Opening, TurnStore
+from app.chat.turn_store import Opening, TurnStore, cut_off_marker
 from app.chat.turns import Turn
 from app.context import RequestContext, User
 from app.errors import ThreadBusy, Unavailable
@@ -24,7 +24,7 @@ from app.store.databases import open_database
 from app.store.maintenance import LEASE_SECONDS, Lease, LeaseLost
 from app.store.migrate import CORE, upgrade
 from app.store.presence import Presence
-from app.store.sql import SqlStore
+from app.store.sql import SqlStore, save_items
 from tests.support.app import Running, running_app
 from tests.support.eventually import eventually
 from tests.support.requests import create, events, op, thread_id
@@ -232,6 +232,34 @@ async def test_a_live_lease_of_another_process_is_respected(file_settings: Setti
 
         other.withdraw()
         assert "You said: go on" in await _read(await _start(app, "go on", thread))
+
+
+async def test_a_turn_that_begins_while_another_ends_stands_after_its_answer(
+    postgres_url: str,
+) -> None:
+    """What a turn wrote is what stands after it: an answer of the turn before must not."""
+    async with running_app(Settings(database_url=postgres_url), FAST) as app:
+        thread = await _running_turn(app, "here", expires_in=5)
+        database = _service(app).store.database
+        ((ending,),) = await database.read(run_sql, "SELECT id FROM turns WHERE state = 'running'")
+
+        def end_slowly(connection: Connection) -> None:
+            lease = Lease(thread, ADA.user.id, turn_id=ending)
+            maintenance.close(connection, lease, "completed", None)
+            save_items(connection, thread, [cut_off_marker(thread)], ADA.user.id)
+            run_sql(connection, "SELECT pg_sleep(0.5)")
+
+        end = asyncio.create_task(database.write(end_slowly))
+        await asyncio.sleep(0.2)
+        await _read(await _start(app, "go on", thread))
+        await end
+
+        newest = "SELECT after_seq FROM turns ORDER BY seq DESC LIMIT 1"
+        ((after,),) = await database.read(run_sql, newest)
+        ((answer,),) = await database.read(
+            run_sql, "SELECT seq FROM items WHERE type = 'sdk_hidden_context'"
+        )
+        assert after == answer
 
 
 async def test_a_turn_whose_thread_is_deleted_meanwhile_brings_nothing_back(
