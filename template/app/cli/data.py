@@ -63,14 +63,14 @@ def export(
 @commands.command()
 def erase(
     user: Annotated[str, typer.Option(help="Whose data.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, on a terminal either.")] = False,
     wipe: Annotated[
         bool, typer.Option(help="Overwrite the freed space too; locks the tables meanwhile.")
     ] = True,
 ) -> None:
     """Delete all that is kept of a user, for good."""
     application = load_application()
-    if not yes:
+    if sys.stdin.isatty() and not yes:
         typer.confirm(f"Delete everything of '{user}' for good?", abort=True)
     erased = run(_erase(application, user, wipe=wipe))
     typer.echo("\n".join(f"{name}: {count}" for name, count in erased.items()) or "nothing there")

@@ -11,9 +11,9 @@ from typing import Any
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import structlog
 from sqlalchemy import URL
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.settings import Settings
 from app.store.engine import Database, DatabaseUnavailable, P, T, Work
@@ -24,6 +24,8 @@ CONNECT_SECONDS = 5
 COMMAND_SECONDS = 60
 RECYCLE_SECONDS = 1800
 TRIES = 3
+MAX_SEGMENTS = 256
+SWITCH_SEGMENT = "SELECT pg_logical_emit_message(false, 'wipe', ''), pg_switch_wal()"
 
 # PostgreSQL's error codes (appendix A of its manual): the transaction lost to another one, and may
 # be tried again (a foreign key breaks when the row that it found is deleted just then); and the
@@ -67,7 +69,10 @@ class PostgresDatabase(Database):
         return await self._finish(self._transact(work, args, kwargs))
 
     async def wipe(self, tables: Sequence[str]) -> None:
-        """Write the tables and their indexes anew. The server's own log (WAL) is its operator's."""
+        """Write the tables and their indexes anew, and the server's log (WAL) where it lets us.
+
+        Archives of the log, replicas and backups keep what they have.
+        """
         await self._finish(self._wipe(tables))
 
     async def aclose(self) -> None:
@@ -114,6 +119,22 @@ class PostgresDatabase(Database):
             alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
             for table in tables:
                 await alone.exec_driver_sql(f"VACUUM (FULL) {quote(table)}")
+            try:
+                await _overwrite_log(alone)
+            except ProgrammingError:
+                log.warning("this role may not overwrite the server's log: old rows stay in it")
+
+
+async def _overwrite_log(connection: AsyncConnection) -> None:
+    """Switch through every segment of the log: the rest of one that is left is filled with zeros.
+
+    Twice, since the segment that was in use is free after the checkpoint only.
+    """
+    for _ in range(2):
+        counted = await connection.exec_driver_sql("SELECT count(*) FROM pg_ls_waldir()")
+        for _ in range(min(counted.scalar_one(), MAX_SEGMENTS) + 1):
+            await connection.exec_driver_sql(SWITCH_SEGMENT)
+        await connection.exec_driver_sql("CHECKPOINT")
 
 
 def _may_try_again(error: DBAPIError) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, ThreadMetadata
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from app.providers import ChatModel
 from app.providers.demo import DemoModel
@@ -18,7 +18,7 @@ from app.store.engine import Database
 from app.store.sql import save_items, save_thread
 from app.store.user_data import erase_user, export_user
 from tests.support.app import SECRET, Running, running_app
-from tests.support.postgres import Postgres
+from tests.support.postgres import running_postgres
 from tests.support.requests import Json, create, events, op, thread_id
 from tests.support.sql import run_sql
 
@@ -174,23 +174,33 @@ async def test_no_byte_is_left_in_sqlite_files_while_the_server_runs(tmp_path: P
     assert _traces(tmp_path, ONE, _word(ONE)) == []
 
 
-async def test_no_byte_is_left_in_postgresql_tables_and_indexes(
-    postgres: Postgres, postgres_url: str
-) -> None:
-    settings = _with_tokens(Settings(database_url=postgres_url))
-    async with _inhabited(settings) as app:
-        database, blobs = app.app.state.database, app.app.state.blobs
-        postgres.server.psql("CHECKPOINT")
-        number = "SELECT oid FROM pg_database WHERE datname = current_database()"
-        [(oid,)] = await database.read(run_sql, number)
-        folder = postgres.server.pgdata / "base" / str(oid)
-        assert _traces(folder, ONE, _word(ONE))
+async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
+    with running_postgres() as postgres:
+        settings = _with_tokens(Settings(database_url=postgres.create_database()))
+        folder = postgres.server.pgdata
+        async with _inhabited(settings) as app:
+            database, blobs = app.app.state.database, app.app.state.blobs
+            postgres.server.psql("CHECKPOINT")
+            assert _traces(folder, ONE, _word(ONE))
 
-        await erase_user(database, blobs, ONE, wipe=True)
-        postgres.server.psql("CHECKPOINT")
+            await erase_user(database, blobs, ONE, wipe=True)
 
-        assert _traces(folder, ONE, _word(ONE)) == []
-        assert _traces(folder, _word(OTHER))
+            assert _traces(folder, ONE, _word(ONE)) == []
+            assert _traces(folder, _word(OTHER))
+
+
+async def test_a_role_that_may_not_touch_the_log_erases_all_the_same() -> None:
+    with running_postgres() as postgres:
+        url = make_url(postgres.create_database())
+        postgres.server.psql(
+            f"CREATE ROLE plain LOGIN; ALTER DATABASE {url.database} OWNER TO plain"
+        )
+        plain = url.set(username="plain").render_as_string(hide_password=False)
+        async with running_app(_with_tokens(Settings(database_url=plain)), FAST) as app:
+            await _live(app, app.app.state.settings, ONE)
+            database, blobs = app.app.state.database, app.app.state.blobs
+
+            assert (await erase_user(database, blobs, ONE, wipe=True))["items"] == 4
 
 
 async def test_tables_of_a_feature_that_is_gone_and_ones_without_an_order_count_too(
