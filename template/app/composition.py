@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from agents import set_tracing_disabled, set_tracing_export_api_key
@@ -24,7 +25,9 @@ from app.observability.logs import configure_logging
 from app.providers import ChatModel, create_model
 from app.security.authentication import create_authenticator
 from app.settings import Settings
+from app.store.blobs import Blobs
 from app.store.databases import open_database
+from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
 from app.tools import discover_tools
@@ -41,7 +44,9 @@ class Application:
         self.settings = settings
         self.database = open_database(settings)
         self.presence = Presence(self.database.file)
-        self.builder = Builder(settings, self.database)
+        self.blobs = Blobs(settings)
+        self.builder = Builder(settings, self.database, self.blobs)
+        self.builder.add_sweep(partial(bury_blobs, self.database, self.blobs))
         install_features(self.builder)
         self.migrations = [CORE, *self.builder.migrations]
         self._given_model = model
@@ -58,13 +63,15 @@ class Application:
         self.model = model
         try:
             async with self.builder.resources():
-                service = ChatService(self.database, self.presence, self._assistant(model))
+                assistant = self._assistant(model)
+                service = ChatService(self.database, self.presence, assistant, self.blobs)
                 try:
                     yield service
                 finally:
                     await service.turns.drain(grace_seconds=0)
         finally:
             await model.close()
+            await self.blobs.aclose()
             await self.database.aclose()
             self.presence.withdraw()
 
@@ -107,6 +114,7 @@ class Application:
             agent=create_assistant(model, [*discover_tools(), *self.builder.tools]),
             database=self.database,
             converter=Converter(),
+            attachments=self.builder.attachments,
         )
 
 
@@ -127,7 +135,11 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     add_error_handlers(app)
     for router in (*ROUTERS, *application.builder.routers):
         app.include_router(router)
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        max_bytes=settings.max_body_bytes,
+        by_path=application.builder.body_limits,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,

@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import re
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
+TOKEN = re.compile(r"([?&]token=)[\w.%~-]+")
 
 
 def configure_logging(settings: Settings, level: str | None = None) -> None:
@@ -39,7 +41,7 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
 
 
 class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
-    """Blots out the settings' secrets, which a provider's error may repeat."""
+    """Blots out the settings' secrets, which a provider's error may repeat, and links' tokens."""
 
     def __init__(self, secrets: list[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -49,7 +51,7 @@ class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
         text = super().format(record)
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text
+        return TOKEN.sub(r"\1***", text)
 
 
 def _secrets(settings: Settings) -> list[str]:
