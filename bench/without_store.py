@@ -13,6 +13,7 @@ from app.chat.server import Assistant
 from app.chat.service import ChatService
 from app.chat.turn_store import HISTORY_ITEMS, TurnStore
 from app.cli import main
+from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.maintenance import Outcome
 from app.store.presence import Presence
@@ -64,8 +65,10 @@ class MemoryChatService(ChatService):
 
     store: MemoryStore
 
-    def __init__(self, database: Database, presence: Presence, assistant: Assistant) -> None:
-        super().__init__(database, presence, assistant)
+    def __init__(
+        self, database: Database, presence: Presence, assistant: Assistant, blobs: Blobs
+    ) -> None:
+        super().__init__(database, presence, assistant, blobs)
         self.store = MEMORY
 
 

@@ -1,29 +1,36 @@
 """What a feature may add to the application: the whole of the contract for `install(builder)`."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from agents import Tool
 from fastapi import APIRouter
 
+from app.chat.attachments import Attachments
 from app.http.health import HealthCheck
 from app.settings import Settings
+from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.migrate import Migrations
 
 Resource = Callable[[], AbstractAsyncContextManager[object]]
+Sweep = Callable[[], Awaitable[None]]
 
 
 class Builder:
-    """Collects what the features add. `settings` and `database` are there for them to use."""
+    """Collects what the features add. `settings`, `database` and `blobs` are there to be used."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
         self.settings = settings
         self.database = database
+        self.blobs = blobs
+        self.attachments: Attachments | None = None
         self.routers: list[APIRouter] = []
         self.tools: list[Tool] = []
         self.migrations: list[Migrations] = []
         self.health_checks: list[HealthCheck] = []
+        self.sweeps: list[Sweep] = []
+        self.body_limits: dict[str, int] = {}
         self._resources: list[Resource] = []
 
     def add_router(self, router: APIRouter) -> None:
@@ -41,6 +48,24 @@ class Builder:
     def add_health_check(self, check: HealthCheck) -> None:
         """List the check in `/health/ready`."""
         self.health_checks.append(check)
+
+    def add_sweep(self, sweep: Sweep) -> None:
+        """Call the function now and then, to clear away what nobody needs any more."""
+        self.sweeps.append(sweep)
+
+    def add_body_limit(self, path: str, max_bytes: int) -> None:
+        """Take larger bodies at the path and below it than `MAX_BODY_BYTES` allows elsewhere."""
+        self.body_limits[path] = max_bytes
+
+    def set_attachments(self, attachments: Attachments) -> None:
+        """Let messages have attachments. Only one feature can do that.
+
+        Raises:
+            ValueError: another feature did it already.
+        """
+        if self.attachments is not None:
+            raise ValueError("two features give messages attachments: leave one out")
+        self.attachments = attachments
 
     def add_resource(self, resource: Resource) -> None:
         """Enter the context manager when the application starts, and leave it when it stops."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 from agents import set_tracing_disabled, set_tracing_export_api_key
@@ -27,6 +28,7 @@ from app.security.authentication import create_authenticator
 from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.databases import open_database
+from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
 from app.tools import discover_tools
@@ -44,7 +46,8 @@ class Application:
         self.database = open_database(settings)
         self.blobs = Blobs(settings)
         self.presence = Presence(self.database.file)
-        self.builder = Builder(settings, self.database)
+        self.builder = Builder(settings, self.database, self.blobs)
+        self.builder.add_sweep(partial(bury_blobs, self.database, self.blobs))
         install_features(self.builder)
         self.migrations = [CORE, *self.builder.migrations]
         self._given_model = model
@@ -61,8 +64,9 @@ class Application:
         self.model = model
         try:
             async with self.builder.resources():
-                service = ChatService(self.database, self.presence, self._assistant(model))
-                sweeper = Sweeper(self.database, self.settings)
+                assistant = self._assistant(model)
+                service = ChatService(self.database, self.presence, assistant, self.blobs)
+                sweeper = Sweeper(self.database, self.settings, self.builder.sweeps)
                 try:
                     async with sweeper.running():
                         yield service
@@ -113,6 +117,7 @@ class Application:
             agent=create_assistant(model, [*discover_tools(), *self.builder.tools]),
             database=self.database,
             converter=Converter(),
+            attachments=self.builder.attachments,
         )
 
 
@@ -134,7 +139,11 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     add_error_handlers(app)
     for router in (*ROUTERS, *application.builder.routers):
         app.include_router(router)
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        BodyLimitMiddleware,
+        max_bytes=settings.max_body_bytes,
+        by_path=application.builder.body_limits,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,

@@ -100,11 +100,15 @@ class ClientContext(BaseModel):
 
 
 class RequestContext(ClientContext):
-    """One request's context, from the endpoint to the arguments of a tool."""
+    """One request's context, from the endpoint to the arguments of a tool.
+
+    `base_url` is where the client reaches the server; links begin with it.
+    """
 
     user: User
     locale: str = "en"
     request_id: str = ""
+    base_url: str = "http://localhost"
 
     @property
     def zone(self) -> ZoneInfo:

@@ -81,6 +81,13 @@ class RequestRunning(Conflict):
         super().__init__("This request is being answered already. Try again shortly.")
 
 
+class ContentTooLarge(AppError):
+    """The body, or a part of it, has more bytes than are taken."""
+
+    status = 413
+    code = "content_too_large"
+
+
 class UnsupportedMediaType(AppError):
     """The body is not of a type that is read here."""
 

@@ -1,13 +1,35 @@
 """Thread items as the model reads them."""
 
+from copy import copy
+from typing import Self
+
 from chatkit.agents import ThreadItemConverter
-from chatkit.types import UserMessageTagContent
-from openai.types.responses import ResponseInputTextParam
+from chatkit.types import Attachment, UserMessageTagContent
+from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
 from pydantic_core import to_json
+
+from app.chat.attachments import Contents
 
 
 class Converter(ThreadItemConverter):
-    """ChatKit's converter, with tags as text."""
+    """ChatKit's converter, with tags as text, and attachments as they were read for one turn."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, ResponseInputContentParam] = {}
+
+    def with_attachments(self, contents: Contents) -> Self:
+        """Return a converter for one history, which has these attachments."""
+        converter = copy(self)
+        converter.contents = dict(contents)
+        return converter
+
+    async def attachment_to_message_content(
+        self, attachment: Attachment
+    ) -> ResponseInputContentParam:
+        """Return the content where the attachment is first named; it is not given twice."""
+        note = f"(The file {attachment.name!r} is not repeated or not available here.)"
+        absent = ResponseInputTextParam(type="input_text", text=note)
+        return self.contents.pop(attachment.id, absent)
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputTextParam:
         data = to_json(tag.data).decode()

@@ -29,6 +29,7 @@ from chatkit.types import (
     WidgetItem,
 )
 
+from app.chat.attachments import Attachments
 from app.context import RequestContext
 from app.errors import BadRequest, Conflict
 from app.store.sql import SqlStore
@@ -36,9 +37,15 @@ from app.store.sql import SqlStore
 MAX_PAGE = 1000
 MAX_TITLE = 200
 MAX_FEEDBACK = 100
+NO_ATTACHMENTS = "This assistant takes no attachments."
 
 
-async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -> None:
+async def check(
+    request: ChatKitReq,
+    store: SqlStore,
+    context: RequestContext,
+    attachments: Attachments | None = None,
+) -> None:
     """Check the limits and everything the request names.
 
     Raises:
@@ -50,7 +57,9 @@ async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -
         case ThreadsListReq() | ItemsListReq():
             check_limit(request.params.limit)
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
-            await _check_attachments(request.params.input.attachments, store, context)
+            named = request.params.input.attachments
+            await _check_owned(named, store, context)
+            await _check_sendable(named, attachments, context)
         case InputTranscribeReq():
             _check_base64(request.params.audio_base64)
         case ThreadsUpdateReq():
@@ -60,7 +69,7 @@ async def check(request: ChatKitReq, store: SqlStore, context: RequestContext) -
             if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
                 raise BadRequest(f"'item_ids' must have from 1 to {MAX_FEEDBACK} ids.")
         case AttachmentsDeleteReq():
-            await _check_attachments([request.params.attachment_id], store, context)
+            await _check_owned([request.params.attachment_id], store, context)
         case _:
             pass
     thread_id: str | None = getattr(request.params, "thread_id", None)
@@ -87,11 +96,20 @@ def check_open(thread: ThreadMetadata) -> None:
         raise Conflict(f"This thread is {thread.status.type}{reason}")
 
 
-async def _check_attachments(
+async def _check_owned(
     attachment_ids: Sequence[str], store: SqlStore, context: RequestContext
 ) -> None:
     for attachment_id in attachment_ids:
         await store.load_attachment(attachment_id, context)
+
+
+async def _check_sendable(
+    attachment_ids: Sequence[str], attachments: Attachments | None, context: RequestContext
+) -> None:
+    if attachment_ids and attachments is None:
+        raise BadRequest(NO_ATTACHMENTS)
+    if attachment_ids and attachments is not None:
+        await attachments.check(attachment_ids, context)
 
 
 async def _check_item(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import structlog
-from agents import Agent, MaxTurnsExceeded, Runner, RunResultStreaming
+from agents import Agent, MaxTurnsExceeded, Runner, RunResultStreaming, TResponseInputItem
 from chatkit.actions import Action
 from chatkit.agents import (
     AgentContext,
@@ -27,6 +27,7 @@ from chatkit.types import (
     ThreadCreatedEvent,
     ThreadItem,
     ThreadItemDoneEvent,
+    ThreadItemUpdatedEvent,
     ThreadMetadata,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
@@ -38,10 +39,12 @@ from chatkit.types import (
     WidgetItem,
 )
 from openai import RateLimitError
-from pydantic import SkipValidation
+from pydantic import BaseModel, SkipValidation
 from pydantic_core import to_json
 
+from app.chat.attachments import Attachments, with_links
 from app.chat.converter import Converter
+from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.stream import WithoutIdleEvents, in_utc, with_own_ids
 from app.chat.turn_store import TurnStore
 from app.context import PageContext, RequestContext, User
@@ -85,6 +88,7 @@ class Assistant:
     agent: Agent[AssistantContext]
     database: Database
     converter: Converter
+    attachments: Attachments | None = None
 
 
 class AssistantServer(ChatKitServer[RequestContext]):
@@ -92,9 +96,10 @@ class AssistantServer(ChatKitServer[RequestContext]):
 
     store: SqlStore
 
-    def __init__(self, assistant: Assistant, store: SqlStore) -> None:
+    def __init__(self, assistant: Assistant, store: SqlStore, context: RequestContext) -> None:
         super().__init__(store)
         self._assistant = assistant
+        self._context = context
         self._message: UserMessageItem | None = None
         self._run: RunResultStreaming | None = None
         self._stopped = False
@@ -184,7 +189,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
             request_context=context,
             database=self._assistant.database,
         )
-        history = await self._assistant.converter.to_agent_input(self.store.history())
+        history = await self._model_input(self.store.history(), context)
         if self._stopped:
             self.interrupted = True
             return
@@ -228,8 +233,26 @@ class AssistantServer(ChatKitServer[RequestContext]):
     ) -> UserMessageItem:
         return self._message or await super()._build_user_message_item(input, thread, context)
 
+    async def _model_input(
+        self, history: list[ThreadItem], context: RequestContext
+    ) -> list[TResponseInputItem]:
+        converter, attachments = self._assistant.converter, self._assistant.attachments
+        if attachments is not None:
+            contents = await attachments.contents(history, context)
+            converter = converter.with_attachments(contents)
+        return await converter.to_agent_input(history)
+
     def _get_attachment_store(self) -> AttachmentStore[RequestContext]:
-        raise BadRequest("This assistant takes no attachments.")
+        if self._assistant.attachments is None:
+            raise BadRequest(NO_ATTACHMENTS)
+        return self._assistant.attachments.store
+
+    def _serialize(self, obj: BaseModel) -> bytes:
+        """Everything that goes out comes by here, and attachments get links that work now."""
+        attachments = self._assistant.attachments
+        if attachments is not None and not isinstance(obj, ThreadItemUpdatedEvent):
+            obj = with_links(obj, lambda each: attachments.with_links(each, self._context))
+        return super()._serialize(obj)
 
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext

@@ -1,11 +1,15 @@
 """The chat as the rest of the application sees it: answer a request, or start a turn."""
 
+from contextlib import suppress
+
 from chatkit.types import (
+    AttachmentsDeleteReq,
     ChatKitReq,
     NonStreamingReq,
     StreamingReq,
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
+    ThreadsDeleteReq,
     ThreadsRetryAfterItemReq,
 )
 
@@ -15,8 +19,10 @@ from app.chat.server import Assistant, AssistantServer
 from app.chat.turn_store import Opening, TurnStore
 from app.chat.turns import Encoder, Turn, Turns
 from app.context import RequestContext
-from app.errors import Conflict, KeyReused, RequestRunning
+from app.errors import Conflict, KeyReused, RequestRunning, Unavailable
 from app.store import keys, sql
+from app.store.blobs import Blobs
+from app.store.dead_blobs import bury_blobs
 from app.store.engine import Database
 from app.store.ids import new_id
 from app.store.keys import Earlier
@@ -28,17 +34,25 @@ from app.store.sql import SqlStore
 class ChatService:
     """Runs ChatKit requests against one database with one assistant."""
 
-    def __init__(self, database: Database, presence: Presence, assistant: Assistant) -> None:
+    def __init__(
+        self, database: Database, presence: Presence, assistant: Assistant, blobs: Blobs
+    ) -> None:
         self.store = SqlStore(database)
         self.turns = Turns()
         self._database = database
         self._presence = presence
         self._assistant = assistant
+        self._blobs = blobs
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         """Return the JSON answer to a request that needs no turn."""
-        await preflight.check(request, self.store, context)
-        return await AssistantServer(self._assistant, self.store).answer(request, context)
+        await self._check(request, context)
+        server = AssistantServer(self._assistant, self.store, context)
+        answer = await server.answer(request, context)
+        if isinstance(request, ThreadsDeleteReq | AttachmentsDeleteReq):
+            with suppress(Unavailable):
+                await bury_blobs(self._database, self._blobs)
+        return answer
 
     async def start(
         self,
@@ -61,6 +75,9 @@ class ChatService:
             return await self._repeat(request, earlier, context, encoder)
         return await self._start(request, context, encoder, key, earlier)
 
+    async def _check(self, request: ChatKitReq, context: RequestContext) -> None:
+        await preflight.check(request, self.store, context, self._assistant.attachments)
+
     async def _earlier(self, context: RequestContext, key: Key) -> Earlier | None:
         user_id = context.user.id
         earlier = await self._database.read(keys.find, user_id, key.value, self._presence)
@@ -82,7 +99,7 @@ class ChatService:
             return await self._answer_again(request, again, context, encoder, key)
         if _needs_lookups(request):
             try:
-                await preflight.check(request, self.store, context)
+                await self._check(request, context)
             except Conflict:
                 if again is None:
                     raise
@@ -118,7 +135,7 @@ class ChatService:
         context: RequestContext,
         encoder: Encoder | None,
     ) -> Replay:
-        server = AssistantServer(self._assistant, self.store)
+        server = AssistantServer(self._assistant, self.store, context)
         thread = await self.store.load_thread(earlier.thread_id, context)
         items = await self._database.read(
             sql.load_items_between,
@@ -135,7 +152,7 @@ class ChatService:
         self, thread_id: str, context: RequestContext, key: Key | None
     ) -> tuple[TurnStore, AssistantServer]:
         store = TurnStore(self._database, Lease(thread_id, context.user.id, key))
-        return store, AssistantServer(self._assistant, store)
+        return store, AssistantServer(self._assistant, store, context)
 
 
 def _needs_lookups(request: ChatKitReq) -> bool:

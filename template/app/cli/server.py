@@ -45,7 +45,14 @@ def _spare_the_collector() -> None:
 
 def run_with_reload(settings: Settings) -> None:
     """Serve, and start anew whenever the code changes."""
-    uvicorn.run("app.main:app", host=settings.host, port=settings.port, reload=True, ws="none")
+    uvicorn.run(
+        "app.main:app",
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        reload=True,
+        ws="none",
+    )
 
 
 def run_server(app: FastAPI, settings: Settings) -> None:

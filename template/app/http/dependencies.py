@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request
 from app.chat.preflight import MAX_PAGE
 from app.chat.service import ChatService
 from app.context import ClientContext, RequestContext, User
+from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.maintenance import Key
@@ -53,7 +54,14 @@ def request_context(
         timezone=client.timezone,
         locale=preferred_locale(request.headers.get("accept-language", "")),
         request_id=request.state.request_id,
+        base_url=base_url(request),
     )
+
+
+def base_url(request: Request) -> str:
+    """Return where the client reaches the server, without a slash at the end."""
+    public_url = cast(Settings, request.app.state.settings).public_url
+    return (public_url or str(request.base_url)).rstrip("/")
 
 
 def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> Key | None:

@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import re
 from typing import Any
 
 import structlog
@@ -18,6 +19,7 @@ SHARED: list[Any] = [
 ]
 MIN_PASSWORD = 8
 QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
+TOKEN = re.compile(r"([?&]token=)[\w.%~-]+")
 
 
 def configure_logging(settings: Settings, level: str | None = None) -> None:
@@ -41,7 +43,7 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
 
 
 class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
-    """Blots out the settings' secrets, which a provider's error may repeat."""
+    """Blots out the settings' secrets, which a provider's error may repeat, and links' tokens."""
 
     def __init__(self, secrets: list[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,7 +53,7 @@ class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
         text = super().format(record)
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return text
+        return TOKEN.sub(r"\1***", text)
 
 
 def _secrets(settings: Settings) -> list[str]:

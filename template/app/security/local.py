@@ -3,9 +3,11 @@
 Binding to loopback is not enough. Any page in the user's browser can send requests to
 localhost, so each request shows that it comes from this machine, for this host, from a page that
 is allowed or from none, and as JSON, which a page cannot send elsewhere without asking first.
+A form with a file can be sent so: there the origin alone, which browsers always name, keeps it out.
 """
 
 import re
+from collections.abc import Collection
 
 from fastapi import Request
 
@@ -22,17 +24,20 @@ class LocalAuthenticator:
     def __init__(self, settings: Settings) -> None:
         self._allowed_origins = frozenset(settings.allowed_origins)
 
-    def authenticate(self, request: Request) -> User:
+    def authenticate(self, request: Request, media_types: Collection[str]) -> User:
         _check_peer(request)
         host = _check_host(request)
         self._check_origin(request, host)
-        _check_content_type(request)
+        _check_content_type(request, media_types)
         return LOCAL_USER
 
     def _check_origin(self, request: Request, host: str) -> None:
         origin = request.headers.get("origin")
-        same_origin = f"{request.url.scheme}://{host}"
-        if origin is not None and origin != same_origin and origin not in self._allowed_origins:
+        if origin is None:
+            allowed = request.headers.get("sec-fetch-site") != "cross-site"
+        else:
+            allowed = origin == f"{request.url.scheme}://{host}" or origin in self._allowed_origins
+        if not allowed:
             raise Forbidden("This page may not call the server: add its origin to ALLOWED_ORIGINS.")
 
 
@@ -48,7 +53,7 @@ def _check_host(request: Request) -> str:
     return host
 
 
-def _check_content_type(request: Request) -> None:
+def _check_content_type(request: Request, media_types: Collection[str]) -> None:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method not in WITHOUT_BODY and content_type != "application/json":
-        raise UnsupportedMediaType("Send the body as Content-Type: application/json.")
+    if request.method not in WITHOUT_BODY and content_type not in media_types:
+        raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(media_types)}.")

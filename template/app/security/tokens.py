@@ -1,5 +1,6 @@
 """AUTH_MODE=jwt: bearer tokens signed with HS256. `sub` is the user (RFC 7519)."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ class JwtAuthenticator:
         self._settings = settings
         self._secret = _secret(settings)
 
-    def authenticate(self, request: Request) -> User:
+    def authenticate(self, request: Request, media_types: Collection[str]) -> User:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthenticated("Send a token: Authorization: Bearer TOKEN.")

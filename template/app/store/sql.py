@@ -154,7 +154,11 @@ def save_thread(connection: Connection, thread: ThreadMetadata, user_id: str) ->
 
 
 def delete_thread(connection: Connection, thread_id: str, user_id: str) -> None:
-    """Delete the thread with all that belongs to it."""
+    """Delete the thread with all that belongs to it.
+
+    It is locked first: a message that is stored at the same time brings attachments with it.
+    """
+    connection.execute(_LOCK_THREAD, {"thread": thread_id, "user": user_id})
     mine = (threads.c.id == thread_id) & (threads.c.user_id == user_id)
     in_it = (attachments.c.thread_id == thread_id) & _by(attachments, user_id)
     bury_attachments(connection, in_it)
@@ -316,11 +320,13 @@ def _bury(
 
 
 def bury_attachments(connection: Connection, which: ColumnElement[bool]) -> None:
-    """Have the bytes of attachments deleted whose rows are about to go."""
+    """Have the bytes of attachments deleted whose rows are about to go.
+
+    Where an upload is under way there is a row already, which the upload will find.
+    """
     keys = select(attachments.c.user_id, attachments.c.id, database_now()).where(which)
     names = ["user_id", "key", "created_at"]
-    dead = upsert(dead_blobs, [], [], lambda insert: insert.from_select(names, keys))
-    run(connection, dead)
+    run(connection, upsert(dead_blobs, [], [], lambda insert: insert.from_select(names, keys)))
 
 
 def _page(

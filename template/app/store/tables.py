@@ -122,5 +122,6 @@ tombstones = _rows(
 Index("ix_tombstones_id", tombstones.c.id)
 Index("ix_tombstones_created", tombstones.c.created_at)
 
-# Bytes whose row is gone. They are deleted after the transaction, and by the sweeper at the latest.
+# Bytes whose row is gone or not there yet (`dead_blobs.py`). They are deleted after the
+# transaction, and by the sweeper at the latest.
 dead_blobs = _rows("dead_blobs", Column("key", Text, nullable=False, unique=True))

@@ -1,0 +1,71 @@
+"""What the chat needs of a feature that gives messages attachments: the whole of the contract."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from chatkit.store import AttachmentStore
+from chatkit.types import (
+    Attachment,
+    FileAttachment,
+    ImageAttachment,
+    Page,
+    Thread,
+    ThreadItem,
+    ThreadItemAddedEvent,
+    ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
+    UserMessageItem,
+)
+from openai.types.responses import ResponseInputContentParam
+from pydantic import BaseModel
+
+from app.context import RequestContext
+
+Contents = Mapping[str, ResponseInputContentParam]
+
+
+class Attachments(Protocol):
+    """The users' attachments."""
+
+    @property
+    def store(self) -> AttachmentStore[RequestContext]:
+        """What answers ChatKit's `attachments.create` and `attachments.delete`."""
+        ...
+
+    async def check(self, attachment_ids: Sequence[str], context: RequestContext) -> None:
+        """Check that a message may have these attachments, all of which are the user's.
+
+        Raises:
+            BadRequest, Conflict: it may not, or not yet; nothing is stored then.
+        """
+        ...
+
+    async def contents(self, history: Sequence[ThreadItem], context: RequestContext) -> Contents:
+        """Return what the model reads of the history's attachments, by the attachment's id."""
+        ...
+
+    def with_links(self, attachment: Attachment, context: RequestContext) -> Attachment:
+        """Return the attachment with links that work now; those that are stored do not."""
+        ...
+
+
+def with_links(answer: Any, link: Callable[[Attachment], Attachment]) -> Any:
+    """Return an answer or event with each of its attachments as `link` returns it."""
+    match answer:
+        case FileAttachment() | ImageAttachment():
+            return link(answer)
+        case UserMessageItem() if answer.attachments:
+            return _changed(answer, attachments=[link(each) for each in answer.attachments])
+        case ThreadItemDoneEvent() | ThreadItemAddedEvent() | ThreadItemReplacedEvent():
+            return _changed(answer, item=with_links(answer.item, link))
+        case Thread():
+            return _changed(answer, items=with_links(answer.items, link))
+        case Page():
+            page = cast(Page[Any], answer)
+            return _changed(page, data=[with_links(each, link) for each in page.data])
+        case _:
+            return answer
+
+
+def _changed(model: BaseModel, **fields: Any) -> BaseModel:
+    return model.model_copy(update=fields)

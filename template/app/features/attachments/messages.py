@@ -1,0 +1,78 @@
+"""What the chat asks of the attachments: the core's contract, in terms of uploads and links."""
+
+from collections.abc import Sequence
+
+from chatkit.store import AttachmentStore
+from chatkit.types import (
+    Attachment,
+    AttachmentCreateParams,
+    AttachmentUploadDescriptor,
+    ImageAttachment,
+    ThreadItem,
+)
+from pydantic import AnyUrl
+
+from app.chat.attachments import Contents
+from app.context import RequestContext
+from app.features.attachments.details import details_of
+from app.features.attachments.links import Links
+from app.features.attachments.model_input import ModelInput
+from app.features.attachments.service import Uploads
+from app.features.attachments.settings import AttachmentsSettings
+from app.store.blobs import Blobs
+
+
+class UploadStore(AttachmentStore[RequestContext]):
+    """Answers ChatKit's `attachments.create` and `attachments.delete`."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self._uploads = uploads
+
+    async def create_attachment(
+        self, input: AttachmentCreateParams, context: RequestContext
+    ) -> Attachment:
+        return await self._uploads.announce(context.user, input)
+
+    async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
+        await self._uploads.delete(context.user, attachment_id)
+
+
+class MessageAttachments:
+    """Attachments of messages: see `app.chat.attachments.Attachments`."""
+
+    def __init__(
+        self, uploads: Uploads, links: Links, blobs: Blobs, settings: AttachmentsSettings
+    ) -> None:
+        self.store = UploadStore(uploads)
+        self._uploads = uploads
+        self._links = links
+        self._blobs = blobs
+        self._settings = settings
+
+    async def check(self, attachment_ids: Sequence[str], context: RequestContext) -> None:
+        await self._uploads.check(context.user, list(attachment_ids))
+
+    async def contents(self, history: Sequence[ThreadItem], context: RequestContext) -> Contents:
+        limit = self._settings.attachment_max_tokens
+        return await ModelInput(self._blobs, context.user, limit).contents(history)
+
+    def with_links(self, attachment: Attachment, context: RequestContext) -> Attachment:
+        links: dict[str, object] = {"upload_descriptor": self._descriptor(attachment, context)}
+        if isinstance(attachment, ImageAttachment):
+            links["preview_url"] = AnyUrl(self.download_link(attachment.id, context))
+        return attachment.model_copy(update=links)
+
+    def download_link(self, attachment_id: str, context: RequestContext) -> str:
+        seconds = self._settings.download_link_seconds
+        return self._links.make("download", attachment_id, context, seconds)
+
+    def _descriptor(
+        self, attachment: Attachment, context: RequestContext
+    ) -> AttachmentUploadDescriptor | None:
+        if details_of(attachment).uploaded:
+            return None
+        seconds = self._settings.upload_link_seconds
+        link = self._links.make("upload", attachment.id, context, seconds)
+        return AttachmentUploadDescriptor(
+            url=AnyUrl(link), method="PUT", headers={"Content-Type": attachment.mime_type}
+        )

@@ -1,0 +1,120 @@
+"""`/api/attachments`: uploads, and the files' content by signed links."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from app.errors import BadRequest, Unprocessable
+from app.features.attachments.details import details_of
+from app.features.attachments.links import Links
+from app.features.attachments.messages import MessageAttachments
+from app.features.attachments.names import content_disposition
+from app.features.attachments.service import Uploads
+from app.features.attachments.types import IMAGES
+from app.http.dependencies import Id, request_context
+from app.security.authentication import CurrentUser, UploadingUser
+
+PATH = "/api/attachments"
+FIELD = "file"
+MAX_FIELDS = 10
+FORM_ADVICE = f"Send one file as multipart/form-data, in the field '{FIELD}'."
+FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {FIELD: {"type": "string", "format": "binary"}},
+    "required": [FIELD],
+}
+UPLOAD_DOCS = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+Token = Annotated[str | None, Query(description="From a link that the server has given out.")]
+
+
+class StoredFile(BaseModel):
+    """An uploaded file. `size` is in bytes; `url` is a link that works for a while."""
+
+    id: str
+    name: str
+    mime_type: str
+    size: int
+    url: str
+
+
+def create_router(uploads: Uploads, messages: MessageAttachments, links: Links) -> APIRouter:
+    router = APIRouter(prefix=PATH, tags=["attachments"])
+
+    @router.post("", response_class=Response, openapi_extra=UPLOAD_DOCS)
+    async def upload(request: Request, user: UploadingUser) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Upload a file for a message that is to come."""
+        async with _form_file(request) as form:
+            attachment = await uploads.add(
+                user, form.file, form.filename or "", form.content_type or ""
+            )
+        linked = messages.with_links(attachment, request_context(request, user))
+        body = linked.model_dump_json(exclude_none=True, context={"exclude_metadata": True})
+        return Response(body, media_type="application/json")
+
+    @router.get("/{attachment_id}")
+    async def describe(attachment_id: Id, request: Request, user: CurrentUser) -> StoredFile:  # pyright: ignore[reportUnusedFunction]
+        """Return what a file is, with a link to its content."""
+        attachment = (await uploads.load(user.id, attachment_id)).attachment
+        return StoredFile(
+            id=attachment.id,
+            name=attachment.name,
+            mime_type=attachment.mime_type,
+            size=details_of(attachment).size,
+            url=messages.download_link(attachment_id, request_context(request, user)),
+        )
+
+    @router.put("/{attachment_id}/content", status_code=204)
+    async def receive(attachment_id: Id, request: Request, token: Token = None) -> None:  # pyright: ignore[reportUnusedFunction]
+        """Take the content of a file that ChatKit's `attachments.create` announced."""
+        grant = links.check(token, "upload", attachment_id)
+        await uploads.receive(grant.user_id, attachment_id, request.stream())
+
+    @router.get("/{attachment_id}/content", response_class=Response)
+    async def content(attachment_id: Id, token: Token = None) -> Response:  # pyright: ignore[reportUnusedFunction]
+        """Return a file's content: images to be shown, everything else to be saved."""
+        grant = links.check(token, "download", attachment_id)
+        attachment, size, chunks = await uploads.read(grant.user_id, attachment_id)
+        kind = "inline" if attachment.mime_type in IMAGES else "attachment"
+        headers = SAFE_HEADERS | {
+            "Cache-Control": f"private, max-age={grant.seconds}",
+            "Content-Disposition": content_disposition(kind, attachment.name),
+            "Content-Length": str(size),
+        }
+        return StreamingResponse(chunks, headers=headers, media_type=attachment.mime_type)
+
+    return router
+
+
+@asynccontextmanager
+async def _form_file(request: Request) -> AsyncGenerator[UploadFile]:
+    """Hold the form's one file, on disk where it is large.
+
+    Raises:
+        BadRequest: the body is no such form.
+        Unprocessable: the form has no file.
+    """
+    try:
+        form = await request.form(max_files=1, max_fields=MAX_FIELDS)
+    except HTTPException as error:
+        if error.status_code != BadRequest.status:
+            raise
+        raise BadRequest(FORM_ADVICE) from None
+    try:
+        file = form.get(FIELD)
+        if not isinstance(file, UploadFile):
+            raise Unprocessable(FORM_ADVICE)
+        yield file
+    finally:
+        await form.close()

@@ -1,0 +1,182 @@
+"""Uploads: announced or at once, checked, stored, read and deleted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import BinaryIO
+
+import structlog
+from anyio import CancelScope
+from chatkit.types import Attachment, AttachmentCreateParams
+from sqlalchemy import Connection
+
+from app.context import User
+from app.errors import BadRequest, ContentTooLarge, NotFound, Unavailable, Unprocessable
+from app.features.attachments import rows
+from app.features.attachments.details import Details, details_of, make_attachment
+from app.features.attachments.inspection import Found, Inspector
+from app.features.attachments.names import display_name
+from app.features.attachments.rows import Stored
+from app.features.attachments.settings import AttachmentsSettings
+from app.features.attachments.spool import read_chunks, size_of, spooled
+from app.features.attachments.types import declared_type
+from app.store import dead_blobs
+from app.store.blobs import Blobs, blob_key
+from app.store.dead_blobs import WORK_SECONDS, bury_blobs
+from app.store.engine import Database
+from app.store.ids import new_id
+
+log = structlog.stdlib.get_logger(__name__)
+
+GiveUp = Callable[[Connection, str, str, float], None]
+
+
+class Uploads:
+    """Users' files. Every statement filters on the user.
+
+    Raises:
+        NotFoundError: from each method that takes an id, when it is not the user's.
+    """
+
+    def __init__(self, database: Database, blobs: Blobs, settings: AttachmentsSettings) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._settings = settings
+        self._inspector = Inspector(settings)
+
+    async def announce(self, user: User, params: AttachmentCreateParams) -> Attachment:
+        """Make an attachment whose bytes are to come.
+
+        Raises:
+            Unprocessable, ContentTooLarge, UnsupportedMediaType: such a file is not taken.
+            Conflict: too many of the user's files are not sent yet.
+        """
+        self._check_size(params.size)
+        name = display_name(params.name)
+        declared = declared_type(params.mime_type, name)
+        self._inspector.check_type(declared)
+        details = Details(size=params.size, uploaded=False)
+        attachment = make_attachment(new_id("atc"), name, declared, details)
+        limit = self._settings.attachment_max_waiting
+        await self._database.write(rows.add, user.id, attachment, limit)
+        return attachment
+
+    async def add(self, user: User, file: BinaryIO, name: str, media_type: str) -> Attachment:
+        """Check a file and store it; what is refused leaves nothing.
+
+        Raises:
+            Unprocessable, ContentTooLarge, UnsupportedMediaType: the file is not taken.
+            Conflict: too many of the user's files are not sent yet.
+        """
+        self._check_size(size_of(file))
+        name = display_name(name)
+        found = await self._inspect(file, declared_type(media_type, name))
+        attachment = _uploaded(new_id("atc"), name, found, size_of(file))
+        limit = self._settings.attachment_max_waiting
+        claimed = await self._database.write(rows.add_and_claim, user.id, attachment, limit)
+        await self._store(user.id, attachment, file, claimed, rows.discard)
+        return attachment
+
+    async def receive(
+        self, user_id: str, attachment_id: str, body: AsyncIterator[bytes]
+    ) -> Attachment:
+        """Take the bytes of an announced attachment; what is refused may be sent again.
+
+        Raises:
+            Unprocessable, ContentTooLarge, UnsupportedMediaType: they are not what was announced.
+            Conflict: they are there already, or on their way.
+        """
+        stored = await self._database.read(rows.load, user_id, attachment_id)
+        rows.check_not_uploaded(stored)
+        announced = stored.attachment
+        size = details_of(announced).size
+        async with spooled(body, size) as file:
+            if size_of(file) < size:
+                raise Unprocessable(f"The file was announced with {size} bytes. Send all of them.")
+            found = await self._inspect(file, announced.mime_type)
+            attachment = _uploaded(attachment_id, announced.name, found, size)
+            claimed = await self._database.write(rows.claim, user_id, attachment_id)
+            await self._store(user_id, attachment, file, claimed, dead_blobs.give_up)
+        return attachment
+
+    async def load(self, user_id: str, attachment_id: str) -> Stored:
+        return await self._database.read(rows.load, user_id, attachment_id)
+
+    async def read(
+        self, user_id: str, attachment_id: str
+    ) -> tuple[Attachment, int, AsyncIterator[bytes]]:
+        """Return an uploaded attachment, its size, and its bytes in chunks.
+
+        Raises:
+            NotFound: it is not uploaded yet, or its bytes are gone.
+        """
+        stored = await self.load(user_id, attachment_id)
+        if stored.size is None:
+            raise NotFound("This file is not uploaded yet.")
+        chunks = await self._blobs.get(blob_key(user_id, attachment_id))
+        return stored.attachment, stored.size, chunks
+
+    async def check(self, user: User, attachment_ids: list[str]) -> None:
+        """Check that a message may have these attachments.
+
+        Raises:
+            BadRequest: they are too many, or one is named twice.
+            Conflict: one is not uploaded yet.
+        """
+        limit = self._settings.attachment_max_per_message
+        if len(attachment_ids) > limit:
+            raise BadRequest(f"A message may have at most {limit} attachments.")
+        if len(set(attachment_ids)) < len(attachment_ids):
+            raise BadRequest("The message names an attachment twice. Name it once.")
+        await self._database.read(rows.check_sendable, user.id, attachment_ids)
+
+    async def delete(self, user: User, attachment_id: str) -> None:
+        """Delete an attachment, or raise `Conflict` when it is part of a message."""
+        await self._database.write(rows.remove, user.id, attachment_id)
+
+    async def sweep(self) -> None:
+        """Delete what was never sent, or never came."""
+        hours = self._settings.attachment_orphan_hours
+        await self._database.write(rows.remove_orphans, hours)
+        await bury_blobs(self._database, self._blobs)
+
+    def _check_size(self, size: int) -> None:
+        limit = self._settings.upload_max_bytes
+        if size <= 0:
+            raise Unprocessable("The file is empty. Send one that has something in it.")
+        if size > limit:
+            raise ContentTooLarge(f"The file may have at most {limit} bytes.")
+
+    async def _inspect(self, file: BinaryIO, declared: str) -> Found:
+        return await asyncio.to_thread(self._inspector.inspect, file, declared)
+
+    async def _store(
+        self, user_id: str, attachment: Attachment, file: BinaryIO, claimed: float, give_up: GiveUp
+    ) -> None:
+        """Write the bytes, and then that they are there; or neither."""
+        try:
+            async with asyncio.timeout(WORK_SECONDS):
+                await self._blobs.put(blob_key(user_id, attachment.id), read_chunks(file))
+            await self._database.write(
+                rows.complete, user_id, attachment, details_of(attachment).size, claimed
+            )
+        except BaseException as error:
+            with CancelScope(shield=True):
+                await self._clear_away(user_id, attachment.id, claimed, give_up)
+            if isinstance(error, TimeoutError):
+                raise Unavailable("The file storage is too slow. Try again later.") from None
+            raise
+
+    async def _clear_away(
+        self, user_id: str, attachment_id: str, claimed: float, give_up: GiveUp
+    ) -> None:
+        """What cannot be done now is left to the sweeper, when the claim has passed."""
+        try:
+            await self._database.write(give_up, user_id, attachment_id, claimed)
+            await bury_blobs(self._database, self._blobs)
+        except Unavailable:
+            log.warning("an upload that failed waits for the sweeper", attachment=attachment_id)
+
+
+def _uploaded(attachment_id: str, name: str, found: Found, size: int) -> Attachment:
+    details = Details(size=size, uploaded=True, width=found.width, height=found.height)
+    return make_attachment(attachment_id, name, found.mime_type, details)
