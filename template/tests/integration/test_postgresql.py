@@ -7,15 +7,16 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 from sqlalchemy import URL, Connection, make_url
-from structlog.testing import capture_logs
 
 from app.database_url import SSL_MODES, parse_database_url
 from app.settings import Settings
+from app.store import postgresql
 from app.store.databases import open_database
 from app.store.engine import Database, DatabaseUnavailable
 from app.store.migrate import CORE, pending, upgrade
 from app.store.sql import SqlStore
 from tests.support.app import running_app
+from tests.support.logs import logged_by
 from tests.support.postgres import Postgres, over_tcp
 from tests.support.sql import pause, run_sql
 from tests.support.store import ADA, THREAD, fill, item_ids, make_item, open_store
@@ -132,7 +133,7 @@ async def test_what_cannot_be_connected_to_is_unavailable_and_tells_no_password(
         elsewhere.update_query_dict({"host": "/nowhere"}),
         elsewhere.update_query_dict({"no_such_option": "1"}),
     ):
-        with capture_logs() as logs, pytest.raises(DatabaseUnavailable) as caught:
+        with logged_by(postgresql) as logs, pytest.raises(DatabaseUnavailable) as caught:
             await _answers(open_at(url))
 
         assert logs
@@ -160,7 +161,7 @@ async def test_an_exhausted_pool_is_unavailable_after_its_timeout(store: SqlStor
     await asyncio.sleep(0)
     begun = time.monotonic()
 
-    with capture_logs(), pytest.raises(DatabaseUnavailable):
+    with logged_by(postgresql), pytest.raises(DatabaseUnavailable):
         await _answers(store.database)
 
     assert 0.15 < time.monotonic() - begun < 0.5
