@@ -8,6 +8,7 @@ POSTGRESQL = "postgresql"
 EXPECTED = (
     "must be a URL such as sqlite:///data/chat.db or postgresql://user:password@localhost/chat"
 )
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 def parse_database_url(url: str) -> URL:
@@ -25,4 +26,14 @@ def parse_database_url(url: str) -> URL:
         name = POSTGRESQL
     if name not in (SQLITE, POSTGRESQL) or (name == SQLITE and parsed.host):
         raise ValueError(EXPECTED)
-    return parsed.set(drivername=name)
+    return _with_sslmode(parsed.set(drivername=name))
+
+
+def _with_sslmode(url: URL) -> URL:
+    """Return the URL with its `ssl` under the name that PostgreSQL gives it."""
+    mode = url.query.get("sslmode", url.query.get("ssl"))
+    if url.drivername == SQLITE or mode is None:
+        return url
+    if mode not in SSL_MODES:
+        raise ValueError(f"sslmode must be one of {', '.join(SSL_MODES)}")
+    return url.difference_update_query(["ssl"]).update_query_dict({"sslmode": mode})

@@ -12,6 +12,7 @@ from app.composition import Application
 from app.http.health import Check
 from app.providers import create_model
 from app.settings import Settings, explain
+from app.store.engine import DatabaseUnavailable
 from app.store.migrate import UnknownRevision, pending
 
 MIN_PYTHON = (3, 11)
@@ -72,7 +73,7 @@ async def _database(application: Application) -> Check:
             waiting = await pending(database, application.migrations)
     except UnknownRevision as error:
         return Check(name="database", ok=False, detail=str(error))
-    except (SQLAlchemyError, OSError):
+    except (DatabaseUnavailable, SQLAlchemyError, OSError):
         return Check(name="database", ok=False, detail=DATABASE_ADVICE)
     if not waiting:
         return Check(name="database", ok=True, detail="up to date")

@@ -29,10 +29,9 @@ SWITCH_SEGMENT = "SELECT pg_logical_emit_message(false, 'wipe', ''), pg_switch_w
 
 # PostgreSQL's error codes (appendix A of its manual): the transaction lost to another one, and may
 # be tried again (a foreign key breaks when the row that it found is deleted just then); and the
-# server shuts down, starts up, has no connection left, or no table yet.
+# server shuts down, starts up, is too busy, has no connection left, or no table yet.
 LOST_TO_ANOTHER = frozenset({"40001", "40P01", "23503"})
-NOT_AVAILABLE = ("08", "53", "57P", "58", "42P01", "42703")
-
+NOT_AVAILABLE = ("08", "40", "53", "57P", "58", "42P01", "42703")
 # What some hosts add to a URL for other drivers.
 FOREIGN_OPTIONS = ("channel_binding", "connect_timeout", "pgbouncer", "connection_limit", "schema")
 
@@ -80,12 +79,16 @@ class PostgresDatabase(Database):
         await self._pool.dispose()
 
     async def _connect(self, **_: Any) -> Any:
-        return await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-            self._dsn,
-            timeout=CONNECT_SECONDS,
-            command_timeout=COMMAND_SECONDS,
-            statement_cache_size=0,
-        )
+        try:
+            return await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+                self._dsn,
+                timeout=CONNECT_SECONDS,
+                command_timeout=COMMAND_SECONDS,
+                statement_cache_size=0,
+            )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            log.exception("the database cannot be connected to")
+            raise DatabaseUnavailable from error
 
     async def _finish(self, work: Any) -> Any:
         """Wait for the work; it goes on when the one who waits is cancelled."""
@@ -94,7 +97,7 @@ class PostgresDatabase(Database):
         task.add_done_callback(self._running.discard)
         try:
             return await asyncio.shield(task)
-        except (DBAPIError, PoolTimeout, asyncpg.PostgresError, OSError) as error:
+        except (DBAPIError, PoolTimeout, OSError) as error:
             if not _is_unavailable(error):
                 raise
             log.exception("the database is not available")

@@ -6,10 +6,11 @@ import pytest
 from chatkit import types
 from chatkit.store import NotFoundError
 from pydantic import BaseModel
-from structlog.testing import capture_logs
 
+from app.store import codec
 from app.store.sql import SqlStore
 from tests.support.items import every_item
+from tests.support.logs import logged_by
 from tests.support.sql import run_sql
 from tests.support.store import ADA, THREAD, fill, item_ids, make_item, make_thread, read_page
 
@@ -151,7 +152,7 @@ async def test_items_that_are_not_understood_are_left_out_with_a_warning(store: 
     await fill(store, 3)
     await _from_the_future(store, "msg_1")
 
-    with capture_logs() as logs:
+    with logged_by(codec) as logs:
         found = await item_ids(store)
 
     assert found == ["msg_0", "msg_2"]

@@ -1,13 +1,17 @@
 """A real PostgreSQL from a wheel, in a folder and on a socket of its own."""
 
+import asyncio
 import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
+
+from sqlalchemy import URL, make_url
 
 if "XDG_RUNTIME_DIR" not in os.environ:
     runtime = Path(tempfile.gettempdir()) / f"postgres-for-tests-{os.getuid()}"
@@ -38,6 +42,37 @@ class Postgres:
         name = next(self._names)
         self.server.psql(f"CREATE DATABASE {name}")
         return self.server.get_uri(database=name)
+
+    def create_user(self, name: str, password: str) -> None:
+        """Let a user in who has to say the password, unlike everybody else."""
+        rules = Path(self.server.pgdata) / "pg_hba.conf"
+        rules.write_text(f"local all {name} scram-sha-256\n{rules.read_text()}")
+        quoted = password.replace("'", "''")
+        self.server.psql(f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{quoted}'")
+        self.server.psql("SELECT pg_reload_conf()")
+
+
+@asynccontextmanager
+async def over_tcp(url: str) -> AsyncGenerator[URL]:
+    """Give a URL by which the server on a socket is reached as one on the network, without TLS."""
+    socket = f"{make_url(url).query['host']}/.s.PGSQL.5432"
+
+    async def serve(reader: StreamReader, writer: StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_unix_connection(socket)
+        await asyncio.gather(_copy(reader, server_writer), _copy(server_reader, writer))
+
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        yield make_url(url).set(host="127.0.0.1", port=port).difference_update_query(["host"])
+
+
+async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 @contextmanager

@@ -59,6 +59,8 @@ def test_doctor_is_content_with_the_defaults() -> None:
         ({"LLM_PROVIDER": "openai"}, "OPENAI_API_KEY"),
         ({"ENVIRONMENT": "production"}, "AUTH_MODE=jwt"),
         ({"ALLOWED_ORIGINS": "*"}, "name each origin"),
+        ({"DATABASE_URL": "postgresql://ada:pw@127.0.0.1:1/chat"}, "check DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://localhost/chat?sslmode=on"}, "verify-full"),
         ({"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
         ({"DATABASE_URL": "sqlite:////proc/nowhere/x.db"}, "DATABASE_URL"),
         ({"PORT": "many"}, "PORT"),
