@@ -1,60 +1,25 @@
 """Full-text search over the user's own threads: ranked, with the words around each match.
 
-SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density; its index
-reads the first 100,000 characters of a message.
+Ranked are the newest hundred messages that have all of the words, and the newest hundred of each
+word: the work stays the same however many messages there are, and a word that is everywhere hides
+no rare one. SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density;
+its index reads the first 100,000 characters of a message.
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import Connection, text
+from sqlalchemy.engine import Row
 
 from app.store.codec import THREAD
 from app.store.engine import Database
 
 MAX_WORDS = 20
 SNIPPET_WORDS = 16
-HEADLINE = f"StartSel=**, StopSel=**, MinWords={SNIPPET_WORDS // 2}, MaxWords={SNIPPET_WORDS}"
-
-_SQLITE = text(
-    """
-    SELECT items.thread_id, items.id AS item_id, threads.data AS thread,
-           snippet(items_search, 0, '**', '**', '…', :around) AS snippet
-    FROM items_search
-    JOIN items ON items.seq = items_search.rowid
-    JOIN threads ON threads.id = items.thread_id
-    WHERE items_search MATCH :words AND items.user_id = :user AND threads.user_id = :user
-    ORDER BY bm25(items_search), items.seq DESC
-    LIMIT :limit
-    """
-)
-
-# The index's own expression (see the first migration): the user's name is one of its words, so that
-# it reads that user's messages alone. Snippets are made for the best matches only.
-_POSTGRESQL = text(
-    """
-    WITH hits AS (
-        SELECT items.seq, items.thread_id, items.id, items.text,
-               ts_rank_cd(to_tsvector('simple', left(items.text, 100000)), query.words) AS rank
-        FROM items,
-             (SELECT websearch_to_tsquery('simple', :words) AS words,
-                     CAST(:owner AS tsquery) AS owner) AS query
-        WHERE items.text <> '' AND numnode(query.words) > 0
-          AND to_tsvector('simple', left(items.text, 100000))
-              || array_to_tsvector(ARRAY['user ' || items.user_id]) @@ (query.owner && query.words)
-          AND items.user_id = :user
-        ORDER BY rank DESC, items.seq DESC
-        LIMIT :limit
-    )
-    SELECT hits.thread_id, hits.id AS item_id, threads.data AS thread,
-           ts_headline(
-               'simple', left(hits.text, 100000), websearch_to_tsquery('simple', :words), :headline
-           ) AS snippet
-    FROM hits JOIN threads ON threads.id = hits.thread_id
-    WHERE threads.user_id = :user
-    ORDER BY hits.rank DESC, hits.seq DESC
-    """
-)
+NEWEST = 100
 
 
 def rebuild_index(connection: Connection) -> None:
@@ -83,16 +48,7 @@ async def search_messages(
 
 
 def _search(connection: Connection, words: list[str], user_id: str, limit: int) -> list[SearchHit]:
-    is_sqlite = connection.dialect.name == "sqlite"
-    values: dict[str, object] = {
-        "words": " OR ".join(f'"{word}"' for word in words),
-        "user": user_id,
-        "owner": _quoted(f"user {user_id}"),
-        "around": SNIPPET_WORDS,
-        "headline": HEADLINE,
-        "limit": limit,
-    }
-    rows = connection.execute(_SQLITE if is_sqlite else _POSTGRESQL, values)
+    search = _search_sqlite if connection.dialect.name == "sqlite" else _search_postgresql
     return [
         SearchHit(
             thread_id=row.thread_id,
@@ -100,11 +56,124 @@ def _search(connection: Connection, words: list[str], user_id: str, limit: int) 
             title=THREAD.validate_json(row.thread).title,
             snippet=row.snippet,
         )
-        for row in rows
+        for row in search(connection, words, user_id, limit)
     ]
+
+
+def _queries(words: list[str]) -> list[str]:
+    """Return what finds candidates: all the words together, then each of them."""
+    quoted = [f'"{word}"' for word in dict.fromkeys(words)]
+    return [" ".join(quoted), *quoted] if len(quoted) > 1 else quoted
+
+
+# The index's own expression (see the first migration): the user's name is one of its words, so that
+# a rare word is looked up among that user's messages alone. For a frequent word PostgreSQL walks
+# the user's messages from the newest instead, until it has enough.
+_CANDIDATES = """(
+    SELECT seq FROM items
+    WHERE user_id = :user AND text <> ''
+      AND to_tsvector('simple', left(text, 100000)) || array_to_tsvector(ARRAY['user ' || user_id])
+          @@ (CAST(:owner AS tsquery) && websearch_to_tsquery('simple', :query_{number}))
+      AND numnode(websearch_to_tsquery('simple', :query_{number})) > 0
+    ORDER BY seq DESC LIMIT :newest
+)"""
+
+_POSTGRESQL = """
+    WITH hits AS (
+        SELECT items.seq, items.thread_id, items.id, items.text,
+               ts_rank_cd(to_tsvector('simple', left(items.text, 100000)),
+                          websearch_to_tsquery('simple', :words)) AS rank
+        FROM ({candidates}) AS candidates JOIN items USING (seq)
+        ORDER BY rank DESC, items.seq DESC
+        LIMIT :limit
+    )
+    SELECT hits.thread_id, hits.id AS item_id, threads.data AS thread,
+           ts_headline('simple', left(hits.text, 100000), websearch_to_tsquery('simple', :words),
+               'StartSel=**, StopSel=**, MinWords=8, MaxWords={around}') AS snippet
+    FROM hits JOIN threads ON threads.id = hits.thread_id
+    WHERE threads.user_id = :user
+    ORDER BY hits.rank DESC, hits.seq DESC
+"""
+
+
+def _search_postgresql(
+    connection: Connection, words: list[str], user_id: str, limit: int
+) -> Sequence[Row[Any]]:
+    queries = _queries(words)
+    candidates = " UNION ".join(_CANDIDATES.format(number=n) for n in range(len(queries)))
+    statement = _POSTGRESQL.format(candidates=candidates, around=SNIPPET_WORDS)
+    values: Mapping[str, object] = {
+        "user": user_id,
+        "owner": _quoted(f"user {user_id}"),
+        "words": " OR ".join(queries[-len(words) :]),
+        "newest": NEWEST,
+        "limit": limit,
+        **{f"query_{number}": query for number, query in enumerate(queries)},
+    }
+    return connection.execute(text(statement), values).all()
 
 
 def _quoted(lexeme: str) -> str:
     """Return a text as one word of a `tsquery`."""
     escaped = lexeme.replace("\\", "\\\\").replace("'", "''")
     return f"'{escaped}'"
+
+
+# Here too the user is indexed with the text. BM25 is reckoned over the candidates alone: over all
+# messages it would count every user's at each search.
+_CANDIDATES_TABLE = """
+    CREATE VIRTUAL TABLE IF NOT EXISTS temp.candidates
+    USING fts5(text, tokenize='unicode61 remove_diacritics 2')
+"""
+
+_FIND_CANDIDATES = text(
+    """
+    INSERT OR REPLACE INTO candidates(rowid, text)
+    SELECT items.seq, items.text
+    FROM items_search JOIN items ON items.seq = items_search.rowid
+    WHERE items_search MATCH :query AND items.user_id = :user
+    ORDER BY items_search.rowid DESC
+    LIMIT :newest
+    """
+)
+
+_SQLITE = text(
+    """
+    SELECT items.thread_id, items.id AS item_id, threads.data AS thread,
+           snippet(candidates, 0, '**', '**', '…', :around) AS snippet
+    FROM candidates
+    JOIN items ON items.seq = candidates.rowid
+    JOIN threads ON threads.id = items.thread_id
+    WHERE candidates MATCH :words AND items.user_id = :user AND threads.user_id = :user
+    ORDER BY bm25(candidates), items.seq DESC
+    LIMIT :limit
+    """
+)
+
+
+def _search_sqlite(
+    connection: Connection, words: list[str], user_id: str, limit: int
+) -> Sequence[Row[Any]]:
+    queries = _queries(words)
+    connection.exec_driver_sql(_CANDIDATES_TABLE)
+    connection.exec_driver_sql("DELETE FROM candidates")
+    for query in queries:
+        owned = f"{_indexed_owner(user_id)} {{text}} : ({query})"
+        connection.execute(_FIND_CANDIDATES, {"query": owned, "user": user_id, "newest": NEWEST})
+    values: Mapping[str, object] = {
+        "words": " OR ".join(queries[-len(words) :]),
+        "user": user_id,
+        "around": SNIPPET_WORDS,
+        "limit": limit,
+    }
+    rows = connection.execute(_SQLITE, values).all()
+    connection.exec_driver_sql("DELETE FROM candidates")
+    return rows
+
+
+def _indexed_owner(user_id: str) -> str:
+    """Return the query's part for the user; one without a letter or digit is not indexed."""
+    if not re.search(r"[^\W_]", user_id):
+        return ""
+    quoted = user_id.replace('"', '""')
+    return f'{{user_id}} : "{quoted}" AND'

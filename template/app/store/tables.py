@@ -61,6 +61,7 @@ items = _rows(
     UniqueConstraint("thread_id", "id"),
 )
 Index("ix_items_thread", items.c.thread_id, items.c.seq)
+Index("ix_items_user", items.c.user_id, items.c.seq)
 
 attachments = _rows(
     "attachments",

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from tests.support.ports import free_port
 
 MESSAGE_ID = "msg_the_same_every_time"
+HELD_SECONDS = 60
 
 
 @dataclass
@@ -39,7 +40,11 @@ class Reply:
 
 
 class FakeModelApi:
-    """Answers as scripted, and with an echo when the script is over. Keeps what it received."""
+    """Answers as scripted, and with an echo when the script is over. Keeps what it received.
+
+    While `released` is cleared it holds every answer back. `most_at_once` is how many it has ever
+    written at the same time.
+    """
 
     url = ""
 
@@ -51,6 +56,10 @@ class FakeModelApi:
         self.headers: list[dict[str, str]] = []
         self.started = 0
         self.dropped = threading.Event()
+        self.released = threading.Event()
+        self.released.set()
+        self.streaming = 0
+        self.most_at_once = 0
         self.default: Reply | None = None
         self._script: list[Reply] = []
         self._arrived = threading.Condition()
@@ -106,9 +115,13 @@ class FakeModelApi:
     async def _stream(self, reply: Reply) -> AsyncGenerator[bytes]:
         wire = _Wire()
         self.started += 1
+        self.streaming += 1
+        self.most_at_once = max(self.most_at_once, self.streaming)
         finished = False
         try:
             yield wire.event("response.created", response=_response([]))
+            if not self.released.is_set():
+                await asyncio.to_thread(self.released.wait, HELD_SECONDS)
             for name, arguments in reply.calls:
                 for chunk in wire.tool_call(name, arguments):
                     yield chunk
@@ -126,6 +139,7 @@ class FakeModelApi:
             yield wire.event("response.completed", response=response)
             finished = True
         finally:
+            self.streaming -= 1
             if not finished:
                 self.dropped.set()
 

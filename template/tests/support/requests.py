@@ -43,3 +43,8 @@ def answer(streamed: list[Json]) -> str:
 
 def thread_id(streamed: list[Json]) -> str:
     return next(e["thread"]["id"] for e in streamed if e["type"] == "thread.created")
+
+
+def text_of(item: Json) -> str:
+    """Join the texts of a message's parts."""
+    return "".join(part["text"] for part in item["content"])
