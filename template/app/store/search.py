@@ -158,7 +158,7 @@ def _search_sqlite(
     connection.exec_driver_sql(_CANDIDATES_TABLE)
     connection.exec_driver_sql("DELETE FROM candidates")
     for query in queries:
-        owned = f"{_indexed_owner(user_id)} {{text}} : ({query})"
+        owned = _indexed_owner(user_id) + "{text} : (" + query + ")"
         connection.execute(_FIND_CANDIDATES, {"query": owned, "user": user_id, "newest": NEWEST})
     values: Mapping[str, object] = {
         "words": " OR ".join(queries[-len(words) :]),
@@ -176,4 +176,4 @@ def _indexed_owner(user_id: str) -> str:
     if not re.search(r"[^\W_]", user_id):
         return ""
     quoted = user_id.replace('"', '""')
-    return f'{{user_id}} : "{quoted}" AND'
+    return '{user_id} : "' + quoted + '" AND '
