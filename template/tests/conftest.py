@@ -1,12 +1,15 @@
 """Every test runs in a folder of its own, with no settings around it and no way to the network."""
 
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from app.providers import ChatModel
 from app.providers.demo import NOTICE, DemoModel
@@ -16,6 +19,10 @@ from tests.support.fake_model_api import FakeModelApi
 from tests.support.features import AddFeature, feature_adder
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.s3 import S3, running_s3
+
+hypothesis.settings.register_profile("tests", database=None, deadline=None, derandomize=True)
+hypothesis.settings.load_profile("tests")
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis-for-tests")
 
 LOOPBACK_NAMES = ("localhost", "")
 

@@ -32,6 +32,7 @@ SWITCH_SEGMENT = "SELECT pg_logical_emit_message(false, 'wipe', ''), pg_switch_w
 # server shuts down, starts up, is too busy, has no connection left, or no table yet.
 LOST_TO_ANOTHER = frozenset({"40001", "40P01", "23503"})
 NOT_AVAILABLE = ("08", "40", "53", "57P", "58", "42P01", "42703")
+
 # What some hosts add to a URL for other drivers.
 FOREIGN_OPTIONS = ("channel_binding", "connect_timeout", "pgbouncer", "connection_limit", "schema")
 
