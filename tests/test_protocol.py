@@ -192,7 +192,6 @@ def test_the_owner_can_do_all_of_it(server: Server) -> None:
         "threads.add_structured_input": 400,
         "threads.custom_action": 400,
         "threads.sync_custom_action": 400,
-        "attachments.create": 400,
         "attachments.delete": 404,
         "input.transcribe": 400,
     }

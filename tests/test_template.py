@@ -106,7 +106,7 @@ def test_a_features_packages_are_a_group_of_its_own_here_and_there() -> None:
         rendered = f'{{%- if "{feature}" in features %}}\n{feature} = [\n'
         listed = there.partition(rendered)[2].partition("]\n{%- endif %}")[0]
         assert groups[feature] == re.findall(r'"([^"]+)"', listed)
-    assert set(re.findall(r'features %}\n(\w+) = \[', there)) == groups.keys() & features
+    assert set(re.findall(r"features %}\n(\w+) = \[", there)) == groups.keys() & features
 
 
 def test_the_changelog_has_this_version() -> None:

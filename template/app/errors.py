@@ -189,7 +189,8 @@ async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
 
 async def _http_error(_: Request, error: Exception) -> JSONResponse:
     error = cast(HTTPException, error)
-    code = HTTPStatus(error.status_code).name.lower()
+    name = HTTPStatus(error.status_code).name.lower()
+    code = ContentTooLarge.code if error.status_code == ContentTooLarge.status else name
     return problem(error.status_code, str(error.detail), code=code, headers=error.headers)
 
 

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from chatkit.types import FileAttachment
 
-from tests.support.app import Running
+from app import features
+from app.settings import Settings
+from app.store import sql
+from tests.support.app import Running, running_app
 from tests.support.requests import add, create, events, message, op, thread_id
 
 JSON = {"Content-Type": "application/json"}
@@ -142,6 +146,27 @@ async def test_an_attachment_that_does_not_exist_leaves_no_thread_behind(app: Ru
 
     assert response.status_code == 404
     assert (await app.chatkit(op("threads.list"))).json()["data"] == []
+
+
+async def test_without_the_feature_there_are_no_attachments(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "__path__", [])
+    stored = FileAttachment(id="atc_1", name="a.txt", mime_type="text/plain")
+    async with running_app(settings) as app:
+        await app.app.state.database.write(sql.save_attachment, stored, "local")
+        answers = [
+            await app.chatkit(op("attachments.create", name="a", size=1, mime_type="text/plain")),
+            await app.chatkit(op("attachments.delete", attachment_id="atc_1")),
+            await app.chatkit(op("threads.create", input=message("Look", "atc_1"))),
+        ]
+        threads = await app.chatkit(op("threads.list"))
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert {answer.json()["detail"] for answer in answers} == {
+        "This assistant takes no attachments."
+    }
+    assert threads.json()["data"] == []
 
 
 async def test_an_unknown_action_ends_in_an_error_event(app: Running) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
@@ -98,7 +99,7 @@ async def test_no_token_is_refused_on_every_route_but_health(jwt_app: Running) -
     paths = jwt_app.app.openapi()["paths"]
     for path, methods in paths.items():
         for method in methods:
-            url = path.replace("{thread_id}", "thr_1").replace("{note_id}", "note_1")
+            url = re.sub(r"\{\w+\}", "x_1", path)
             response = await jwt_app.http.request(method, url, json={})
             expected = {200} if path.startswith("/health") else {401}
             assert response.status_code in expected, f"{method} {path}"
@@ -171,6 +172,23 @@ async def test_local_mode_refuses_a_rebound_host(settings: Settings, host: str) 
 )
 async def test_local_mode_looks_at_the_page(settings: Settings, origin: str, status: int) -> None:
     assert await _local(settings, headers={"Origin": origin}) == status
+
+
+@pytest.mark.parametrize(
+    ("site", "origin", "status"),
+    [
+        ("cross-site", None, 403),
+        ("cross-site", "http://localhost:3000", 200),
+        ("same-site", None, 200),
+        ("none", None, 200),
+    ],
+)
+async def test_local_mode_looks_at_the_site_where_no_page_is_named(
+    settings: Settings, site: str, origin: str | None, status: int
+) -> None:
+    headers = {"Sec-Fetch-Site": site} | ({"Origin": origin} if origin else {})
+
+    assert await _local(settings, headers=headers) == status
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])

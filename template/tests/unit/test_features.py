@@ -1,8 +1,14 @@
 """A feature of the user's own is one new folder."""
 
+from typing import cast
+
 import pytest
 
+from app.builder import Builder
+from app.chat.attachments import Attachments
 from app.settings import Settings
+from app.store.blobs import Blobs
+from app.store.databases import open_database
 from tests.support.app import running_app
 from tests.support.features import AddFeature
 
@@ -73,6 +79,18 @@ async def test_it_brings_routes_tools_resources_and_health_checks(
     failed = {check["name"]: check["detail"] for check in ready.json()["checks"] if not check["ok"]}
     assert failed == {"greeter": "no voice", "broken": "failed; the log says why"}
     assert module.log == ["opened", "closed"]
+
+
+async def test_one_feature_alone_gives_messages_attachments(settings: Settings) -> None:
+    builder = Builder(settings, open_database(settings), Blobs(settings))
+    attachments = cast(Attachments, object())
+    builder.set_attachments(attachments)
+
+    with pytest.raises(ValueError, match="two features"):
+        builder.set_attachments(attachments)
+
+    assert builder.attachments is attachments
+    await builder.database.aclose()
 
 
 async def test_a_feature_that_cannot_be_installed_stops_the_start(

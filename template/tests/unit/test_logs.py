@@ -11,6 +11,17 @@ KEY = "sk-0123456789"
 PASSWORD = "hunter2-hunter2"
 
 
+def test_a_links_token_is_blotted_out() -> None:
+    configure_logging(make_settings())
+    (handler,) = logging.getLogger().handlers[:1]
+    line = '"GET /api/attachments/atc_1/content?x=1&token=eyJ0.eyJz-_dWI.c2ln HTTP/1.1" 200'
+    record = logging.LogRecord("uvicorn.access", logging.INFO, __file__, 1, line, (), None)
+
+    text = handler.format(record)
+
+    assert "content?x=1&token=*** HTTP/1.1" in text
+
+
 @pytest.mark.parametrize("environment", ["development", "production"])
 def test_a_secret_that_an_error_repeats_is_blotted_out(environment: str) -> None:
     settings = make_settings(

@@ -114,6 +114,17 @@ def test_another_kind_of_database_is_refused_in_words(url: str) -> None:
     assert "DATABASE_URL: must be a URL such as" in _problems(database_url=url)
 
 
+@pytest.mark.parametrize("name", ["public_url", "upload_endpoint_url", "openai_base_url"])
+@pytest.mark.parametrize("url", ["chat.example.com", "ftp://example.com", "https://a b"])
+def test_what_is_no_url_is_refused(name: str, url: str) -> None:
+    assert f"{name.upper()}: must be a URL such as https://" in _problems(**{name: url})
+
+
+@pytest.mark.parametrize("name", ["upload_access_key_id", "upload_secret_access_key"])
+def test_a_storages_key_has_two_halves(name: str) -> None:
+    assert "set both or none" in _problems(**{name: "for-tests-only"})
+
+
 def test_every_setting_is_in_the_example_file() -> None:
     example = (Path(__file__).parents[2] / ".env.example").read_text()
     unlisted = {"project_name"}

@@ -72,13 +72,14 @@ def add_and_claim(
 def claim(connection: Connection, user_id: str, attachment_id: str) -> float:
     """Claim the bytes of an attachment in order to write them.
 
+    The claim comes first: it may have had to wait for an upload that was just then completed.
+
     Raises:
         NotFoundError: there is no such attachment any more.
         Conflict: its bytes are there already, or are being written by another upload.
     """
-    stored = load(connection, user_id, attachment_id)
-    check_not_uploaded(stored)
     claimed = dead_blobs.claim(connection, user_id, attachment_id)
+    check_not_uploaded(load(connection, user_id, attachment_id))
     if claimed is None:
         raise Conflict("This file is being uploaded already. Wait for the end of that.")
     return claimed
