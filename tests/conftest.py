@@ -35,7 +35,7 @@ def installed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     def get(preset: str) -> Project:
         if preset not in projects:
             folder = tmp_path_factory.mktemp(preset) / "project"
-            projects[preset] = render(clone, folder, features=PRESETS[preset])
+            projects[preset] = render(clone, folder, **PRESETS[preset])
             projects[preset].uv("sync", "--quiet")
         return projects[preset]
 

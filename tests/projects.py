@@ -15,7 +15,11 @@ ROOT = Path(__file__).parents[1]
 FEATURES: list[str] = list(
     yaml.safe_load((ROOT / "copier.yml").read_text())["features"]["choices"].values()
 )
-PRESETS = {"full": FEATURES, "empty": [], **{f"only-{name}": [name] for name in FEATURES}}
+PRESETS: dict[str, dict[str, Any]] = {
+    "full": {"features": FEATURES},
+    "empty": {"features": [], "database": "postgres"},
+    **{f"only-{name}": {"features": [name]} for name in FEATURES},
+}
 
 
 @dataclass
@@ -49,6 +53,11 @@ class Project:
     def commit(self, message: str) -> None:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
+
+    def quick_tests(self) -> list[str]:
+        """Return the parts of the project's suite that need neither a server nor PostgreSQL."""
+        parts = ("tests/unit", "tests/features")
+        return [part for part in parts if (self.folder / part).exists()]
 
     def read(self, path: str) -> str:
         return (self.folder / path).read_text()

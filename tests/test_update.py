@@ -79,7 +79,7 @@ def _update(project: Project, ref: str, **answers: Any) -> None:
 def _is_whole(project: Project) -> None:
     project.uv("run", "my-assistant", "migrate")
     assert "up to date" in project.uv("run", "my-assistant", "migrate")
-    output = project.uv("run", "pytest", "-q")
+    output = project.uv("run", "pytest", "-q", *project.quick_tests())
     assert " passed" in output
 
 
