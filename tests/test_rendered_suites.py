@@ -18,8 +18,6 @@ WHOLE = ("full", "empty")
 def test_the_suite_is_green_and_the_checkers_are_silent(installed: Installed, preset: str) -> None:
     project = installed(preset)
     project.write(".env", REAL_LOOKING_KEY)
-
-    chosen = [path for path in PART if (project.folder / path).exists()]
     suite = [] if preset in WHOLE else project.quick_tests()
 
     output = project.uv("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider", *suite)
