@@ -2,12 +2,14 @@
 
 Ranked are the newest hundred messages that have all of the words, and the newest hundred of each
 word: the work stays the same however many messages there are, and a word that is everywhere hides
-no rare one. On PostgreSQL only what is among the user's newest messages is surely in that hundred.
+no rare one. On PostgreSQL, of a word that has more matches and is rare in the newest messages, any
+hundred are ranked beside those.
 
 SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density; its index reads
 the first 100,000 characters of a message.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -160,12 +162,17 @@ _CANDIDATES_TABLE = """
 
 _FIND_CANDIDATES = text(
     """
-    INSERT OR REPLACE INTO candidates(rowid, text)
-    SELECT items.seq, items.text
-    FROM items_search JOIN items ON items.seq = items_search.rowid
+    SELECT items.seq FROM items_search JOIN items ON items.seq = items_search.rowid
     WHERE items_search MATCH :query AND items.user_id = :user
     ORDER BY items_search.rowid DESC
     LIMIT :newest
+    """
+)
+
+_KEEP_CANDIDATES = text(
+    """
+    INSERT INTO candidates(rowid, text)
+    SELECT seq, text FROM items WHERE seq IN (SELECT value FROM json_each(:found))
     """
 )
 
@@ -186,20 +193,21 @@ _SQLITE = text(
 def _search_sqlite(
     connection: Connection, words: list[str], user_id: str, limit: int
 ) -> Sequence[Row[Any]]:
-    connection.exec_driver_sql(_CANDIDATES_TABLE)
-    connection.exec_driver_sql("DELETE FROM candidates")
+    found: set[int] = set()
     for query in _queries(words):
         owned = f"{_indexed_owner(user_id)} {{text}} : ({query})"
-        connection.execute(_FIND_CANDIDATES, {"query": owned, "user": user_id, "newest": NEWEST})
+        newest = {"query": owned, "user": user_id, "newest": NEWEST}
+        found.update(connection.scalars(_FIND_CANDIDATES, newest))
+    connection.exec_driver_sql(_CANDIDATES_TABLE)
+    connection.exec_driver_sql("DELETE FROM candidates")
+    connection.execute(_KEEP_CANDIDATES, {"found": json.dumps(list(found))})
     values: Mapping[str, object] = {
         "words": _any_of(words),
         "user": user_id,
         "around": SNIPPET_WORDS,
         "limit": limit,
     }
-    rows = connection.execute(_SQLITE, values).all()
-    connection.exec_driver_sql("DELETE FROM candidates")
-    return rows
+    return connection.execute(_SQLITE, values).all()
 
 
 def _indexed_owner(user_id: str) -> str:
