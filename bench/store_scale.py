@@ -109,12 +109,12 @@ class Contents:
         data = encode_item(answer("THREAD", "ITEM", "TEXT"))
         for number in range(self.size):
             thread = 0 if number % LONG_EVERY == 0 else number % self.threads
-            user, text = self.owner(thread), self._text(self.owner(thread))
+            user, text = self.owner(thread), self.text(self.owner(thread))
             own = data.replace("THREAD", thread_id(thread)).replace("ITEM", item_id(number))
             row = item_id(number), user, thread_id(thread), "assistant_message", text
             yield *row, own.replace("TEXT", text), 0.0
 
-    def _text(self, user: str) -> str:
+    def text(self, user: str) -> str:
         number = self._seen[user]
         self._seen[user] += 1
         marks = [COMMON, *[OFTEN] * (number % OFTEN_EVERY == 0)]
@@ -167,8 +167,7 @@ class FilledStore:
         await turn.close("completed", [], None)
 
     def _answer(self, thread: str) -> AssistantMessageItem:
-        words = self.contents.random.choices(VOCABULARY, cum_weights=FREQUENCIES, k=WORDS_OF_A_TEXT)
-        return answer(thread, new_id("msg"), " ".join(words))
+        return answer(thread, new_id("msg"), self.contents.text("somebody"))
 
     def _searches(self) -> dict[str, Call]:
         searches = {
@@ -266,6 +265,7 @@ async def compare(small: FilledStore, large: FilledStore, repeats: int) -> dict[
         many = large.calls()[name]
         pairs = [(await _timed(few), await _timed(many)) for _ in range(WARM_UP + repeats)]
         times[name] = [median(column) for column in zip(*pairs[WARM_UP:], strict=True)]
+        print(f"{name}: {times[name]}", file=sys.stderr, flush=True)
     return times
 
 

@@ -2,10 +2,14 @@
 
 Ranked are the newest hundred messages that have all of the words, and the newest hundred of each
 word: the work stays the same however many messages there are, and a word that is everywhere hides
-no rare one. SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density;
-its index reads the first 100,000 characters of a message.
+no rare one. On PostgreSQL, of a word that has more matches and is rare in the newest messages, any
+hundred are ranked beside those.
+
+SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density; its index reads
+the first 100,000 characters of a message.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +24,8 @@ from app.store.engine import Database
 MAX_WORDS = 20
 SNIPPET_WORDS = 16
 NEWEST = 100
+FREQUENT = NEWEST // 10
+WALKED = 10 * NEWEST
 
 
 def rebuild_index(connection: Connection) -> None:
@@ -61,21 +67,47 @@ def _search(connection: Connection, words: list[str], user_id: str, limit: int) 
 
 
 def _queries(words: list[str]) -> list[str]:
-    """Return what finds candidates: all the words together, then each of them."""
-    quoted = [f'"{word}"' for word in dict.fromkeys(words)]
-    return [" ".join(quoted), *quoted] if len(quoted) > 1 else quoted
+    """Return what finds candidates: all the words together, and each of them."""
+    quoted = [f'"{word}"' for word in words]
+    return list(dict.fromkeys([" ".join(quoted), *quoted]))
 
+
+def _any_of(words: list[str]) -> str:
+    return " OR ".join(f'"{word}"' for word in words)
+
+
+_RECENT = text(
+    """
+    WITH newest AS MATERIALIZED (
+        SELECT seq, to_tsvector('simple', left(text, 100000)) AS words FROM items
+        WHERE user_id = :user AND text <> '' ORDER BY seq DESC LIMIT :newest
+    )
+    SELECT query, array_agg(seq) AS found FROM newest, unnest(CAST(:queries AS text[])) AS query
+    WHERE newest.words @@ websearch_to_tsquery('simple', query)
+    GROUP BY query
+    """
+)
+
+# The index gives a word's matches in no order, so that finding the newest would read them all. A
+# frequent word's are found by walking the user's messages instead, which soon has enough.
+_WALK = """(
+    SELECT seq FROM (
+        SELECT seq, text FROM items
+        WHERE user_id = :user AND text <> '' ORDER BY seq DESC LIMIT :walked
+    ) AS newest
+    WHERE to_tsvector('simple', left(text, 100000)) @@ websearch_to_tsquery('simple', :{query})
+    LIMIT :newest
+)"""
 
 # The index's own expression (see the first migration): the user's name is one of its words, so that
-# a rare word is looked up among that user's messages alone. For a frequent word PostgreSQL walks
-# the user's messages from the newest instead, until it has enough.
-_CANDIDATES = """(
+# the word is looked up among that user's messages alone.
+_LOOK_UP = """(
     SELECT seq FROM items
     WHERE user_id = :user AND text <> ''
       AND to_tsvector('simple', left(text, 100000)) || array_to_tsvector(ARRAY['user ' || user_id])
-          @@ (CAST(:owner AS tsquery) && websearch_to_tsquery('simple', :query_{number}))
-      AND numnode(websearch_to_tsquery('simple', :query_{number})) > 0
-    ORDER BY seq DESC LIMIT :newest
+          @@ (CAST(:owner AS tsquery) && websearch_to_tsquery('simple', :{query}))
+      AND numnode(websearch_to_tsquery('simple', :{query})) > 0
+    LIMIT :newest
 )"""
 
 _POSTGRESQL = """
@@ -83,7 +115,8 @@ _POSTGRESQL = """
         SELECT items.seq, items.thread_id, items.id, items.text,
                ts_rank_cd(to_tsvector('simple', left(items.text, 100000)),
                           websearch_to_tsquery('simple', :words)) AS rank
-        FROM ({candidates}) AS candidates JOIN items USING (seq)
+        FROM (SELECT unnest(CAST(:recent AS bigint[])) AS seq UNION {candidates}) AS candidates
+        JOIN items USING (seq)
         ORDER BY rank DESC, items.seq DESC
         LIMIT :limit
     )
@@ -99,17 +132,24 @@ _POSTGRESQL = """
 def _search_postgresql(
     connection: Connection, words: list[str], user_id: str, limit: int
 ) -> Sequence[Row[Any]]:
-    queries = _queries(words)
-    candidates = " UNION ".join(_CANDIDATES.format(number=n) for n in range(len(queries)))
-    statement = _POSTGRESQL.format(candidates=candidates, around=SNIPPET_WORDS)
-    values: Mapping[str, object] = {
+    queries = {f"query_{number}": query for number, query in enumerate(_queries(words))}
+    values: dict[str, object] = {
+        **queries,
+        "queries": list(queries.values()),
         "user": user_id,
         "owner": _quoted(f"user {user_id}"),
-        "words": " OR ".join(queries[-len(words) :]),
+        "words": _any_of(words),
         "newest": NEWEST,
+        "walked": WALKED,
         "limit": limit,
-        **{f"query_{number}": query for number, query in enumerate(queries)},
     }
+    recent = {row.query: row.found for row in connection.execute(_RECENT, values)}
+    values["recent"] = [seq for found in recent.values() for seq in found]
+    candidates = " UNION ".join(
+        (_WALK if len(recent.get(query, ())) >= FREQUENT else _LOOK_UP).format(query=name)
+        for name, query in queries.items()
+    )
+    statement = _POSTGRESQL.format(candidates=candidates, around=SNIPPET_WORDS)
     return connection.execute(text(statement), values).all()
 
 
@@ -128,12 +168,17 @@ _CANDIDATES_TABLE = """
 
 _FIND_CANDIDATES = text(
     """
-    INSERT OR REPLACE INTO candidates(rowid, text)
-    SELECT items.seq, items.text
-    FROM items_search JOIN items ON items.seq = items_search.rowid
+    SELECT items.seq FROM items_search JOIN items ON items.seq = items_search.rowid
     WHERE items_search MATCH :query AND items.user_id = :user
     ORDER BY items_search.rowid DESC
     LIMIT :newest
+    """
+)
+
+_KEEP_CANDIDATES = text(
+    """
+    INSERT INTO candidates(rowid, text)
+    SELECT seq, text FROM items WHERE seq IN (SELECT value FROM json_each(:found))
     """
 )
 
@@ -154,21 +199,21 @@ _SQLITE = text(
 def _search_sqlite(
     connection: Connection, words: list[str], user_id: str, limit: int
 ) -> Sequence[Row[Any]]:
-    queries = _queries(words)
+    found: set[int] = set()
+    for query in _queries(words):
+        owned = _indexed_owner(user_id) + "{text} : (" + query + ")"
+        newest = {"query": owned, "user": user_id, "newest": NEWEST}
+        found.update(connection.scalars(_FIND_CANDIDATES, newest))
     connection.exec_driver_sql(_CANDIDATES_TABLE)
     connection.exec_driver_sql("DELETE FROM candidates")
-    for query in queries:
-        owned = _indexed_owner(user_id) + "{text} : (" + query + ")"
-        connection.execute(_FIND_CANDIDATES, {"query": owned, "user": user_id, "newest": NEWEST})
+    connection.execute(_KEEP_CANDIDATES, {"found": json.dumps(list(found))})
     values: Mapping[str, object] = {
-        "words": " OR ".join(queries[-len(words) :]),
+        "words": _any_of(words),
         "user": user_id,
         "around": SNIPPET_WORDS,
         "limit": limit,
     }
-    rows = connection.execute(_SQLITE, values).all()
-    connection.exec_driver_sql("DELETE FROM candidates")
-    return rows
+    return connection.execute(_SQLITE, values).all()
 
 
 def _indexed_owner(user_id: str) -> str:
