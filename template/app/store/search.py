@@ -154,7 +154,7 @@ def _quoted(lexeme: str) -> str:
 
 
 # Here too the user is indexed with the text. BM25 is reckoned over the candidates alone: over all
-# messages it would count every user's at each search.
+# messages it would count every user's at each search. CROSS keeps the index first, from the newest.
 _CANDIDATES_TABLE = """
     CREATE VIRTUAL TABLE IF NOT EXISTS temp.candidates
     USING fts5(text, tokenize='unicode61 remove_diacritics 2')
@@ -162,7 +162,7 @@ _CANDIDATES_TABLE = """
 
 _FIND_CANDIDATES = text(
     """
-    SELECT items.seq FROM items_search JOIN items ON items.seq = items_search.rowid
+    SELECT items.seq FROM items_search CROSS JOIN items ON items.seq = items_search.rowid
     WHERE items_search MATCH :query AND items.user_id = :user
     ORDER BY items_search.rowid DESC
     LIMIT :newest
@@ -195,7 +195,7 @@ def _search_sqlite(
 ) -> Sequence[Row[Any]]:
     found: set[int] = set()
     for query in _queries(words):
-        owned = f"{_indexed_owner(user_id)} {{text}} : ({query})"
+        owned = f"{_indexed_owner(user_id)} text : ({query})"
         newest = {"query": owned, "user": user_id, "newest": NEWEST}
         found.update(connection.scalars(_FIND_CANDIDATES, newest))
     connection.exec_driver_sql(_CANDIDATES_TABLE)
@@ -215,4 +215,4 @@ def _indexed_owner(user_id: str) -> str:
     if not re.search(r"[^\W_]", user_id):
         return ""
     quoted = user_id.replace('"', '""')
-    return f'{{user_id}} : "{quoted}" AND'
+    return f'user_id : "{quoted}" AND'
