@@ -17,7 +17,7 @@ from sqlalchemy import Connection, TableClause, column, delete, inspect, select,
 
 from app.store.blobs import Blobs
 from app.store.engine import Database
-from app.store.search import rebuild_index
+from app.store.search_sqlite import rebuild_index
 
 FORMAT = 1
 BATCH = 200
@@ -85,7 +85,7 @@ def _erase(connection: Connection, user_id: str) -> dict[str, int]:
         for source in reversed(_tables(connection))
     }
     erased = {name: count for name, count in counted.items() if count}
-    if "items" in erased:
+    if "items" in erased and connection.dialect.name == "sqlite":
         rebuild_index(connection)
     return erased
 

@@ -37,7 +37,7 @@ async def test_what_was_acknowledged_outlives_a_kill(site: Site) -> None:
         await database.write(run_sql, past)
         await database.aclose()
 
-    kills = Kills(site, Random(3), max_seconds=2, after_lease=end_leases)  # noqa: S311
+    kills = Kills(site, Random(3), max_seconds=1.5, after_lease=end_leases)  # noqa: S311
 
     _check(await kills.run(rounds=2), "acknowledged", "partials checked", "next turns ok")
 
@@ -54,7 +54,7 @@ async def test_an_outage_of_the_database_loses_nothing(
     with running_postgres(durable=True) as postgres:
         outage = Outage(
             postgres_site(tmp_path, postgres, model_api),
-            Load(clients=5, before=1, away=2, after=1),
+            Load(clients=5, before=1, away=1, after=0),
         )
 
         _check(

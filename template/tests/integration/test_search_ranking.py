@@ -12,7 +12,8 @@ from app.store.databases import open_database
 from app.store.engine import Database
 from app.store.ids import new_id
 from app.store.migrate import CORE, upgrade
-from app.store.search import NEWEST, search_messages
+from app.store.search import search_messages
+from app.store.search_words import NEWEST
 from tests.support.app import Running
 
 ODD_NAMES = ("auth0|1", "auth0|12", "auth0 1", 'o\'brien \\ "x"', "---", "1", "用户")

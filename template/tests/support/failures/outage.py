@@ -122,9 +122,15 @@ class Outage:
         return bool(self._back) and time.monotonic() > self._back + RECOVERY_SECONDS
 
     async def _watch_health(self, http: httpx2.AsyncClient) -> None:
-        while not self._over.is_set():
+        while not (self._over.is_set() and self._is_ready_again()):
             self._probes.append(await _get(http, "/health/ready"))
             await asyncio.sleep(PAUSE_SECONDS)
+
+    def _is_ready_again(self) -> bool:
+        last = self._probes[-1]
+        return self._has_waited_enough() or (
+            last.status == HTTPStatus.OK and last.asked > self._back
+        )
 
     def _check_health(self, server: Server) -> None:
         self.findings.expect(server.process.poll() is None, "same process", "it has ended")
