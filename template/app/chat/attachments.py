@@ -33,10 +33,11 @@ class Attachments(Protocol):
         ...
 
     async def check(self, attachment_ids: Sequence[str], context: RequestContext) -> None:
-        """Check that a message may have these attachments, all of which are the user's.
+        """Check that a message may have these attachments. Nothing is stored yet.
 
         Raises:
-            BadRequest, Conflict: it may not, or not yet; nothing is stored then.
+            NotFoundError: one is not the user's.
+            BadRequest, Conflict: it may not, or not yet.
         """
         ...
 

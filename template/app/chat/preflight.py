@@ -58,8 +58,7 @@ async def check(
             check_limit(request.params.limit)
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
             named = request.params.input.attachments
-            await _check_owned(named, store, context)
-            await _check_sendable(named, attachments, context)
+            await _check_attachments(named, store, attachments, context)
         case InputTranscribeReq():
             _check_base64(request.params.audio_base64)
         case ThreadsUpdateReq():
@@ -69,7 +68,7 @@ async def check(
             if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
                 raise BadRequest(f"'item_ids' must have from 1 to {MAX_FEEDBACK} ids.")
         case AttachmentsDeleteReq():
-            await _check_owned([request.params.attachment_id], store, context)
+            await store.load_attachment(request.params.attachment_id, context)
         case _:
             pass
     thread_id: str | None = getattr(request.params, "thread_id", None)
@@ -96,20 +95,19 @@ def check_open(thread: ThreadMetadata) -> None:
         raise Conflict(f"This thread is {thread.status.type}{reason}")
 
 
-async def _check_owned(
-    attachment_ids: Sequence[str], store: SqlStore, context: RequestContext
+async def _check_attachments(
+    attachment_ids: Sequence[str],
+    store: SqlStore,
+    attachments: Attachments | None,
+    context: RequestContext,
 ) -> None:
-    for attachment_id in attachment_ids:
-        await store.load_attachment(attachment_id, context)
-
-
-async def _check_sendable(
-    attachment_ids: Sequence[str], attachments: Attachments | None, context: RequestContext
-) -> None:
-    if attachment_ids and attachments is None:
-        raise BadRequest(NO_ATTACHMENTS)
-    if attachment_ids and attachments is not None:
+    if not attachment_ids:
+        return
+    if attachments is not None:
         await attachments.check(attachment_ids, context)
+        return
+    await store.load_attachment(attachment_ids[0], context)
+    raise BadRequest(NO_ATTACHMENTS)
 
 
 async def _check_item(

@@ -46,7 +46,7 @@ def claim(connection: Connection, user_id: str, name: str) -> float | None:
 
 
 def keep(connection: Connection, user_id: str, name: str, claimed: float) -> bool:
-    """Let the bytes live, now that a row claims them. False when the claim has passed."""
+    """Let the bytes live, now that a row has them. False when somebody else took them over."""
     ours = _of(user_id, name) & _claimed_as(claimed)
     return connection.execute(delete(dead_blobs).where(ours)).rowcount > 0
 

@@ -119,6 +119,7 @@ class Uploads:
         """Check that a message may have these attachments.
 
         Raises:
+            NotFoundError: one is not the user's.
             BadRequest: they are too many, or one is named twice.
             Conflict: one is not uploaded yet.
         """
