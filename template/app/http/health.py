@@ -1,5 +1,6 @@
 """Health: `live` says that the process runs; `ready` says, item by item, what it can serve."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -8,6 +9,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 router = APIRouter(prefix="/health", tags=["health"])
+
+CHECK_SECONDS = 5
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,17 +41,18 @@ async def live() -> dict[str, str]:
 async def ready(request: Request, response: Response) -> Readiness:
     """List what the service needs; 503 while anything is missing."""
     checks = cast(list[HealthCheck], request.app.state.health_checks)
-    results = [await run_check(check) for check in checks]
+    results = await asyncio.gather(*(run_check(check) for check in checks))
     is_ready = all(result.ok for result in results)
     response.status_code = 200 if is_ready else 503
     return Readiness(ready=is_ready, checks=results)
 
 
 async def run_check(check: HealthCheck) -> Check:
-    """Run a check; one that raises counts as failed, and the reason goes to the log alone."""
+    """Run a check; one that raises or gives no answer counts as failed. The log says why."""
     name = getattr(check, "__name__", "check").strip("_")
     try:
-        return await check()
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
     except Exception:
         log.exception("a health check failed", check=name)
         return Check(name=name, ok=False, detail="failed; the log says why")

@@ -1,7 +1,12 @@
 """Health, and errors that nobody planned."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from app.http import health
+from app.http.health import Check
 from app.settings import Settings
 from tests.support.app import SECRET, Running, make_settings, running_app
 from tests.support.features import AddFeature
@@ -35,6 +40,18 @@ async def test_readiness_lists_what_there_is(app: Running) -> None:
     names = [check["name"] for check in ready.json()["checks"]]
     assert names == ["accepting", "database", "migrations", "model"]
     assert "demo" in ready.json()["checks"][3]["detail"]
+
+
+async def test_a_check_without_an_answer_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is cut off takes a request and says nothing for a minute."""
+
+    async def database() -> Check:
+        await asyncio.sleep(60)
+        return Check(name="database", ok=True)
+
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.01)
+
+    assert not (await health.run_check(database)).ok
 
 
 async def test_production_waits_for_its_migrations_and_names_them(tmp_path: Path) -> None:
