@@ -91,8 +91,10 @@ class Settings(SettingsBase):
     database_pool_size: int = Field(default=10, ge=1)
     database_pool_overflow: int = Field(default=10, ge=0)
     database_pool_timeout_seconds: float = Field(default=10, gt=0)
+    database_timeout_seconds: float | None = Field(default=30, gt=0)
 
     retention_days: float | None = Field(default=None, gt=0)
+
     upload_dir: Path = Path("data/uploads")
     upload_bucket: str | None = None
     upload_endpoint_url: str | None = None

@@ -32,12 +32,12 @@ def explained() -> Generator[None]:
 
 
 def load_application() -> Application:
-    """Return the application with the terminal left to the answer.
+    """Return the application with the terminal left to the answer, and patience with the database.
 
     LOG_LEVEL=DEBUG shows what went wrong.
     """
     with explained():
-        settings = Settings()
+        settings = Settings().model_copy(update={"database_timeout_seconds": None})
         configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
         return Application(settings)
 

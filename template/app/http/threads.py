@@ -60,7 +60,7 @@ async def list_threads(
 
 @router.get("/search")
 async def search_threads(
-    q: Words, user: CurrentUser, database: Db, limit: Annotated[int, Query(ge=1, le=100)] = 10
+    q: Words, user: CurrentUser, database: Db, limit: Annotated[int, Query(ge=1, le=50)] = 10
 ) -> list[SearchHit]:
     """Find messages in the user's own threads, best match first."""
     return await search_messages(database, user.id, q, limit)

@@ -21,7 +21,6 @@ from app.store.engine import Database, DatabaseUnavailable, P, T, Work
 log = structlog.stdlib.get_logger(__name__)
 
 CONNECT_SECONDS = 5
-COMMAND_SECONDS = 60
 RECYCLE_SECONDS = 1800
 TRIES = 3
 MAX_SEGMENTS = 256
@@ -42,6 +41,7 @@ class PostgresDatabase(Database):
 
     def __init__(self, url: URL, settings: Settings) -> None:
         self.url = url
+        self._timeout = settings.database_timeout_seconds
         self._dsn = url.difference_update_query(FOREIGN_OPTIONS).render_as_string(
             hide_password=False
         )
@@ -84,7 +84,7 @@ class PostgresDatabase(Database):
             return await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
                 self._dsn,
                 timeout=CONNECT_SECONDS,
-                command_timeout=COMMAND_SECONDS,
+                command_timeout=self._timeout,
                 statement_cache_size=0,
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

@@ -1,9 +1,9 @@
 """Full-text search over the user's own threads: ranked, with the words around each match.
 
-Ranked are the newest hundred messages that have all of the words, and the newest hundred of each
+Ranked are the newest fifty messages that have all of the words, and the newest fifty of each
 word: the work stays the same however many messages there are, and a word that is everywhere hides
 no rare one. On PostgreSQL, of a word that has more matches and is rare in the newest messages, any
-hundred are ranked beside those.
+fifty are ranked beside those.
 
 SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density; its index reads
 the first 100,000 characters of a message.

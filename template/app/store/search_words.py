@@ -1,7 +1,7 @@
 """A search's words, in the spelling that both databases read: quoted, with `OR`."""
 
 SNIPPET_WORDS = 16
-NEWEST = 100
+NEWEST = 50
 
 
 def queries(words: list[str]) -> list[str]:
