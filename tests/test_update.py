@@ -73,6 +73,7 @@ def _update(project: Project, ref: str, **answers: Any) -> None:
     assert not list(project.folder.rglob("*.rej"))
     assert project.read(".env") == SECRET_LINE
     assert "humanize" in project.read("pyproject.toml")
+    project.uv("sync", "--quiet")
     project.commit(f"Update to {ref}")
 
 
