@@ -34,7 +34,7 @@ class Project:
         result = subprocess.run(
             command,
             cwd=self.folder,
-            env=clean_environment() | self.environment | environment,
+            env=clean_environment() | self._own_temporary_folder | self.environment | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -42,6 +42,11 @@ class Project:
         output = result.stdout + result.stderr
         assert result.returncode == 0, f"{' '.join(command)}\n{output}"
         return output
+
+    @property
+    def _own_temporary_folder(self) -> dict[str, str]:
+        """Keep the project's tests from closing the folder that it lives in to PostgreSQL's user."""
+        return {"PYTEST_DEBUG_TEMPROOT": str(self.folder.parent)}
 
     def uv(self, *arguments: str, **environment: str) -> str:
         return self.run(uv(), *arguments, **environment)

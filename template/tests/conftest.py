@@ -87,7 +87,7 @@ def postgres_url(postgres: Postgres) -> str:
     return postgres.create_database()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings for each database in turn, each empty and able to serve several processes."""
     if request.param == "sqlite":
@@ -102,7 +102,7 @@ def s3() -> Iterator[S3]:
         yield server
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def each_storage(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
     """The settings' values for each kind of file storage in turn, each empty."""
     if request.param == "folder":

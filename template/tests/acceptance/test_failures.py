@@ -16,6 +16,8 @@ from tests.support.fake_model_api import FakeModelApi
 from tests.support.postgres import running_postgres
 from tests.support.sql import run_sql
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, model_api: FakeModelApi) -> Site:

@@ -17,6 +17,8 @@ from tests.support.eventually import eventually
 from tests.support.fake_model_api import FakeModelApi, Reply
 from tests.support.requests import Json, add, answer, create, events, op, thread_id
 
+pytestmark = pytest.mark.slow
+
 JSON = {"Content-Type": "application/json"}
 SLOW = Reply("one two three four five six seven eight nine ten " * 20, word_seconds=0.05)
 

@@ -20,6 +20,7 @@ from tests.support.sql import run_sql
 
 ADA = "ada"
 NAME = "atc_1"
+CLOCK_TICK = 0.005
 LATER = "UPDATE dead_blobs SET created_at = created_at - :seconds"
 
 
@@ -111,6 +112,7 @@ async def test_one_claims_at_a_time(database: Database) -> None:
 async def test_a_claim_that_has_passed_keeps_nothing(database: Database) -> None:
     first = await _claim(database)
     await database.write(run_sql, LATER, seconds=CLAIM_SECONDS)
+    await asyncio.sleep(CLOCK_TICK)
     second = await _claim(database)
 
     assert not await database.write(dead_blobs.keep, ADA, NAME, first)

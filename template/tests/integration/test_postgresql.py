@@ -21,6 +21,8 @@ from tests.support.postgres import Postgres, over_tcp
 from tests.support.sql import pause, run_sql
 from tests.support.store import ADA, THREAD, fill, item_ids, make_item, open_store
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "p@ss/w:rd?#[]%25 +&='\\\"ü"
 POOL = {"database_pool_size": 2, "database_pool_overflow": 1, "database_pool_timeout_seconds": 0.2}
 Open = Callable[..., Database]

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, cast
 
 import hypothesis
+import pytest
 from chatkit.store import NotFoundError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -24,6 +25,8 @@ from tests.support.store import (
     open_store,
 )
 from tests.support.store_model import StoreModel
+
+pytestmark = pytest.mark.slow
 
 EFFORT = hypothesis.settings(max_examples=60, stateful_step_count=50)
 

@@ -12,6 +12,8 @@ from app.store.transfer import TransferRefused, transfer
 from tests.support.app import Running, running_app
 from tests.support.requests import add, create, events, op, thread_id
 
+pytestmark = pytest.mark.slow
+
 
 async def _snapshot(app: Running, thread: str) -> list[object]:
     requests = [

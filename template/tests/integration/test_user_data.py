@@ -174,6 +174,7 @@ async def test_no_byte_is_left_in_sqlite_files_while_the_server_runs(tmp_path: P
     assert _traces(tmp_path, ONE, _word(ONE)) == []
 
 
+@pytest.mark.slow
 async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
     with running_postgres() as postgres:
         settings = _with_tokens(Settings(database_url=postgres.create_database()))
@@ -189,6 +190,7 @@ async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
             assert _traces(folder, _word(OTHER))
 
 
+@pytest.mark.slow
 async def test_a_role_that_may_not_touch_the_log_erases_all_the_same() -> None:
     with running_postgres() as postgres:
         url = make_url(postgres.create_database())

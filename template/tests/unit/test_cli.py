@@ -201,6 +201,7 @@ def test_an_export_to_nowhere_is_refused_in_words() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_project_moves_to_postgresql_by_two_commands(postgres_url: str) -> None:
     _run("chat", "Remember the platypus")
 
