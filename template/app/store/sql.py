@@ -212,8 +212,10 @@ def delete_items(
     connection: Connection, thread_id: str, item_ids: Sequence[str], user_id: str
 ) -> None:
     for start in range(0, len(item_ids), MAX_VARIABLES):
-        some = items.c.id.in_(item_ids[start : start + MAX_VARIABLES])
-        mine = _own_items(thread_id, user_id) & some
+        some = item_ids[start : start + MAX_VARIABLES]
+        mine = _own_items(thread_id, user_id) & items.c.id.in_(some)
+        judged = (feedback.c.thread_id == thread_id) & _by(feedback, user_id)
+        connection.execute(delete(feedback).where(judged & feedback.c.item_id.in_(some)))
         _bury(connection, items, items.c.thread_id, mine)
         connection.execute(delete(items).where(mine))
 

@@ -13,11 +13,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import Connection, TableClause, column, delete, inspect, select, table
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    TableClause,
+    column,
+    delete,
+    inspect,
+    select,
+    table,
+)
 
 from app.store.blobs import Blobs
-from app.store.engine import Database
+from app.store.engine import Database, database_now
 from app.store.search_sqlite import rebuild_index
+from app.store.tables import dead_blobs
 
 FORMAT = 1
 BATCH = 200
@@ -81,13 +91,21 @@ def _page(
 
 def _erase(connection: Connection, user_id: str) -> dict[str, int]:
     counted = {
-        source.name: connection.execute(delete(source).where(source.c.user_id == user_id)).rowcount
+        source.name: connection.execute(delete(source).where(_to_go(source, user_id))).rowcount
         for source in reversed(_tables(connection))
     }
     erased = {name: count for name, count in counted.items() if count}
     if "items" in erased and connection.dialect.name == "sqlite":
         rebuild_index(connection)
     return erased
+
+
+def _to_go(source: TableClause, user_id: str) -> ColumnElement[bool]:
+    """An upload that runs keeps its claim: by that its bytes are found and deleted at its end."""
+    mine = source.c.user_id == user_id
+    if source.name == dead_blobs.name:
+        mine &= source.c.created_at <= database_now()
+    return mine
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from app.store.sql import SqlStore, save_items, save_thread
 from tests.support.sql import run_sql
 from tests.support.store import (
     ADA,
+    EVE,
     NOW,
     THREAD,
     fill,
@@ -284,3 +285,13 @@ def test_ids_have_128_bits(settings: Settings) -> None:
     assert len(ids) == 1000
     assert all(len(item_id.removeprefix("msg_")) == 32 for item_id in ids)
     assert store.generate_thread_id(ADA).startswith("thr_")
+
+
+async def test_feedback_goes_with_its_item(store: SqlStore) -> None:
+    await fill(store, 2)
+    await store.save_feedback(THREAD, ["msg_0", "msg_1"], "positive", ADA)
+
+    await store.delete_thread_item(THREAD, "msg_0", context=EVE)
+    await store.delete_thread_item(THREAD, "msg_0", context=ADA)
+
+    assert await _feedback(store) == [("msg_1", "positive")]

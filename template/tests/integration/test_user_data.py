@@ -47,7 +47,7 @@ def _as(settings: Settings, user: str) -> dict[str, str]:
 
 
 async def _live(app: Running, settings: Settings, user: str) -> None:
-    """Leave a trace in every table: threads, items, turns, feedback, notes, deleted things."""
+    """Leave a trace in the core's tables: threads, items, turns, feedback, deleted things."""
     headers, word = _as(settings, user), _word(user)
     for subject in ("first", "second"):
         request = create(f"{subject} {word}")
@@ -58,7 +58,6 @@ async def _live(app: Running, settings: Settings, user: str) -> None:
     await app.http.post("/chatkit", json=liked, headers=headers)
     title = {"title": f"About {word}"}
     await app.http.patch(f"/api/threads/{thread}", json=title, headers=headers)
-    await app.http.post("/api/notes", json={"text": f"note {word}"}, headers=headers)
     gone = events((await app.http.post("/chatkit", json=create(word), headers=headers)).text)
     await app.http.delete(f"/api/threads/{thread_id(gone)}", headers=headers)
 
@@ -107,8 +106,7 @@ async def test_the_export_holds_all_of_one_and_nothing_of_others(settings: Setti
     assert len(_rows(export, "items")) == 4
     assert len(_rows(export, "turns")) == 2
     assert [row["kind"] for row in _rows(export, "feedback")] == ["positive"]
-    assert [row["text"] for row in _rows(export, "notes")] == [f"note {_word(ONE)}"]
-    assert export.count(_word(ONE)) >= 6
+    assert export.count(_word(ONE)) >= 5
     for other in USERS:
         assert other == ONE or (other not in export and _word(other) not in export)
 
@@ -126,7 +124,6 @@ async def test_after_the_erase_nothing_of_one_is_left_and_all_of_others(
             "items": 4,
             "turns": 2,
             "feedback": 1,
-            "notes": 1,
             "tombstones": 1,
         }
         assert len((await _export(app, settings, ONE)).splitlines()) == 1

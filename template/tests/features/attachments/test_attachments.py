@@ -1,6 +1,8 @@
 """Attachments from the upload to their end: what front ends see, what is stored, what is swept."""
 
+import json
 import re
+from base64 import b64decode
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
@@ -317,6 +319,25 @@ async def test_a_later_message_takes_more_attachments(app: Running) -> None:
     assert events((await app.chatkit(request)).text)[0]["item"]["attachments"][0]["id"]
 
     assert await rows(app, "thread_id") == [thread, thread]
+
+
+async def test_files_are_exported_and_erased_with_their_user(stored_app: Running) -> None:
+    large = b"x" * 250_000
+    in_a_message = await uploaded(stored_app, large, "long.txt", "text/plain")
+    waiting = await uploaded(stored_app, PDF, "paper.pdf", "application/pdf")
+    await _open(stored_app, in_a_message)
+
+    export = (await stored_app.http.get("/api/me/data")).text
+    erased = (await stored_app.http.delete("/api/me/data")).json()
+
+    lines = [json.loads(line) for line in export.splitlines()]
+    for attachment, content in ((in_a_message, large), (waiting, PDF)):
+        pieces = [line for line in lines if line.get("file") == attachment["id"]]
+        assert b"".join(b64decode(piece["base64"]) for piece in pieces) == content
+        assert pieces[-1]["offset"] == sum(len(b64decode(p["base64"])) for p in pieces[:-1])
+    assert erased["attachments"] == 2
+    assert await stored_app.app.state.blobs.keys("local") == []
+    assert len((await stored_app.http.get("/api/me/data")).text.splitlines()) == 1
 
 
 @pytest.fixture

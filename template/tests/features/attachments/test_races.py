@@ -2,8 +2,9 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from typing import Any
 
 import httpx2
 import pytest
@@ -63,26 +64,39 @@ async def _check_whole(app: Running) -> None:
 class Reading(io.BytesIO):
     """A file that does something while its bytes are on their way into the storage."""
 
-    def __init__(self, app: Running, content: bytes) -> None:
+    def __init__(self, content: bytes, meanwhile: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         super().__init__(content)
-        self._app = app
+        self._meanwhile = meanwhile
         self._loop = asyncio.get_running_loop()
 
     def read(self, size: int | None = -1) -> bytes:
         if size and size > 2**19:
-            asyncio.run_coroutine_threadsafe(self._delete_all(), self._loop).result()
+            asyncio.run_coroutine_threadsafe(self._meanwhile(), self._loop).result()
         return super().read(size)
-
-    async def _delete_all(self) -> None:
-        for attachment_id in await rows(self._app):
-            await _delete(self._app, attachment_id)
 
 
 async def test_a_delete_while_the_bytes_are_stored_takes_both(
     app: Running, uploads: Uploads
 ) -> None:
+    async def delete_all() -> None:
+        for attachment_id in await rows(app):
+            await _delete(app, attachment_id)
+
     with pytest.raises(NotFoundError):
-        await uploads.add(ADA, Reading(app, PNG), "photo.png", "image/png")
+        await uploads.add(ADA, Reading(PNG, delete_all), "photo.png", "image/png")
+
+    assert await rows(app) == []
+    await _check_whole(app)
+
+
+async def test_an_erase_while_the_bytes_are_stored_takes_both(
+    app: Running, uploads: Uploads
+) -> None:
+    async def erase() -> None:
+        assert (await app.http.delete("/api/me/data")).status_code == 200
+
+    with pytest.raises(NotFoundError):
+        await uploads.add(ADA, Reading(PNG, erase), "photo.png", "image/png")
 
     assert await rows(app) == []
     await _check_whole(app)

@@ -83,3 +83,14 @@ async def test_a_users_notes_are_theirs_alone(tmp_path: Path) -> None:
         assert deleted.status_code == 404
         assert deleted.content == unknown.content
         assert len((await app.http.get("/api/notes", headers=ada)).json()) == 1
+
+
+async def test_notes_are_exported_and_erased_with_their_user(app: Running) -> None:
+    await app.http.post("/api/notes", json={"text": "Buy milk"})
+
+    export = (await app.http.get("/api/me/data")).text
+    erased = (await app.http.delete("/api/me/data")).json()
+
+    assert "Buy milk" in export
+    assert erased["notes"] == 1
+    assert (await app.http.get("/api/notes")).json() == []
