@@ -229,7 +229,6 @@ async def _fill_sqlite(database: Database, contents: Contents) -> None:
         await database.write(lambda connection: connection.execute(insert(table), named))
 
     await _insert_all(write, contents)
-    await database.run_alone("ANALYZE")
 
 
 async def _fill_postgresql(url: str, contents: Contents) -> None:
