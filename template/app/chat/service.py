@@ -144,6 +144,9 @@ class ChatService:
             earlier.until_seq,
             context.user.id,
         )
+        if earlier.message_id and earlier.message_id not in {item.id for item in items}:
+            message = await self.store.load_item(thread.id, earlier.message_id, context)
+            items = [message, *items]
         opens_thread = isinstance(request, ThreadsCreateReq)
         events = server.stored_events(thread, items, opens_thread=opens_thread)
         return Replay(events, encoder or server)

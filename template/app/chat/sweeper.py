@@ -11,9 +11,9 @@ import structlog
 from chatkit.store import NotFoundError
 from sqlalchemy import Connection
 
-from app.chat.turn_store import cut_off_marker
+from app.chat.turn_store import mark_cut_off
 from app.settings import Settings
-from app.store import maintenance, sql
+from app.store import maintenance
 from app.store.engine import Database
 
 log = structlog.stdlib.get_logger(__name__)
@@ -75,6 +75,5 @@ def _close_dead_turns(connection: Connection) -> int:
     closed = maintenance.close_expired(connection)
     for row in closed:
         with suppress(NotFoundError):
-            marker = cut_off_marker(row.thread_id)
-            sql.save_items(connection, row.thread_id, [marker], row.user_id)
+            mark_cut_off(connection, row.thread_id, row.user_id)
     return len(closed)

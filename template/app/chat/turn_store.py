@@ -48,7 +48,9 @@ class Opening:
 
     @property
     def message_id(self) -> str | None:
-        return self.message.id if self.message else self.again and self.again.message_id
+        if self.message is not None:
+            return self.message.id
+        return self.retried or (self.again and self.again.message_id)
 
 
 class TurnStore(sql.SqlStore):
@@ -64,6 +66,7 @@ class TurnStore(sql.SqlStore):
         self._reaches_start = False
         self._staged: dict[str, ThreadItem] = {}
         self._removed: set[str] = set()
+        self._answers_message = False
 
     async def begin(self, presence: Presence, opening: Opening) -> None:
         """Take the lease, and store the message with it; if either cannot be, store nothing.
@@ -86,15 +89,16 @@ class TurnStore(sql.SqlStore):
         if key is not None:
             keys.release(connection, user_id, key.value, again.turn_id if again else None)
         if maintenance.close_dead(connection, thread_id, presence) and again is None:
-            self._save(connection, [cut_off_marker(thread_id)])
+            mark_cut_off(connection, thread_id, user_id)
         maintenance.acquire(connection, self.lease, presence, opening.message_id)
+        self._answers_message = opening.message_id is not None
         self._removed = self._items_of(connection, again) if again else set()
         if opening.message is not None:
             message = opening.message
             sql.claim_attachments(connection, message.attachments, thread_id, user_id)
             self._save(connection, [message])
         self._load_recent(connection)
-        answered = opening.retried or (again.message_id if again else None)
+        answered = opening.message_id if opening.message is None else None
         self._past = self._load_past(connection, answered) if answered else self._recent
 
     def generate_thread_id(self, context: RequestContext) -> str:
@@ -194,9 +198,6 @@ class TurnStore(sql.SqlStore):
     ) -> None:
         """End the turn, and commit all that it has."""
         answer = [*self._staged.values(), *unfinished]
-        keeps_old_answer = self._removed and not answer
-        if outcome != "completed" and not keeps_old_answer:
-            answer.append(cut_off_marker(self.lease.thread_id))
         await self.database.write(self._close, outcome, usage, answer)
 
     async def abandon(self) -> None:
@@ -215,12 +216,18 @@ class TurnStore(sql.SqlStore):
         usage: str | None,
         items: Sequence[ThreadItem],
     ) -> None:
-        if maintenance.close(connection, self.lease, outcome, usage):
-            self._save(connection, items)
+        if not maintenance.close(connection, self.lease, outcome, usage):
+            return
+        self._save(connection, items)
+        keeps_old_answer = self._removed and not items
+        is_cut_off = outcome != "completed" and (items or self._answers_message)
+        if is_cut_off and not keeps_old_answer:
+            mark_cut_off(connection, self.lease.thread_id, self.lease.user_id)
 
     def _items_of(self, connection: Connection, turn: Earlier) -> set[str]:
         """Return the ids of what a turn wrote, without the message that it answered."""
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        turn = keys.reload(connection, turn)
         items = sql.load_items_between(
             connection, thread_id, turn.after_seq, turn.until_seq, user_id
         )
@@ -253,14 +260,22 @@ class TurnStore(sql.SqlStore):
                 del self._staged[item_id]
 
 
-def cut_off_marker(thread_id: str) -> ThreadItem:
-    """Tell the next turn's model, and nobody else, that the answer before is not whole."""
-    return SDKHiddenContextItem(
+def mark_cut_off(connection: Connection, thread_id: str, user_id: str) -> None:
+    """Tell the next turn's model, and nobody else, that the answer before is not whole.
+
+    A call of a client's tool that waits for its output stays the newest item: by that the output
+    finds it.
+    """
+    newest = sql.load_items(connection, thread_id, None, 1, "desc", user_id).data
+    if any(isinstance(item, ClientToolCallItem) and item.status == "pending" for item in newest):
+        return
+    marker = SDKHiddenContextItem(
         id=new_id("shc"),
         thread_id=thread_id,
         created_at=datetime.now(UTC),
         content=INTERRUPTED,
     )
+    sql.save_items(connection, thread_id, [marker], user_id)
 
 
 def _changes(before: ThreadMetadata, after: ThreadMetadata) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A key belongs to its user and is known for a day.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, update
@@ -45,6 +45,17 @@ def find(connection: Connection, user_id: str, key: str, presence: Presence) -> 
     )
 
 
+def reload(connection: Connection, turn: Earlier) -> Earlier:
+    """Return the turn as it is by now: others may have begun behind it."""
+    until_seq = connection.scalar(_RELOAD, {"turn": turn.turn_id})
+    return replace(turn, until_seq=until_seq)
+
+
+def is_taken(connection: Connection, user_id: str, key: str) -> bool:
+    """Say whether another turn has the key."""
+    return connection.scalar(_TAKEN, {"user": user_id, "key": key}) is not None
+
+
 def release(connection: Connection, user_id: str, key: str, turn_id: str | None) -> None:
     """Take the key from the turn that is answered again, and from one that is too old."""
     values: dict[str, Any] = {"user": user_id, "key": key, "turn": turn_id or ""}
@@ -73,4 +84,6 @@ _FIND = select(
     (turns.c.lease_expires_at < database_now()).label("past"),
     _UNTIL.label("until_seq"),
 ).where(_OWN, ~is_old)
+_RELOAD = select(_UNTIL).where(turns.c.id == bindparam("turn"))
+_TAKEN = select(turns.c.id).where(_OWN)
 _RELEASE = update(turns).where(_OWN, or_(is_old, turns.c.id == bindparam("turn"))).values(FORGOTTEN)

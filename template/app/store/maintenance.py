@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Row
 
-from app.errors import ThreadBusy
+from app.errors import RequestRunning, ThreadBusy
 from app.store import keys
 from app.store.engine import database_now
 from app.store.ids import new_id
@@ -30,6 +30,7 @@ from app.store.upsert import run, upsert
 
 LEASE_SECONDS = 10
 EXPIRED_SECONDS = 30
+NOBODY = ""
 BATCH = 200
 
 Outcome = Literal["completed", "interrupted", "failed"]
@@ -69,7 +70,12 @@ def close_dead(connection: Connection, thread_id: str, presence: Presence) -> bo
 def acquire(
     connection: Connection, lease: Lease, presence: Presence, message_id: str | None
 ) -> None:
-    """Open the turn that answers the message, or raise `ThreadBusy`."""
+    """Open the turn that answers the message.
+
+    Raises:
+        ThreadBusy: another turn runs on the thread.
+        RequestRunning: another turn has the lease's key by now.
+    """
     values: dict[str, Any] = {
         "id": lease.turn_id,
         "thread_id": lease.thread_id,
@@ -80,6 +86,8 @@ def acquire(
         "fingerprint": lease.key.fingerprint if lease.key else None,
     }
     if run(connection, _OPEN, values) == 0:
+        if lease.key and keys.is_taken(connection, lease.user_id, lease.key.value):
+            raise RequestRunning
         raise ThreadBusy
     # Not in the insert: it waits for the turn before to end, and does not see what that wrote.
     connection.execute(_PLACE, {"turn": lease.turn_id})
@@ -99,7 +107,8 @@ def close(connection: Connection, lease: Lease, outcome: Outcome, usage: str | N
     values = {"turn": lease.turn_id, "outcome": outcome, "tokens": usage}
     if connection.execute(_CLOSE, values).rowcount:
         return True
-    if connection.scalar(_STATE, {"turn": lease.turn_id}) != outcome:
+    row = connection.execute(_STATE, {"turn": lease.turn_id}).first()
+    if row is None or row.state != outcome or row.holder == NOBODY:
         raise LeaseLost(lease.turn_id)
     return False
 
@@ -115,11 +124,14 @@ def close_expired(connection: Connection) -> list[Row[Any, Any]]:
 
 def expire_threads(connection: Connection, seconds: float) -> int:
     """Delete some of the threads in which nothing was said for so long; return how many."""
-    found = connection.scalars(_EXPIRED_THREADS, {"seconds": seconds}).all()
+    values = {"seconds": seconds}
+    locked = connection.scalars(_EXPIRED_THREADS, values).all()
+    # Judged again under the lock: something may have been said while it was waited for.
+    found = connection.scalars(_STILL_EXPIRED.where(threads.c.id.in_(locked)), values).all()
     in_them = attachments.c.thread_id.in_(found)
     bury_attachments(connection, in_them)
     connection.execute(delete(threads).where(threads.c.id.in_(found)))
-    return len(found)
+    return len(locked)
 
 
 def forget(connection: Connection) -> None:
@@ -163,9 +175,9 @@ _CLOSE = (
 _CLOSE_DEAD = (
     update(turns)
     .where(_OURS, _is_past | (turns.c.holder == bindparam("dead")))
-    .values(state="interrupted", ended_at=database_now())
+    .values(state="interrupted", holder=NOBODY, ended_at=database_now())
 )
-_STATE = select(turns.c.state).where(turns.c.id == bindparam("turn"))
+_STATE = select(turns.c.state, turns.c.holder).where(turns.c.id == bindparam("turn"))
 _RUNNING = select(turns.c.id, turns.c.holder).where(
     turns.c.thread_id == bindparam("thread"), _is_running
 )
@@ -180,19 +192,16 @@ _CLOSE_EXPIRED = (
             .with_for_update(skip_locked=True)
         )
     )
-    .values(state="interrupted", ended_at=database_now())
+    .values(state="interrupted", holder=NOBODY, ended_at=database_now())
     .returning(turns.c.thread_id, turns.c.user_id)
 )
 _BEFORE = database_now() - bindparam("seconds")
+_STILL_EXPIRED = select(threads.c.id).where(
+    threads.c.created_at < _BEFORE,
+    ~exists().where(items.c.thread_id == threads.c.id, items.c.created_at >= _BEFORE),
+    ~exists().where(turns.c.thread_id == threads.c.id, _is_running),
+)
 _EXPIRED_THREADS = (
-    select(threads.c.id)
-    .where(
-        threads.c.created_at < _BEFORE,
-        ~exists().where(items.c.thread_id == threads.c.id, items.c.created_at >= _BEFORE),
-        ~exists().where(turns.c.thread_id == threads.c.id, _is_running),
-    )
-    .order_by(threads.c.seq)
-    .limit(BATCH)
-    .with_for_update(skip_locked=True)
+    _STILL_EXPIRED.order_by(threads.c.seq).limit(BATCH).with_for_update(skip_locked=True)
 )
 _A_DAY_AGO = database_now() - literal_column(str(keys.KEY_SECONDS))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, event
 from app.chat.buffer import Buffer
 from app.chat.requests import user_message_request
 from app.chat.service import ChatService
-from app.chat.turn_store import Opening, TurnStore, cut_off_marker
+from app.chat.turn_store import Opening, TurnStore, mark_cut_off
 from app.chat.turns import Turn
 from app.context import RequestContext, User
 from app.errors import ThreadBusy, Unavailable
@@ -24,7 +24,7 @@ from app.store.databases import open_database
 from app.store.maintenance import LEASE_SECONDS, Lease, LeaseLost
 from app.store.migrate import CORE, upgrade
 from app.store.presence import Presence
-from app.store.sql import SqlStore, save_items
+from app.store.sql import SqlStore
 from tests.support.app import Running, running_app
 from tests.support.eventually import eventually
 from tests.support.requests import create, events, op, thread_id
@@ -246,7 +246,7 @@ async def test_a_turn_that_begins_while_another_ends_stands_after_its_answer(
         def end_slowly(connection: Connection) -> None:
             lease = Lease(thread, ADA.user.id, turn_id=ending)
             maintenance.close(connection, lease, "completed", None)
-            save_items(connection, thread, [cut_off_marker(thread)], ADA.user.id)
+            mark_cut_off(connection, thread, ADA.user.id)
             run_sql(connection, "SELECT pg_sleep(0.5)")
 
         end = asyncio.create_task(database.write(end_slowly))
