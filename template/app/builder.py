@@ -1,12 +1,13 @@
 """What a feature may add to the application: the whole of the contract for `install(builder)`."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from agents import Tool
 from fastapi import APIRouter
 
 from app.chat.attachments import Attachments
+from app.chat.sweeper import Sweep
 from app.http.health import HealthCheck
 from app.settings import Settings
 from app.store.blobs import Blobs
@@ -14,7 +15,6 @@ from app.store.engine import Database
 from app.store.migrate import Migrations
 
 Resource = Callable[[], AbstractAsyncContextManager[object]]
-Sweep = Callable[[], Awaitable[None]]
 
 
 class Builder:

@@ -84,7 +84,7 @@ class Application:
             return Check(name="accepting", ok=not draining, detail="restarting" * draining)
 
         async def database() -> Check:
-            await self.database.read(lambda connection: connection.exec_driver_sql("SELECT 1"))
+            await self.database.write(lambda connection: connection.exec_driver_sql("SELECT 1"))
             return Check(name="database", ok=True)
 
         async def migrations() -> Check:

@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger(__name__)
 SWEEP_SECONDS = 60
 DAY_SECONDS = 24 * 3600
 
-Sweep = Callable[[], Awaitable[None]]
+Sweep = Callable[[], Awaitable[object]]
 
 
 class Sweeper:

@@ -93,7 +93,7 @@ async def _move(application: Application, source: Database) -> dict[str, int]:
 
 async def _export(application: Application, user: str, output: BinaryIO) -> None:
     async with aclosing(application.database) as database, aclosing(application.blobs) as blobs:
-        async for line in export_user(database, blobs, user):
+        async for line in await export_user(database, blobs, user):
             output.write(line)
 
 

@@ -18,7 +18,7 @@ HEADERS = {
 @router.get("", response_class=StreamingResponse)
 async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> StreamingResponse:
     """Return all that is kept of the user, as JSON Lines."""
-    lines = export_user(database, blobs, user.id)
+    lines = await export_user(database, blobs, user.id)
     return StreamingResponse(lines, media_type="application/jsonl", headers=HEADERS)
 
 
@@ -26,7 +26,8 @@ async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> Streaming
 async def erase(user: CurrentUser, database: Db, blobs: BlobStore) -> dict[str, int]:
     """Delete all that is kept of the user, for good; return how many rows of each table.
 
-    On PostgreSQL the space is left to the database, as it would lock every user out for a while:
-    the command `erase` overwrites it.
+    What deleted rows leave behind in the database's files is overwritten at once where that is
+    quick, as in a small SQLite file. Elsewhere it would lock every user out for a while, and is
+    left to the command `erase`.
     """
-    return await erase_user(database, blobs, user.id, wipe=database.file is not None)
+    return await erase_user(database, blobs, user.id, wipe=database.is_quickly_wiped)

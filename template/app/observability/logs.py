@@ -19,7 +19,7 @@ SHARED: list[Any] = [
 ]
 MIN_PASSWORD = 8
 QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
-TOKEN = re.compile(r"([?&]token=)[\w.%~-]+")
+PRIVATE = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
 
 
 def configure_logging(settings: Settings, level: str | None = None) -> None:
@@ -53,7 +53,7 @@ class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
         text = super().format(record)
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return TOKEN.sub(r"\1***", text)
+        return PRIVATE.sub(r"\1***", text)
 
 
 def _secrets(settings: Settings) -> list[str]:

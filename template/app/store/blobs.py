@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import cached_property
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import obstore
@@ -25,6 +26,7 @@ REQUEST_SECONDS = 300
 RETRY_SECONDS = 10
 MAX_RETRIES = 3
 LET_GO_SECONDS = 0.05
+PART = "#"
 
 
 class BlobMissing(NotFound):
@@ -86,16 +88,16 @@ class Blobs:
                 await obstore.delete_async(self._store, keys)
             except FileNotFoundError:
                 await self._delete_each(keys)
-
-    async def delete_user(self, user_id: str) -> None:
-        """Delete all the bytes of a user."""
-        await self.delete(await self.keys(user_id))
+            await asyncio.to_thread(self._delete_parts, keys)
 
     async def keys(self, user_id: str) -> list[str]:
-        """Return the keys of all the user's bytes."""
+        """Return the keys of all the user's bytes, those of a write that broke off among them."""
+        prefix = user_prefix(user_id)
         with _failures_explained():
-            pages = obstore.list(self._store, user_prefix(user_id))  # pyright: ignore[reportUnknownMemberType]
-            return [entry["path"] async for page in pages for entry in page]
+            pages = obstore.list(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]
+            whole = [entry["path"] async for page in pages for entry in page]
+            parts = await asyncio.to_thread(self._parts, prefix, "*")
+        return sorted({*whole, *(prefix + part.name.rpartition(PART)[0] for part in parts)})
 
     async def aclose(self) -> None:
         """Wait until obstore's threads have let go: an interpreter that ends under them aborts."""
@@ -106,6 +108,17 @@ class Blobs:
         for key in keys:
             with suppress(FileNotFoundError):
                 await obstore.delete_async(self._store, key)
+
+    def _parts(self, prefix: str, name: str) -> list[Path]:
+        """Return what writes that broke off have left in the folder; a bucket shows none."""
+        folder = self._settings.upload_dir / prefix
+        return [] if self._settings.upload_bucket else list(folder.glob(f"{name}{PART}*"))
+
+    def _delete_parts(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            prefix, slash, name = key.rpartition("/")
+            for part in self._parts(prefix + slash, name):
+                part.unlink(missing_ok=True)
 
     @cached_property
     def _store(self) -> ObjectStore:

@@ -51,24 +51,35 @@ def keep(connection: Connection, user_id: str, name: str, claimed: float) -> boo
     return connection.execute(delete(dead_blobs).where(ours)).rowcount > 0
 
 
+def uploads_of(connection: Connection, user_id: str) -> set[str]:
+    """Return the keys of the user's bytes that are being written: their end clears them away."""
+    running = (dead_blobs.c.user_id == user_id) & ~_is_due
+    names = connection.scalars(select(dead_blobs.c.key).where(running))
+    return {blob_key(user_id, name) for name in names}
+
+
 def give_up(connection: Connection, user_id: str, name: str, claimed: float) -> None:
     """Leave the bytes to whoever comes next."""
     ours = _of(user_id, name) & _claimed_as(claimed)
     connection.execute(update(dead_blobs).where(ours).values(created_at=database_now()))
 
 
-async def bury_blobs(database: Database, blobs: Blobs) -> None:
-    """Delete bytes that are due, up to some hundred; what fails stays for the next time."""
+async def bury_blobs(database: Database, blobs: Blobs) -> int:
+    """Delete bytes that are due, up to some hundred; return how many.
+
+    What fails stays for the next time.
+    """
     claimed, names = await database.write(_claim_due)
     if not names:
-        return
+        return 0
     try:
         async with asyncio.timeout(WORK_SECONDS):
             await blobs.delete([blob_key(user_id, name) for user_id, name in names])
     except (Unavailable, TimeoutError):
         log.warning("deleted files wait for the storage", files=len(names))
-        return
+        return 0
     await database.write(_forget, claimed, [name for _, name in names])
+    return len(names)
 
 
 def _claim_due(connection: Connection) -> tuple[float, list[tuple[str, str]]]:

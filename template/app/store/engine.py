@@ -42,6 +42,11 @@ class Database(ABC):
         """The file that this machine's processes share, where there is one."""
         return None
 
+    @property
+    def is_quickly_wiped(self) -> bool:
+        """Say whether `wipe` is over before anybody would notice."""
+        return False
+
     @abstractmethod
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Return what `work` reads."""

@@ -122,7 +122,8 @@ class PostgresDatabase(Database):
         async with self._pool.connect() as connection:
             alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
             for table in tables:
-                await alone.exec_driver_sql(f"VACUUM (FULL) {quote(table)}")
+                await alone.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {quote(table)}")
+            await alone.exec_driver_sql("VACUUM (FULL) pg_statistic")
             try:
                 await _overwrite_log(alone)
             except ProgrammingError:

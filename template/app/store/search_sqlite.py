@@ -47,9 +47,6 @@ _SQLITE = text(
 )
 
 
-_REBUILD = text("INSERT INTO items_search(items_search) VALUES ('rebuild')")
-
-
 def search_sqlite(
     connection: Connection, words: list[str], user_id: str, limit: int
 ) -> Sequence[Row[Any]]:
@@ -68,11 +65,6 @@ def search_sqlite(
         "limit": limit,
     }
     return connection.execute(_SQLITE, values).all()
-
-
-def rebuild_index(connection: Connection) -> None:
-    """Make the index anew: it keeps deleted words until it happens to merge them away."""
-    connection.execute(_REBUILD)
 
 
 def _indexed_owner(user_id: str) -> str:

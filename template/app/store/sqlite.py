@@ -30,6 +30,18 @@ PRAGMAS = (
 )
 
 
+QUICK_BYTES = 16 * 1024 * 1024
+
+# The search's index keeps deleted words until it happens to merge them away. The copy that VACUUM
+# makes is too large for memory.
+WIPE = (
+    "INSERT INTO items_search(items_search) VALUES ('rebuild')",
+    "PRAGMA temp_store = FILE",
+    "VACUUM",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
 class SqliteDatabase(Database):
     """A SQLite file, or a database in memory."""
 
@@ -42,6 +54,10 @@ class SqliteDatabase(Database):
     def file(self) -> Path | None:
         name = self.url.database
         return Path(name) if name and name != ":memory:" else None
+
+    @property
+    def is_quickly_wiped(self) -> bool:
+        return self.file is not None and self.file.stat().st_size < QUICK_BYTES
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(self._read, work, args, kwargs)
@@ -64,8 +80,15 @@ class SqliteDatabase(Database):
         except (OperationalError, InterfaceError) as error:
             if _is_faulty_sql(error):
                 raise
+            await self._reconnect()
             log.exception("the database is not available")
             raise DatabaseUnavailable from error
+
+    async def _reconnect(self) -> None:
+        """Leave a connection that may stay as it is, such as one that was opened read-only."""
+        if self.file is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self.engine.dispose)
 
     def _read(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         with self.engine.connect() as connection:
@@ -84,7 +107,8 @@ class SqliteDatabase(Database):
 
     def _wipe(self) -> None:
         with self.engine.connect() as connection:
-            connection.exec_driver_sql("VACUUM")
+            for statement in WIPE:
+                connection.exec_driver_sql(statement)
             is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         if is_busy:
             log.warning("the database's log is in use by another process and was not cut off")

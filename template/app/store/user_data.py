@@ -8,13 +8,13 @@ An export is JSON Lines. The first line names the user and the time. Then each r
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     TableClause,
     column,
@@ -24,10 +24,11 @@ from sqlalchemy import (
     table,
 )
 
-from app.store.blobs import Blobs
-from app.store.engine import Database, database_now
-from app.store.search_sqlite import rebuild_index
-from app.store.tables import dead_blobs
+from app.store.blobs import BlobMissing, Blobs
+from app.store.dead_blobs import bury_blobs, uploads_of
+from app.store.engine import Database
+from app.store.sql import bury_attachments
+from app.store.tables import attachments, dead_blobs
 
 FORMAT = 1
 BATCH = 200
@@ -35,20 +36,33 @@ JSON_COLUMNS = ("data", "usage")
 
 
 async def export_user(database: Database, blobs: Blobs, user_id: str) -> AsyncIterator[bytes]:
-    """Yield the lines of the user's export."""
+    """Return the lines of the user's export."""
+    sources = await database.read(_tables)
+    keys = await blobs.keys(user_id)
+    return _lines(database, blobs, user_id, sources, keys)
+
+
+async def _lines(
+    database: Database,
+    blobs: Blobs,
+    user_id: str,
+    sources: Sequence[TableClause],
+    keys: Sequence[str],
+) -> AsyncIterator[bytes]:
     now = datetime.now(UTC).isoformat()
     yield _line({"user": user_id, "exported_at": now, "format": FORMAT})
-    for source in await database.read(_tables):
+    for source in sources:
         after: int | None = 0
         while after is not None:
             rows, after = await database.read(_page, source, user_id, after)
             for row in rows:
                 yield _line({"table": source.name, "row": _readable(row)})
-    for key in await blobs.keys(user_id):
-        name, offset = key.rpartition("/")[2], 0
-        async for chunk in await blobs.get(key):
-            yield _line({"file": name, "offset": offset, "base64": b64encode(chunk).decode()})
-            offset += len(chunk)
+    for key in keys:
+        with suppress(BlobMissing):
+            name, offset = key.rpartition("/")[2], 0
+            async for chunk in await blobs.get(key):
+                yield _line({"file": name, "offset": offset, "base64": b64encode(chunk).decode()})
+                offset += len(chunk)
 
 
 async def erase_user(
@@ -56,14 +70,23 @@ async def erase_user(
 ) -> dict[str, int]:
     """Delete all that is the user's; return how many rows of each table.
 
-    With `wipe` what the rows left behind in the database's files is overwritten as well, which
-    locks the tables for as long as it takes to write them anew.
+    With `wipe` what rows have left behind in the database's files is overwritten as well, also of
+    rows that were deleted earlier. It locks the tables for as long as it takes to write them anew.
     """
+    keys = await blobs.keys(user_id)
     erased = await database.write(_erase, user_id)
-    await blobs.delete_user(user_id)
-    if wipe and erased:
-        await database.wipe(list(erased))
+    running = await database.read(uploads_of, user_id)
+    await blobs.delete([key for key in keys if key not in running])
+    while await bury_blobs(database, blobs):
+        pass
+    if wipe:
+        await wipe_leftovers(database)
     return erased
+
+
+async def wipe_leftovers(database: Database) -> None:
+    """Overwrite what deleted rows have left behind in the files of all users' tables."""
+    await database.wipe([source.name for source in await database.read(_tables)])
 
 
 def _tables(connection: Connection) -> list[TableClause]:
@@ -90,22 +113,14 @@ def _page(
 
 
 def _erase(connection: Connection, user_id: str) -> dict[str, int]:
+    bury_attachments(connection, attachments.c.user_id == user_id)
     counted = {
-        source.name: connection.execute(delete(source).where(_to_go(source, user_id))).rowcount
+        source.name: connection.execute(delete(source).where(source.c.user_id == user_id)).rowcount
         for source in reversed(_tables(connection))
+        # The bytes' own rows go with the bytes, those of an upload that runs at its end.
+        if source.name != dead_blobs.name
     }
-    erased = {name: count for name, count in counted.items() if count}
-    if "items" in erased and connection.dialect.name == "sqlite":
-        rebuild_index(connection)
-    return erased
-
-
-def _to_go(source: TableClause, user_id: str) -> ColumnElement[bool]:
-    """An upload that runs keeps its claim: by that its bytes are found and deleted at its end."""
-    mine = source.c.user_id == user_id
-    if source.name == dead_blobs.name:
-        mine &= source.c.created_at <= database_now()
-    return mine
+    return {name: count for name, count in counted.items() if count}
 
 
 def _readable(row: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,10 @@ async def _chunks(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 async def _read(blobs: Blobs, key: str) -> bytes:
     return b"".join([chunk async for chunk in await blobs.get(key)])
 
@@ -121,7 +125,7 @@ async def test_a_users_bytes_go_and_nobody_elses(blobs: Blobs) -> None:
         for number in range(3):
             await blobs.put(blob_key(user, f"atc_{number}"), _chunks(b"x"))
 
-    await blobs.delete_user("ada")
+    await blobs.delete(await blobs.keys("ada"))
 
     assert await blobs.keys("ada") == []
     assert len(await blobs.keys("eve")) == 3
@@ -171,3 +175,17 @@ async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> No
 
     with pytest.raises(BlobsUnavailable):
         await Blobs(Settings(upload_dir=tmp_path / "file" / "uploads")).put("u/a", _chunks(b"x"))
+
+
+async def test_what_a_write_that_was_killed_left_is_found_and_deleted(tmp_path: Path) -> None:
+    async with aclosing(Blobs(make_settings(upload_dir=tmp_path))) as blobs:
+        written, broken = (blob_key("ada", name) for name in ("atc_1", "atc_2"))
+        await blobs.put(written, _chunks(b"whole"))
+        for part in (f"{written}#1", f"{broken}#7"):
+            (tmp_path / part).write_bytes(b"half")
+
+        keys = await blobs.keys("ada")
+        await blobs.delete(keys)
+
+        assert keys == [written, broken]
+        assert _files(tmp_path) == []

@@ -1,6 +1,7 @@
 """A user's right to their data: all of it in the export, none of it left after the erase."""
 
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -171,6 +172,39 @@ async def test_no_byte_is_left_in_sqlite_files_while_the_server_runs(tmp_path: P
     assert _traces(tmp_path, ONE, _word(ONE)) == []
 
 
+async def test_what_was_deleted_before_the_erase_is_overwritten_too(tmp_path: Path) -> None:
+    settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
+    async with _inhabited(settings) as app:
+        headers = _as(settings, ONE)
+        for thread in (await app.http.get("/api/threads", headers=headers)).json()["data"]:
+            await app.http.delete(f"/api/threads/{thread['id']}", headers=headers)
+        await app.app.state.database.write(run_sql, "DELETE FROM tombstones")
+        assert _traces(tmp_path, _word(ONE))
+
+        assert (await app.http.delete("/api/me/data", headers=headers)).json() == {}
+
+        assert _traces(tmp_path, ONE, _word(ONE)) == []
+
+
+async def test_an_erase_that_could_not_overwrite_does_so_when_it_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
+    async with _inhabited(settings) as app:
+        reader = sqlite3.connect(tmp_path / "chat.db")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        await app.app.state.database.read(run_sql, "PRAGMA busy_timeout = 50")
+        headers = _as(settings, ONE)
+
+        refused = await app.http.delete("/api/me/data", headers=headers)
+        reader.close()
+        again = await app.http.delete("/api/me/data", headers=headers)
+
+        assert (refused.status_code, again.status_code) == (503, 200)
+        assert _traces(tmp_path, ONE, _word(ONE)) == []
+
+
 @pytest.mark.slow
 async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
     with running_postgres() as postgres:
@@ -179,8 +213,10 @@ async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
         async with _inhabited(settings) as app:
             database, blobs = app.app.state.database, app.app.state.blobs
             postgres.server.psql("CHECKPOINT")
+            await database.write(run_sql, "ANALYZE")
             assert _traces(folder, ONE, _word(ONE))
 
+            await erase_user(database, blobs, ONE, wipe=False)
             await erase_user(database, blobs, ONE, wipe=True)
 
             assert _traces(folder, ONE, _word(ONE)) == []
@@ -212,7 +248,7 @@ async def test_tables_of_a_feature_that_is_gone_and_ones_without_an_order_count_
             insert = "INSERT INTO leftovers VALUES (:user, 'something')"
             await database.write(run_sql, insert, user=user)
 
-        lines = [json.loads(line) async for line in export_user(database, blobs, "ada")]
+        lines = [json.loads(line) async for line in await export_user(database, blobs, "ada")]
         erased = await erase_user(database, blobs, "ada", wipe=True)
 
         assert lines[1:] == [{"table": "leftovers", "row": {"user_id": "ada", "body": "something"}}]
