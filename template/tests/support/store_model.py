@@ -108,6 +108,8 @@ class StoreModel:
 
     def delete_thread_item(self, thread_id: str, item_id: str, context: RequestContext) -> None:
         self._items_of(thread_id, context).take(item_id)
+        if self._owners.get(thread_id) == context.user.id:
+            self.feedback.pop((thread_id, item_id), None)
 
     def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
         if attachment.thread_id is not None:
