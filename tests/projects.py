@@ -45,7 +45,7 @@ class Project:
 
     @property
     def _own_temporary_folder(self) -> dict[str, str]:
-        """Keep the project's tests from closing the folder that it lives in to PostgreSQL's user."""
+        """A pytest closes its folder to others, such as the user that PostgreSQL runs as."""
         return {"PYTEST_DEBUG_TEMPROOT": str(self.folder.parent)}
 
     def uv(self, *arguments: str, **environment: str) -> str:

@@ -144,6 +144,37 @@ async def test_an_answer_that_was_cut_off_is_given_anew_to_the_same_message(
     assert len(model_api.requests) == 2
 
 
+async def test_the_repetition_of_a_second_answer_has_the_message_too(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    model_api.script(Reply("one two", cut_after_words=1), Reply("all of it"))
+    await _send(app_with_model, create("Count"))
+    thread = thread_id(events((await _send(app_with_model, create("Count"))).text))
+
+    repeated = events((await _send(app_with_model, create("Count"))).text)
+
+    done = [event["item"] for event in repeated if event["type"] == "thread.item.done"]
+    assert done == await _items(app_with_model, thread)
+    assert len(done) == 2
+
+
+async def test_a_retry_that_was_cut_off_takes_nothing_that_was_said_since(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    thread = thread_id(events((await _send(app_with_model, create("Count"), "key-0")).text))
+    question = (await _items(app_with_model, thread))[0]["id"]
+    retry = op("threads.retry_after_item", thread_id=thread, item_id=question)
+    model_api.script(Reply("one two", cut_after_words=1))
+    await _send(app_with_model, retry, "key-1")
+    await _send(app_with_model, add(thread, "Next"), "key-2")
+
+    await _send(app_with_model, retry, "key-1")
+
+    texts = await _texts(app_with_model, thread)
+    assert texts[-3:] == ["Next", "echo: Next", "echo: Count"]
+    assert "one" not in texts
+
+
 async def test_an_answer_that_was_cut_off_is_given_anew_where_the_thread_went_on(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:

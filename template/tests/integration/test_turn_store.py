@@ -1,14 +1,29 @@
 """The store as one turn sees it: its own changes at once, and what others change meanwhile kept."""
 
+from typing import Literal
+
 import pytest
 from chatkit.store import NotFoundError
+from chatkit.types import ClientToolCallItem
 
 from app.chat.turn_store import Opening, TurnStore
-from app.store.maintenance import Lease
+from app.store import maintenance
+from app.store.keys import Earlier
+from app.store.maintenance import Lease, LeaseLost
 from app.store.presence import Presence
 from app.store.sql import SqlStore
 from tests.support.items import every_item
-from tests.support.store import ADA, THREAD, fill, item_ids, make_item, make_thread, read_page
+from tests.support.sql import run_sql
+from tests.support.store import (
+    ADA,
+    NOW,
+    THREAD,
+    fill,
+    item_ids,
+    make_item,
+    make_thread,
+    read_page,
+)
 
 
 @pytest.fixture
@@ -82,3 +97,55 @@ async def test_the_metadata_that_a_turn_changes_is_merged_with_what_others_chang
     assert merged.title == "Theirs"
     assert ours == merged
     assert await turn.load_thread(THREAD, ADA) == merged
+
+
+def _call(status: Literal["pending", "completed"]) -> ClientToolCallItem:
+    return ClientToolCallItem(
+        id="tc_1",
+        thread_id=THREAD,
+        created_at=NOW,
+        status=status,
+        call_id="call_1",
+        name="open_page",
+        arguments={},
+    )
+
+
+async def test_a_call_that_waits_for_its_output_stays_the_newest_item(
+    store: SqlStore, turn: TurnStore
+) -> None:
+    await turn.add_thread_item(THREAD, _call("pending"), ADA)
+
+    await turn.close("interrupted", [], None)
+
+    assert (await item_ids(store))[-1] == "tc_1"
+
+
+async def test_an_end_that_was_not_ones_own_is_no_lost_answer(
+    store: SqlStore, turn: TurnStore
+) -> None:
+    late = "UPDATE turns SET lease_expires_at = lease_expires_at - 11"
+    await store.database.write(run_sql, late)
+    assert await store.database.write(maintenance.close_dead, THREAD, Presence(None))
+
+    with pytest.raises(LeaseLost):
+        await turn.close("interrupted", [make_item("msg_9")], None)
+
+    assert "msg_9" not in await item_ids(store)
+
+
+async def test_what_was_said_while_a_key_was_looked_up_is_not_taken_for_the_turns_own(
+    store: SqlStore, turn: TurnStore
+) -> None:
+    """The turn of the key is known without the one that began, and ended, behind it."""
+    await turn.close("interrupted", [make_item("msg_3", "half an answer")], None)
+    earlier = Earlier(turn.lease.turn_id, THREAD, "msg_2", "", "interrupted", 3, None)
+    later = TurnStore(store.database, Lease(THREAD, ADA.user.id))
+    await later.begin(Presence(None), Opening())
+    await later.close("completed", [make_item("msg_4", "said since")], None)
+
+    again = TurnStore(store.database, Lease(THREAD, ADA.user.id))
+    await again.begin(Presence(None), Opening(again=earlier))
+    await again.close("completed", [make_item("msg_5", "the whole answer")], None)
+
+    assert await item_ids(store) == ["msg_0", "msg_1", "msg_2", "msg_4", "msg_5"]

@@ -22,6 +22,15 @@ def test_a_links_token_is_blotted_out() -> None:
     assert "content?x=1&token=*** HTTP/1.1" in text
 
 
+def test_what_a_user_searches_for_is_not_logged() -> None:
+    configure_logging(make_settings())
+    (handler,) = logging.getLogger().handlers[:1]
+    line = '127.0.0.1:1 - "GET /api/threads/search?q=my+illness&limit=5 HTTP/1.1" 200'
+    record = logging.LogRecord("uvicorn.access", logging.INFO, __file__, 1, line, (), None)
+
+    assert "search?q=***&limit=5 HTTP/1.1" in handler.format(record)
+
+
 @pytest.mark.parametrize("environment", ["development", "production"])
 def test_a_secret_that_an_error_repeats_is_blotted_out(environment: str) -> None:
     settings = make_settings(
