@@ -11,13 +11,13 @@ from app import composition
 from app.chat import service
 from app.chat.server import Assistant
 from app.chat.service import ChatService
-from app.chat.turn_store import HISTORY_ITEMS, TurnStore
+from app.chat.turn_store import HISTORY_ITEMS, Opening, TurnStore
 from app.cli import main
 from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.maintenance import Outcome
 from app.store.presence import Presence
-from chatkit.types import ThreadItem, ThreadMetadata, UserMessageItem
+from chatkit.types import ThreadItem, ThreadMetadata
 from memory_store import MemoryStore
 
 MEMORY = MemoryStore()
@@ -26,21 +26,14 @@ MEMORY = MemoryStore()
 class MemoryTurnStore(TurnStore):
     """The turn's store with dicts in the place of its transactions, and without a lease."""
 
-    async def begin(
-        self,
-        presence: Presence,
-        message: UserMessageItem | None,
-        *,
-        is_new: bool,
-        retried: str | None = None,
-    ) -> None:
+    async def begin(self, presence: Presence, opening: Opening) -> None:
         thread_id = self.lease.thread_id
-        if is_new:
+        if opening.opens_thread:
             thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
             await MEMORY.save_thread(thread, None)
         self._thread = await MEMORY.load_thread(thread_id, None)
-        if message is not None:
-            await MEMORY.save_item(thread_id, message, None)
+        if opening.message is not None:
+            await MEMORY.save_item(thread_id, opening.message, None)
         page = await MEMORY.load_thread_items(thread_id, None, HISTORY_ITEMS, "desc", None)
         self._recent = self._past = {item.id: item for item in reversed(page.data)}
         self._reaches_start = not page.has_more

@@ -88,7 +88,10 @@ class TurnStore(sql.SqlStore):
         again = opening.again
         if key is not None:
             keys.release(connection, user_id, key.value, again.turn_id if again else None)
-        if maintenance.close_dead(connection, thread_id, presence) and again is None:
+        found_dead = not opening.opens_thread and maintenance.close_dead(
+            connection, thread_id, presence
+        )
+        if found_dead and again is None:
             mark_cut_off(connection, thread_id, user_id)
         maintenance.acquire(connection, self.lease, presence, opening.message_id)
         self._answers_message = opening.message_id is not None
