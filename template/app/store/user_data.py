@@ -80,13 +80,8 @@ async def erase_user(
     while await bury_blobs(database, blobs):
         pass
     if wipe:
-        await wipe_leftovers(database)
+        await database.wipe([source.name for source in await database.read(_tables)])
     return erased
-
-
-async def wipe_leftovers(database: Database) -> None:
-    """Overwrite what deleted rows have left behind in the files of all users' tables."""
-    await database.wipe([source.name for source in await database.read(_tables)])
 
 
 def _tables(connection: Connection) -> list[TableClause]:

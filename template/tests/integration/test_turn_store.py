@@ -114,11 +114,17 @@ def _call(status: Literal["pending", "completed"]) -> ClientToolCallItem:
 async def test_a_call_that_waits_for_its_output_stays_the_newest_item(
     store: SqlStore, turn: TurnStore
 ) -> None:
-    await turn.add_thread_item(THREAD, _call("pending"), ADA)
-
-    await turn.close("interrupted", [], None)
+    await turn.close("interrupted", [_call("pending")], None)
 
     assert (await item_ids(store))[-1] == "tc_1"
+
+
+async def test_a_cut_behind_a_call_that_has_its_output_is_marked(
+    store: SqlStore, turn: TurnStore
+) -> None:
+    await turn.close("interrupted", [_call("completed")], None)
+
+    assert (await item_ids(store))[-2] == "tc_1"
 
 
 async def test_an_end_that_was_not_ones_own_is_no_lost_answer(
