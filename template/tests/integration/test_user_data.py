@@ -140,6 +140,18 @@ async def test_after_the_erase_nothing_of_one_is_left_and_all_of_others(
         assert events(again.text)[-1]["type"] != "error"
 
 
+async def test_an_export_that_cannot_be_whole_is_refused_before_it_begins(
+    settings: Settings, tmp_path: Path
+) -> None:
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    broken = settings.model_copy(update={"upload_dir": no_folder})
+    async with running_app(broken, FAST) as app:
+        response = await app.http.get("/api/me/data", headers=_as(settings, ONE))
+
+    assert (response.status_code, response.json()["code"]) == (503, "unavailable")
+
+
 async def test_erasing_a_user_that_does_not_exist_erases_nothing(settings: Settings) -> None:
     async with running_app(settings, FAST) as app:
         erased = await app.http.delete("/api/me/data", headers=_as(settings, "nobody"))
