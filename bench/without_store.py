@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 
 from app import composition
 from app.chat import service
-from app.chat.server import Assistant
+from app.chat.assistant import Assistant
 from app.chat.service import ChatService
-from app.chat.turn_store import HISTORY_ITEMS, Opening, TurnStore
+from app.chat.turn_store import PAGE, Opening, TurnStore, Window
 from app.cli import main
 from app.store.blobs import Blobs
 from app.store.engine import Database
@@ -34,9 +34,9 @@ class MemoryTurnStore(TurnStore):
         self._thread = await MEMORY.load_thread(thread_id, None)
         if opening.message is not None:
             await MEMORY.save_item(thread_id, opening.message, None)
-        page = await MEMORY.load_thread_items(thread_id, None, HISTORY_ITEMS, "desc", None)
-        self._recent = self._past = {item.id: item for item in reversed(page.data)}
-        self._reaches_start = not page.has_more
+        page = await MEMORY.load_thread_items(thread_id, None, PAGE, "desc", None)
+        items = {item.id: item for item in reversed(page.data)}
+        self._recent = self._past = Window(items, 0 if page.has_more else None)
 
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
         staged = dict(self._staged)

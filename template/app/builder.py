@@ -6,6 +6,8 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from agents import Tool
 from fastapi import APIRouter
 
+from app.agents.team import Specialist
+from app.chat.actions import AnyAction
 from app.chat.attachments import Attachments
 from app.chat.sweeper import Sweep
 from app.http.health import HealthCheck
@@ -27,6 +29,8 @@ class Builder:
         self.attachments: Attachments | None = None
         self.routers: list[APIRouter] = []
         self.tools: list[Tool] = []
+        self.actions: list[AnyAction] = []
+        self.specialists: list[Specialist] = []
         self.migrations: list[Migrations] = []
         self.health_checks: list[HealthCheck] = []
         self.sweeps: list[Sweep] = []
@@ -40,6 +44,14 @@ class Builder:
     def add_tools(self, *tools: Tool) -> None:
         """Give the assistant tools."""
         self.tools.extend(tools)
+
+    def add_actions(self, *actions: AnyAction) -> None:
+        """Handle actions of widgets."""
+        self.actions.extend(actions)
+
+    def add_specialist(self, specialist: Specialist) -> None:
+        """Have the assistant hand off to another agent, which the function makes of a kit."""
+        self.specialists.append(specialist)
 
     def add_migrations(self, migrations: Migrations) -> None:
         """Bring the feature's tables up to date with the core's."""

@@ -10,10 +10,14 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Lifespan
 
-from app.agents.assistant import create_assistant
+from app.agents.guardrails import create_guardrails
+from app.agents.kit import AgentKit
+from app.agents.team import create_team
 from app.builder import Builder
+from app.chat.actions import Actions
+from app.chat.assistant import Assistant
 from app.chat.converter import Converter
-from app.chat.server import Assistant
+from app.chat.history import History
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
 from app.errors import add_error_handlers
@@ -32,6 +36,7 @@ from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
 from app.tools import discover_tools
+from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -113,11 +118,17 @@ class Application:
             set_tracing_export_api_key(key.get_secret_value())
 
     def _assistant(self, model: ChatModel) -> Assistant:
+        settings, builder = self.settings, self.builder
+        tools = [*discover_tools(), *builder.tools]
+        kit = AgentKit(model, tools, settings.tool_timeout_seconds)
         return Assistant(
-            agent=create_assistant(model, [*discover_tools(), *self.builder.tools]),
+            agents=create_team(kit, builder.specialists),
             database=self.database,
             converter=Converter(),
-            attachments=self.builder.attachments,
+            history=History(settings.history_max_tokens),
+            attachments=builder.attachments,
+            actions=Actions([*discover_actions(), *builder.actions]),
+            guardrails=create_guardrails(settings),
         )
 
 

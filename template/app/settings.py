@@ -117,6 +117,11 @@ class Settings(SettingsBase):
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
 
+    history_max_tokens: int = Field(default=32_000, ge=1_000)
+    tool_timeout_seconds: float = Field(default=30, gt=0)
+    blocked_input: list[str] = []
+    blocked_output: list[str] = []
+
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     heartbeat_seconds: float = Field(default=15, gt=0)
     shutdown_grace_seconds: float = Field(default=5, ge=0)
@@ -175,6 +180,16 @@ class Settings(SettingsBase):
         if not text.isascii() or text != text.strip():
             raise ValueError("has characters that no key has: copy it again")
         return key
+
+    @field_validator("blocked_input", "blocked_output")
+    @classmethod
+    def _valid_patterns(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error:
+                raise ValueError(f"{pattern!r} is not a regular expression") from None
+        return patterns
 
     @field_validator("jwt_secret")
     @classmethod

@@ -1,14 +1,29 @@
-"""Thread items as the model reads them."""
+"""Thread items and records as the model reads them."""
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Self
 
+from agents import TResponseInputItem
 from chatkit.agents import ThreadItemConverter
-from chatkit.types import Attachment, UserMessageTagContent
-from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
+from chatkit.types import Attachment, UserMessageItem, UserMessageTagContent
+from openai.types.responses import (
+    ResponseFunctionToolCallParam,
+    ResponseInputContentParam,
+    ResponseInputTextParam,
+)
+from openai.types.responses.response_input_item_param import FunctionCallOutput
 from pydantic_core import to_json
 
 from app.chat.attachments import Contents
+from app.store.records import CallStatus, StoredItem, ToolCall, is_record
+
+NOT_YET: dict[CallStatus, str] = {
+    "waiting": "This waits for the user's approval. It was not done yet; do not call it again.",
+    "running": "This is being done.",
+    "refused": "The user refused. It was not done.",
+    "unknown": "It is unknown whether this was done: it was cut off. Never repeat it by yourself.",
+}
 
 
 class Converter(ThreadItemConverter):
@@ -23,6 +38,22 @@ class Converter(ThreadItemConverter):
         converter.contents = dict(contents)
         return converter
 
+    async def to_model_input(self, history: Sequence[StoredItem]) -> list[TResponseInputItem]:
+        """Return the history as the model's input, a call always with its output."""
+        converted: list[TResponseInputItem] = []
+        for item in history:
+            if isinstance(item, ToolCall):
+                converted += _call(item)
+            elif not is_record(item):
+                converted += await self.to_agent_input([item])
+        return converted
+
+    async def user_message_to_input(
+        self, item: UserMessageItem, is_last_message: bool = True
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """Give what the user quoted with every message: it is a part of what was said."""
+        return await super().user_message_to_input(item, is_last_message=True)
+
     async def attachment_to_message_content(
         self, attachment: Attachment
     ) -> ResponseInputContentParam:
@@ -34,3 +65,18 @@ class Converter(ThreadItemConverter):
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputTextParam:
         data = to_json(tag.data).decode()
         return ResponseInputTextParam(type="input_text", text=f"@{tag.text} (id {tag.id}): {data}")
+
+
+def _call(record: ToolCall) -> list[TResponseInputItem]:
+    call = ResponseFunctionToolCallParam(
+        type="function_call",
+        call_id=record.call_id,
+        name=record.name,
+        arguments=record.arguments,
+    )
+    output = FunctionCallOutput(
+        type="function_call_output",
+        call_id=record.call_id,
+        output=NOT_YET.get(record.status) or record.output,
+    )
+    return [call, output]

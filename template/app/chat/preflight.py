@@ -15,7 +15,6 @@ from chatkit.types import (
     ItemsListReq,
     StructuredInputItem,
     ThreadItem,
-    ThreadMetadata,
     ThreadsAddClientToolOutputReq,
     ThreadsAddStructuredInputReq,
     ThreadsAddUserMessageReq,
@@ -29,7 +28,10 @@ from chatkit.types import (
     WidgetItem,
 )
 
+from app.chat import approvals
+from app.chat.assistant import Assistant
 from app.chat.attachments import Attachments
+from app.chat.turn_store import check_open
 from app.context import RequestContext
 from app.errors import BadRequest, Conflict
 from app.store.sql import SqlStore
@@ -44,7 +46,7 @@ async def check(
     request: ChatKitReq,
     store: SqlStore,
     context: RequestContext,
-    attachments: Attachments | None = None,
+    assistant: Assistant,
 ) -> None:
     """Check the limits and everything the request names.
 
@@ -58,7 +60,7 @@ async def check(
             check_limit(request.params.limit)
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
             named = request.params.input.attachments
-            await _check_attachments(named, store, attachments, context)
+            await _check_attachments(named, store, assistant.attachments, context)
         case InputTranscribeReq():
             _check_base64(request.params.audio_base64)
         case ThreadsUpdateReq():
@@ -75,6 +77,23 @@ async def check(
     if thread_id is not None:
         await store.load_thread(thread_id, context)
         await _check_item(request, thread_id, store, context)
+    await _check_action(request, store, context, assistant)
+
+
+async def _check_action(
+    request: ChatKitReq, store: SqlStore, context: RequestContext, assistant: Assistant
+) -> None:
+    match request:
+        case ThreadsCustomActionReq() if request.params.action.type == approvals.DECIDE:
+            decision = approvals.parse(request.params.action)
+            await approvals.check(decision, request.params.thread_id, store, context.user.id)
+        case ThreadsCustomActionReq():
+            assistant.actions.streamed(request.params.action)
+        case ThreadsSyncCustomActionReq():
+            check_open(await store.load_thread(request.params.thread_id, context))
+            assistant.actions.sync(request.params.action)
+        case _:
+            pass
 
 
 def _check_base64(text: str) -> None:
@@ -87,12 +106,6 @@ def _check_base64(text: str) -> None:
 def check_limit(limit: int | None) -> None:
     if limit is not None and not 1 <= limit <= MAX_PAGE:
         raise BadRequest(f"'limit' must be from 1 to {MAX_PAGE}.")
-
-
-def check_open(thread: ThreadMetadata) -> None:
-    if thread.status.type != "active":
-        reason = f": {thread.status.reason}" if thread.status.reason else "."
-        raise Conflict(f"This thread is {thread.status.type}{reason}")
 
 
 async def _check_attachments(

@@ -1,27 +1,24 @@
-"""ChatKit's server for one request: it answers with the assistant's agent."""
+"""ChatKit's server for one request: it answers with the assistant's agents."""
 
-from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
-import structlog
-from agents import Agent, MaxTurnsExceeded, Runner, RunResultStreaming, TResponseInputItem
-from chatkit.actions import Action
-from chatkit.agents import (
-    AgentContext,
-    stream_agent_response,  # pyright: ignore[reportUnknownVariableType]
+from agents import (
+    InputGuardrailTripwireTriggered,
+    OutputGuardrailTripwireTriggered,
+    TResponseInputItem,
 )
-from chatkit.errors import CustomStreamError
+from chatkit.actions import Action
 from chatkit.server import ChatKitServer
 from chatkit.store import AttachmentStore
 from chatkit.types import (
+    AssistantMessageContent,
+    AssistantMessageItem,
     AudioInput,
     FeedbackKind,
-    HiddenContextItem,
+    InferenceOptions,
     NonStreamingReq,
-    ProgressUpdateEvent,
-    SDKHiddenContextItem,
     StreamingReq,
     SyncCustomActionResponse,
     ThreadCreatedEvent,
@@ -38,57 +35,27 @@ from chatkit.types import (
     UserMessageItem,
     WidgetItem,
 )
-from openai import RateLimitError
-from pydantic import BaseModel, SkipValidation
-from pydantic_core import to_json
+from pydantic import BaseModel
 
-from app.chat.attachments import Attachments, with_links
-from app.chat.converter import Converter
+from app.chat import approvals
+from app.chat.assistant import Assistant, said
+from app.chat.attachments import with_links
+from app.chat.context import AssistantContext
+from app.chat.failures import for_the_user
 from app.chat.preflight import NO_ATTACHMENTS
-from app.chat.stream import WithoutIdleEvents, in_utc, with_own_ids
+from app.chat.run import AgentRun
+from app.chat.stream import in_utc
 from app.chat.turn_store import TurnStore
-from app.context import PageContext, RequestContext, User
+from app.chat.visible import Visibility
+from app.context import RequestContext
 from app.errors import BadRequest
 from app.store import sql
-from app.store.engine import Database
+from app.store.ids import new_id
 from app.store.maintenance import Outcome
+from app.store.records import Blocked, StoredItem, is_hidden, is_record
 from app.store.sql import SqlStore
 
-log = structlog.stdlib.get_logger(__name__)
-
-MAX_MODEL_CALLS = 10
-
-BUSY = "The model is busy just now. Please try again in a moment."
-UNREACHABLE = "The model could not answer. Please try again."
-TOO_LONG = "I stopped after too many steps. Please ask in a simpler way."
-
-
-class AssistantContext(AgentContext[RequestContext]):
-    """What a tool finds in `ctx.context`."""
-
-    database: SkipValidation[Database]
-
-    @property
-    def user(self) -> User:
-        return self.request_context.user
-
-    @property
-    def page_context(self) -> PageContext | None:
-        return self.request_context.page_context
-
-    def close(self) -> None:
-        """Wake the queue's reader, whom a failed stream leaves behind: it would wait for ever."""
-        self._events.put_nowait(ProgressUpdateEvent(text=""))
-
-
-@dataclass(frozen=True)
-class Assistant:
-    """What every turn shares."""
-
-    agent: Agent[AssistantContext]
-    database: Database
-    converter: Converter
-    attachments: Attachments | None = None
+REFUSED = "I cannot help with that."
 
 
 class AssistantServer(ChatKitServer[RequestContext]):
@@ -101,10 +68,10 @@ class AssistantServer(ChatKitServer[RequestContext]):
         self._assistant = assistant
         self._context = context
         self._message: UserMessageItem | None = None
-        self._run: RunResultStreaming | None = None
+        self._run: AgentRun | None = None
         self._stopped = False
+        self._visibility = Visibility()
         self.interrupted = False
-        self.usage: str | None = None
 
     async def prepare(
         self, request: StreamingReq, thread_id: str, context: RequestContext
@@ -113,6 +80,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
             thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
             message = request.params.input
+            self._assistant.check(message)
             self._message = await super()._build_user_message_item(message, thread, context)
         return self._message
 
@@ -139,12 +107,11 @@ class AssistantServer(ChatKitServer[RequestContext]):
             yield event
 
     def stored_events(
-        self, thread: ThreadMetadata, items: Iterable[ThreadItem], *, opens_thread: bool
+        self, thread: ThreadMetadata, items: Iterable[Any], *, opens_thread: bool
     ) -> list[ThreadStreamEvent]:
         """Return the events that tell of stored items, without those that are hidden."""
-        hidden = (HiddenContextItem, SDKHiddenContextItem)
         created = [ThreadCreatedEvent(thread=self._to_thread_response(thread))]
-        done = [ThreadItemDoneEvent(item=item) for item in items if not isinstance(item, hidden)]
+        done = [ThreadItemDoneEvent(item=item) for item in items if not is_hidden(item)]
         return [*(created if opens_thread else []), *done]
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
@@ -164,12 +131,18 @@ class AssistantServer(ChatKitServer[RequestContext]):
     def stop(self) -> None:
         """Stop the model. The stream then ends by itself, without a cancellation to unwind."""
         self._stopped = True
-        if self._run is not None and not self._run.is_complete:
+        if self._run is not None and self._run.stop():
             self.interrupted = True
-            self._run.cancel()
+
+    @property
+    def usage(self) -> str | None:
+        """What the model has reported by now, as JSON."""
+        return self._run.usage if self._run else None
 
     def encode(self, event: ThreadStreamEvent) -> bytes:
-        """Return the event as ChatKit's front end reads it."""
+        """Return the event as ChatKit's front end reads it; nothing of what is hidden."""
+        if not self._visibility.shows(event):
+            return b""
         return b"data: " + self._serialize(in_utc(event)) + b"\n\n"
 
     def end(self, outcome: Outcome) -> bytes:
@@ -182,34 +155,36 @@ class AssistantServer(ChatKitServer[RequestContext]):
         input_user_message: UserMessageItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        assert isinstance(self.store, TurnStore)
-        agent_context = AssistantContext(
-            thread=thread,
-            store=self.store,
-            request_context=context,
-            database=self._assistant.database,
-        )
-        history = await self._model_input(self.store.history(), context)
+        agent_context = self._agent_context(thread)
+        if input_user_message is not None:
+            agent_context.question = said(input_user_message)
+        async for event in self._answer(agent_context, input_user_message):
+            yield event
+
+    async def _answer(
+        self, agent_context: AssistantContext, message: UserMessageItem | None
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        store = self._turn_store
+        history = await self._assistant.history.select(store.history())
+        message = message or _newest_message(history)
+        model_input = await self._model_input(history)
         if self._stopped:
             self.interrupted = True
             return
-        self._run = Runner.run_streamed(
-            self._assistant.agent,
-            history,
-            context=agent_context,
-            max_turns=MAX_MODEL_CALLS,
-        )
+        run = self._run = AgentRun(self._assistant, agent_context, store)
+        options = message.inference_options if message else InferenceOptions()
         try:
-            run = cast(RunResultStreaming, WithoutIdleEvents(self._run))
-            async for event in with_own_ids(stream_agent_response(agent_context, run)):
+            async for event in run.events(model_input, options):
                 yield event
+            async for event in approvals.ask(run, agent_context):
+                yield event
+        except InputGuardrailTripwireTriggered as stopped:
+            store.add_record(Blocked(**_new(store, "blk")))
+            yield self._refusal(stopped.guardrail_result.output.output_info)
+        except OutputGuardrailTripwireTriggered as stopped:
+            yield self._refusal(stopped.guardrail_result.output.output_info)
         except Exception as error:
-            raise _for_the_user(error) from error
-        finally:
-            self.usage = _usage(self._run)
-            agent_context.close()
-            if not self._run.is_complete:
-                self._run.cancel()
+            raise for_the_user(error) from error
 
     async def handle_stream_cancelled(
         self,
@@ -233,14 +208,33 @@ class AssistantServer(ChatKitServer[RequestContext]):
     ) -> UserMessageItem:
         return self._message or await super()._build_user_message_item(input, thread, context)
 
-    async def _model_input(
-        self, history: list[ThreadItem], context: RequestContext
-    ) -> list[TResponseInputItem]:
+    async def _model_input(self, history: list[StoredItem]) -> list[TResponseInputItem]:
         converter, attachments = self._assistant.converter, self._assistant.attachments
         if attachments is not None:
-            contents = await attachments.contents(history, context)
+            shown = [item for item in history if not is_record(item)]
+            contents = await attachments.contents(shown, self._context)
             converter = converter.with_attachments(contents)
-        return await converter.to_agent_input(history)
+        return await converter.to_model_input(history)
+
+    def _agent_context(self, thread: ThreadMetadata) -> AssistantContext:
+        return AssistantContext(
+            thread=thread,
+            store=self.store,
+            request_context=self._context,
+            database=self._assistant.database,
+        )
+
+    @property
+    def _turn_store(self) -> TurnStore:
+        assert isinstance(self.store, TurnStore)
+        return self.store
+
+    def _refusal(self, reason: object) -> ThreadItemDoneEvent:
+        """Answer in the guardrail's words, in the place of what it stopped."""
+        text = reason if isinstance(reason, str) else REFUSED
+        content = [AssistantMessageContent(text=text)]
+        item = AssistantMessageItem(**_new(self._turn_store, "msg"), content=content)
+        return ThreadItemDoneEvent(item=item)
 
     def _get_attachment_store(self) -> AttachmentStore[RequestContext]:
         if self._assistant.attachments is None:
@@ -266,8 +260,25 @@ class AssistantServer(ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        raise CustomStreamError("This assistant does not know that action.")
-        yield
+        agent_context = self._agent_context(thread)
+        if action.type == approvals.DECIDE:
+            work = self._decide(agent_context, approvals.parse(action))
+        else:
+            found, payload = self._assistant.actions.streamed(action)
+            work = found.handler(agent_context, sender, payload)
+        try:
+            async for event in agent_context.events_of(work):
+                yield event
+        except Exception as error:
+            raise for_the_user(error) from error
+        if agent_context.model_goes_on:
+            async for event in self._answer(self._agent_context(thread), None):
+                yield event
+
+    async def _decide(self, context: AssistantContext, decision: approvals.Decision) -> None:
+        config = self._assistant.run_config(InferenceOptions())
+        await approvals.decide(decision, context, self._turn_store, self._assistant.agents, config)
+        context.let_model_answer()
 
     async def sync_action(
         self,
@@ -276,27 +287,18 @@ class AssistantServer(ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> SyncCustomActionResponse:
-        raise BadRequest("This assistant does not know that action.")
+        found, payload = self._assistant.actions.sync(action)
+        item = await found.handler(self._agent_context(thread), sender, payload)
+        if item is not None:
+            await self.store.save_item(thread.id, item, context)
+        return SyncCustomActionResponse(updated_item=None if is_hidden(item) else item)
 
 
-def _for_the_user(error: Exception) -> CustomStreamError:
-    """Say what the user can do. The error itself is for the log, never for the client."""
-    if isinstance(error, CustomStreamError):
-        return error
-    log.error("the agent failed", error=type(error).__name__, exc_info=error)
-    if isinstance(error, RateLimitError):
-        return CustomStreamError(BUSY, allow_retry=True)
-    if isinstance(error, MaxTurnsExceeded):
-        return CustomStreamError(TOO_LONG, allow_retry=False)
-    return CustomStreamError(UNREACHABLE, allow_retry=True)
+def _newest_message(history: Sequence[StoredItem]) -> UserMessageItem | None:
+    messages = (item for item in reversed(history) if isinstance(item, UserMessageItem))
+    return next(messages, None)
 
 
-def _usage(result: RunResultStreaming) -> str:
-    usage = result.context_wrapper.usage
-    return to_json(
-        {
-            "requests": usage.requests,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-        }
-    ).decode()
+def _new(store: TurnStore, prefix: str) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    return {"id": new_id(prefix), "thread_id": store.lease.thread_id, "created_at": now}

@@ -14,8 +14,9 @@ from chatkit.types import (
 )
 
 from app.chat import preflight
+from app.chat.assistant import Assistant
 from app.chat.replay import Replay
-from app.chat.server import Assistant, AssistantServer
+from app.chat.server import AssistantServer
 from app.chat.turn_store import Opening, TurnStore
 from app.chat.turns import Encoder, Turn, Turns
 from app.context import RequestContext
@@ -76,7 +77,7 @@ class ChatService:
         return await self._start(request, context, encoder, key, earlier)
 
     async def _check(self, request: ChatKitReq, context: RequestContext) -> None:
-        await preflight.check(request, self.store, context, self._assistant.attachments)
+        await preflight.check(request, self.store, context, self._assistant)
 
     async def _earlier(self, context: RequestContext, key: Key) -> Earlier | None:
         user_id = context.user.id

@@ -6,23 +6,26 @@ one id would overwrite each other in the store.
 
 from collections.abc import AsyncIterator
 
-from agents import RunResultStreaming, StreamEvent
+from agents import StreamEvent
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageContentPartDone,
     AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
+    ClientToolCallItem,
     ThreadCreatedEvent,
-    ThreadItem,
     ThreadItemAddedEvent,
     ThreadItemDoneEvent,
+    ThreadItemRemovedEvent,
     ThreadItemReplacedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
     ThreadUpdatedEvent,
 )
 
+from app.chat.citations import cite
+from app.chat.context import AssistantContext
 from app.store.codec import aware
 from app.store.ids import new_id
 
@@ -39,19 +42,8 @@ IDLE_EVENTS = frozenset(
 IDLE_ITEMS = frozenset({"message_output_item", "reasoning_item", "tool_call_output_item"})
 
 
-class WithoutIdleEvents:
-    """A run, without the events that ChatKit's converter ignores: each costs it two tasks."""
-
-    def __init__(self, run: RunResultStreaming) -> None:
-        self._run = run
-
-    async def stream_events(self) -> AsyncIterator[StreamEvent]:
-        async for event in self._run.stream_events():
-            if not _is_idle(event):
-                yield event
-
-
-def _is_idle(event: StreamEvent) -> bool:
+def is_idle(event: StreamEvent) -> bool:
+    """Say whether ChatKit's converter ignores the event, which would cost it two tasks."""
     match event:
         case RawResponsesStreamEvent():
             return event.data.type in IDLE_EVENTS
@@ -62,8 +54,9 @@ def _is_idle(event: StreamEvent) -> bool:
 
 
 async def with_own_ids(
-    events: AsyncIterator[ThreadStreamEvent],
+    events: AsyncIterator[ThreadStreamEvent], context: AssistantContext
 ) -> AsyncIterator[ThreadStreamEvent]:
+    """Yield the events with ids of our own, and each message with its citations."""
     ids: dict[str, str] = {}
     texts = WholeCharacters()
     async for event in events:
@@ -79,6 +72,13 @@ async def with_own_ids(
                 event.item = _renamed(item, ids[item.id])
             case ThreadItemDoneEvent(item=AssistantMessageItem() as item):
                 event.item = _renamed(item, ids.get(item.id) or new_id("msg"))
+                for citation in cite(event.item, context.sources):
+                    yield citation
+            case ThreadItemDoneEvent(item=ClientToolCallItem() as item):
+                changes = {"id": new_id("tc"), "call_id": context.client_call_id}
+                event.item = item.model_copy(update=changes)
+            case ThreadItemRemovedEvent():
+                event.item_id = ids.get(event.item_id, event.item_id)
             case _:
                 pass
         yield event
@@ -97,7 +97,7 @@ def in_utc(event: ThreadStreamEvent) -> ThreadStreamEvent:
             return event
 
 
-def _renamed(item: AssistantMessageItem, item_id: str) -> ThreadItem:
+def _renamed(item: AssistantMessageItem, item_id: str) -> AssistantMessageItem:
     return item.model_copy(
         update={"id": item_id, "content": [_whole(part) for part in item.content]}
     )

@@ -11,7 +11,7 @@ import structlog
 from chatkit.store import NotFoundError
 from sqlalchemy import Connection
 
-from app.chat.turn_store import mark_cut_off
+from app.chat.cut_off import mark_cut_off
 from app.settings import Settings
 from app.store import maintenance
 from app.store.engine import Database

@@ -5,8 +5,8 @@ assistant writes is staged, and committed at a checkpoint and at the end. A plai
 transactions.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,6 @@ from chatkit.types import (
     Attachment,
     ClientToolCallItem,
     Page,
-    SDKHiddenContextItem,
     StructuredInputItem,
     ThreadItem,
     ThreadMetadata,
@@ -23,18 +22,20 @@ from chatkit.types import (
 )
 from sqlalchemy import Connection
 
-from app.chat.preflight import check_open
+from app.chat.cut_off import mark_cut_off, report_unknown
 from app.context import RequestContext
+from app.errors import Conflict
 from app.store import keys, maintenance, sql
 from app.store.engine import Database
 from app.store.ids import new_id
 from app.store.keys import Earlier
 from app.store.maintenance import Lease, LeaseLost, Outcome
 from app.store.presence import Presence
+from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_record
 
-HISTORY_ITEMS = 50
+PAGE = 50
+DECIDED = "This was decided already."
 MERGED = tuple(name for name in ThreadMetadata.model_fields if name not in ("id", "created_at"))
-INTERRUPTED = "The assistant's previous answer was cut off before it was complete."
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,14 @@ class Opening:
         return self.retried or (self.again and self.again.message_id)
 
 
+@dataclass
+class Window:
+    """The newest of a thread's items, oldest first; older ones stand before a place."""
+
+    items: dict[str, StoredItem] = field(default_factory=dict[str, StoredItem])
+    older: int | None = None
+
+
 class TurnStore(sql.SqlStore):
     """A `SqlStore` for one turn on one thread, which writes only while the lease is held."""
 
@@ -61,11 +70,11 @@ class TurnStore(sql.SqlStore):
     def __init__(self, database: Database, lease: Lease) -> None:
         super().__init__(database)
         self.lease = lease
-        self._recent: dict[str, ThreadItem] = {}
-        self._past: dict[str, ThreadItem] = {}
-        self._reaches_start = False
-        self._staged: dict[str, ThreadItem] = {}
+        self._recent = Window()
+        self._past = Window()
+        self._staged: dict[str, StoredItem] = {}
         self._removed: set[str] = set()
+        self._replaced: set[str] = set()
         self._answers_message = False
 
     async def begin(self, presence: Presence, opening: Opening) -> None:
@@ -95,14 +104,24 @@ class TurnStore(sql.SqlStore):
             mark_cut_off(connection, thread_id, user_id)
         maintenance.acquire(connection, self.lease, presence, opening.message_id)
         self._answers_message = opening.message_id is not None
-        self._removed = self._items_of(connection, again) if again else set()
         if opening.message is not None:
             message = opening.message
             sql.claim_attachments(connection, message.attachments, thread_id, user_id)
-            self._save(connection, [message])
-        self._load_recent(connection)
-        answered = opening.message_id if opening.message is None else None
-        self._past = self._load_past(connection, answered) if answered else self._recent
+            sql.save_items(connection, thread_id, [message], user_id)
+        self._recent = self._past = self._load(connection, None)
+        if opening.message is None:
+            self._look_back(connection, opening)
+
+    def _look_back(self, connection: Connection, opening: Opening) -> None:
+        """Stand behind the stored message that is answered, and see what the answer replaces."""
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        if opening.again:
+            self._replaced = self._items_of(connection, opening.again)
+        if opening.message_id:
+            place = sql.place_of(connection, thread_id, opening.message_id, user_id)
+            self._past = self._load(connection, place + 1)
+            if opening.retried:
+                self._replaced = self._items_after(connection, place)
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return self.lease.thread_id
@@ -146,25 +165,58 @@ class TurnStore(sql.SqlStore):
     async def add_thread_item(
         self, thread_id: str, item: ThreadItem, context: RequestContext
     ) -> None:
-        if isinstance(item, UserMessageItem) and item.id in self._recent:
+        if isinstance(item, UserMessageItem) and item.id in self._recent.items:
             return
-        self._removed.discard(item.id)
-        self._staged[item.id] = item
+        self._stage(item)
         if isinstance(item, UserMessageItem | ClientToolCallItem | StructuredInputItem):
             await self.checkpoint()
+
+    def add_record(self, record: Record) -> None:
+        """Stage what the model is to remember, where the thread stands now."""
+        self._stage(record)
+
+    async def advance(self, call: ToolCall, status: CallStatus) -> ToolCall:
+        """Compare and set: take a call that waits to what was decided, where the thread ends now.
+
+        Raises:
+            Conflict: it waits no more.
+            LeaseLost: the turn was ended from outside.
+        """
+        decided = call.model_copy(update={"id": new_id("call"), "status": status})
+        await self.database.write(self._advance, call, decided)
+        self._removed.add(call.id)
+        self._settle({decided.id: decided})
+        return decided
+
+    def _advance(self, connection: Connection, call: ToolCall, decided: ToolCall) -> None:
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        maintenance.renew(connection, self.lease)
+        stored = sql.load_stored(connection, thread_id, call.id, user_id)
+        if not isinstance(stored, ToolCall) or stored.status != "waiting":
+            raise Conflict(DECIDED)
+        sql.delete_items(connection, thread_id, [call.id], user_id)
+        sql.save_items(connection, thread_id, [decided], user_id)
+
+    def _stage(self, item: StoredItem) -> None:
+        self._removed.discard(item.id)
+        self._replaced.discard(item.id)
+        self._staged[item.id] = item
 
     async def load_item(self, thread_id: str, item_id: str, context: RequestContext) -> ThreadItem:
         if item_id in self._removed:
             raise NotFoundError(item_id)
         staged = self._staged.get(item_id)
-        return staged or await super().load_item(thread_id, item_id, context)
+        if staged is not None and not is_record(staged):
+            return staged
+        return await super().load_item(thread_id, item_id, context)
 
     async def delete_thread_item(
         self, thread_id: str, item_id: str, context: RequestContext
     ) -> None:
-        """Stage the removal: an old answer stays until there is something to put in its place."""
+        """Stage the removal. What a retry replaces stays until the new answer is whole."""
         self._staged.pop(item_id, None)
-        self._removed.add(item_id)
+        if item_id not in self._replaced:
+            self._removed.add(item_id)
 
     async def load_thread_items(
         self,
@@ -175,24 +227,36 @@ class TurnStore(sql.SqlStore):
         context: RequestContext,
     ) -> Page[ThreadItem]:
         if after is None and order == "desc":
-            newest = self._known(self._recent)[::-1]
-            if len(newest) > limit or self._reaches_start:
+            newest = [item for item in self._known(self._recent) if not is_record(item)][::-1]
+            if len(newest) > limit or self._recent.older is None:
                 more = len(newest) > limit
                 data = newest[:limit]
                 return Page(data=data, has_more=more, after=data[-1].id if more else None)
         return await super().load_thread_items(thread_id, after, limit, order, context)
 
-    def history(self) -> list[ThreadItem]:
-        """Return what the turn answers to, oldest first, with what it has staged itself."""
-        return self._known(self._past)
+    async def history(self) -> AsyncIterator[StoredItem]:
+        """Yield what the turn answers to, newest first, with what it has staged itself."""
+        for item in reversed(self._known(self._past)):
+            yield item
+        older = self._past.older
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        while older is not None:
+            past = await self.database.read(sql.load_past, thread_id, older, PAGE, user_id)
+            for item in reversed(past.items):
+                yield item
+            older = past.older
 
-    def _known(self, stored: dict[str, ThreadItem]) -> list[ThreadItem]:
-        known = {**stored, **self._staged}
-        return [item for item in known.values() if item.id not in self._removed]
+    def _known(self, stored: Window) -> list[StoredItem]:
+        known = {**stored.items, **self._staged}
+        gone = self._removed | self._replaced
+        return [item for item in known.values() if item.id not in gone]
 
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
-        """Renew the lease, and commit what is staged together with the unfinished items."""
-        staged = dict(self._staged)
+        """Renew the lease, and commit what is staged together with the unfinished items.
+
+        Where an old answer is replaced nothing is committed: it stays until the new one is whole.
+        """
+        staged = {} if self._replaced else dict(self._staged)
         await self.database.write(self._checkpoint, [*staged.values(), *unfinished])
         self._settle(staged)
 
@@ -208,24 +272,34 @@ class TurnStore(sql.SqlStore):
         self._staged = {}
         await self.database.write(self._close, "failed", None, ())
 
-    def _checkpoint(self, connection: Connection, items: Sequence[ThreadItem]) -> None:
+    def _checkpoint(self, connection: Connection, items: Sequence[StoredItem]) -> None:
         maintenance.renew(connection, self.lease)
-        self._save(connection, items)
+        if not self._replaced:
+            self._save(connection, items)
 
     def _close(
         self,
         connection: Connection,
         outcome: Outcome,
         usage: str | None,
-        items: Sequence[ThreadItem],
+        items: Sequence[StoredItem],
     ) -> None:
         if not maintenance.close(connection, self.lease, outcome, usage):
             return
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        if outcome != "completed":
+            report_unknown(connection, thread_id, user_id)
+        if self._replaced and (outcome != "completed" or not items):
+            return
+        sql.delete_items(connection, thread_id, list(self._replaced), user_id)
         self._save(connection, items)
-        keeps_old_answer = self._removed and not items
-        is_cut_off = outcome != "completed" and (items or self._answers_message)
-        if is_cut_off and not keeps_old_answer:
-            mark_cut_off(connection, self.lease.thread_id, self.lease.user_id)
+        if outcome != "completed" and (items or self._answers_message):
+            mark_cut_off(connection, thread_id, user_id)
+
+    def _save(self, connection: Connection, saved: Sequence[StoredItem]) -> None:
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        sql.delete_items(connection, thread_id, list(self._removed), user_id)
+        sql.save_items(connection, thread_id, saved, user_id)
 
     def _items_of(self, connection: Connection, turn: Earlier) -> set[str]:
         """Return the ids of what a turn wrote, without the message that it answered."""
@@ -236,49 +310,28 @@ class TurnStore(sql.SqlStore):
         )
         return {item.id for item in items} - {turn.message_id}
 
-    def _load_recent(self, connection: Connection) -> None:
+    def _items_after(self, connection: Connection, place: int) -> set[str]:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        page = sql.load_items(connection, thread_id, None, HISTORY_ITEMS, "desc", user_id)
-        self._recent = {item.id: item for item in reversed(page.data)}
-        self._reaches_start = not page.has_more
+        items = sql.load_items_between(connection, thread_id, place, None, user_id)
+        return {item.id for item in items}
 
-    def _load_past(self, connection: Connection, retried: str) -> dict[str, ThreadItem]:
-        """Return the newest items up to the message that is answered again."""
+    def _load(self, connection: Connection, before: int | None) -> Window:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        page = sql.load_items(connection, thread_id, retried, HISTORY_ITEMS, "desc", user_id)
-        message = sql.load_item(connection, thread_id, retried, user_id)
-        return {item.id: item for item in (*reversed(page.data), message)}
+        past = sql.load_past(connection, thread_id, before, PAGE, user_id)
+        return Window({item.id: item for item in past.items}, past.older)
 
-    def _save(self, connection: Connection, saved: Sequence[ThreadItem]) -> None:
-        thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        if saved and self._removed:
-            sql.delete_items(connection, thread_id, list(self._removed), user_id)
-        sql.save_items(connection, thread_id, saved, user_id)
-
-    def _settle(self, committed: dict[str, ThreadItem]) -> None:
-        self._recent.update(committed)
-        self._past.update(committed)
+    def _settle(self, committed: dict[str, StoredItem]) -> None:
+        self._recent.items.update(committed)
+        self._past.items.update(committed)
         for item_id, item in committed.items():
             if self._staged.get(item_id) is item:
                 del self._staged[item_id]
 
 
-def mark_cut_off(connection: Connection, thread_id: str, user_id: str) -> None:
-    """Tell the next turn's model, and nobody else, that the answer before is not whole.
-
-    A call of a client's tool that waits for its output stays the newest item: by that the output
-    finds it.
-    """
-    newest = sql.load_items(connection, thread_id, None, 1, "desc", user_id).data
-    if any(isinstance(item, ClientToolCallItem) and item.status == "pending" for item in newest):
-        return
-    marker = SDKHiddenContextItem(
-        id=new_id("shc"),
-        thread_id=thread_id,
-        created_at=datetime.now(UTC),
-        content=INTERRUPTED,
-    )
-    sql.save_items(connection, thread_id, [marker], user_id)
+def check_open(thread: ThreadMetadata) -> None:
+    if thread.status.type != "active":
+        reason = f": {thread.status.reason}" if thread.status.reason else "."
+        raise Conflict(f"This thread is {thread.status.type}{reason}")
 
 
 def _changes(before: ThreadMetadata, after: ThreadMetadata) -> dict[str, Any]:

@@ -1,21 +1,18 @@
 """Between the protocol's objects and the rows: JSON in UTC, and the text that search reads."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import structlog
-from chatkit.types import (
-    AssistantMessageItem,
-    Attachment,
-    ThreadItem,
-    ThreadMetadata,
-    UserMessageItem,
-)
-from pydantic import TypeAdapter, ValidationError
+from chatkit.types import AssistantMessageItem, Attachment, ThreadMetadata, UserMessageItem
+from pydantic import Field, TypeAdapter, ValidationError
+
+from app.store.records import StoredItem
 
 log = structlog.stdlib.get_logger(__name__)
 
 THREAD: TypeAdapter[ThreadMetadata] = TypeAdapter(ThreadMetadata)
-ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
+ITEM: TypeAdapter[StoredItem] = TypeAdapter(Annotated[StoredItem, Field(discriminator="type")])
 ATTACHMENT: TypeAdapter[Attachment] = TypeAdapter(Attachment)
 
 
@@ -31,12 +28,12 @@ def encode_thread(thread: ThreadMetadata) -> str:
     return ThreadMetadata.model_construct(**fields).model_dump_json(exclude_none=True)
 
 
-def encode_item(item: ThreadItem) -> str:
+def encode_item(item: StoredItem) -> str:
     dated = item.model_copy(update={"created_at": aware(item.created_at)})
     return dated.model_dump_json()
 
 
-def decode_item(data: str) -> ThreadItem | None:
+def decode_item(data: str) -> StoredItem | None:
     """Return the item, or None for one that this version of the protocol does not know."""
     try:
         return ITEM.validate_json(data)
@@ -47,7 +44,7 @@ def decode_item(data: str) -> ThreadItem | None:
         return None
 
 
-def item_text(item: ThreadItem) -> str:
+def item_text(item: StoredItem) -> str:
     """Return what full-text search should find of an item, in characters that a column can hold."""
     if isinstance(item, UserMessageItem | AssistantMessageItem):
         return "\n".join(part.text for part in item.content).replace("\x00", "")

@@ -1,6 +1,7 @@
 """ChatKit's store on SQL. Every statement filters on the user of the context."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chatkit.store import NotFoundError, Store, StoreItemType
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    and_,
     bindparam,
     delete,
     func,
@@ -36,6 +38,7 @@ from app.store.codec import (
 )
 from app.store.engine import Database, database_now
 from app.store.ids import new_id
+from app.store.records import RECORD_TYPES, StoredItem, is_record
 from app.store.tables import attachments, dead_blobs, feedback, items, threads, tombstones
 from app.store.upsert import run, upsert
 
@@ -50,6 +53,14 @@ PREFIXES: dict[StoreItemType, str] = {
     "attachment": "atc",
     "sdk_hidden_context": "shc",
 }
+
+
+@dataclass(frozen=True)
+class Past:
+    """Some of a thread's items, oldest first; older ones stand before the place `older`."""
+
+    items: list[StoredItem]
+    older: int | None
 
 
 class SqlStore(Store[RequestContext]):
@@ -176,23 +187,44 @@ def load_items(
 ) -> Page[ThreadItem]:
     scope = {"thread": thread_id, "user": user_id}
     rows = _page(connection, _ITEM_PAGES, scope, after, limit, order)
-    decoded = [decode_item(row.data) for row in rows[:limit]]
-    return _as_page([item for item in decoded if item is not None], rows, limit)
+    return _as_page(_decoded(row.data for row in rows[:limit]), rows, limit)
 
 
 def load_items_between(
     connection: Connection, thread_id: str, after: int, until: int | None, user_id: str
-) -> list[ThreadItem]:
-    """Return the thread's items after one place and up to another, oldest first."""
+) -> list[StoredItem]:
+    """Return the items and records after one place and up to another, oldest first."""
     mine = _own_items(thread_id, user_id) & (items.c.seq > after)
     if until is not None:
         mine &= items.c.seq <= until
     rows = connection.scalars(select(items.c.data).where(mine).order_by(items.c.seq))
-    return [item for item in map(decode_item, rows) if item is not None]
+    return _decoded(rows)
+
+
+def load_past(
+    connection: Connection, thread_id: str, before: int | None, limit: int, user_id: str
+) -> Past:
+    """Return the newest items and records before a place, or of all, oldest first."""
+    mine = _own_items(thread_id, user_id)
+    if before is not None:
+        mine &= items.c.seq < before
+    newest = select(items.c.seq, items.c.data).where(mine).order_by(items.c.seq.desc()).limit(limit)
+    rows = connection.execute(newest).all()
+    older = rows[-1].seq if len(rows) == limit else None
+    return Past(_decoded(row.data for row in reversed(rows)), older)
+
+
+def place_of(connection: Connection, thread_id: str, item_id: str, user_id: str) -> int:
+    """Return an item's place in its thread."""
+    mine = _own_items(thread_id, user_id) & (items.c.id == item_id)
+    place = connection.scalar(select(items.c.seq).where(mine))
+    if place is None:
+        raise NotFoundError(item_id)
+    return place
 
 
 def save_items(
-    connection: Connection, thread_id: str, saved: Sequence[ThreadItem], user_id: str
+    connection: Connection, thread_id: str, saved: Sequence[StoredItem], user_id: str
 ) -> None:
     """Insert or update. The rows come out of the user's own thread: without it, none is written."""
     for item in saved:
@@ -237,6 +269,14 @@ def change_thread(
 
 
 def load_item(connection: Connection, thread_id: str, item_id: str, user_id: str) -> ThreadItem:
+    item = load_stored(connection, thread_id, item_id, user_id)
+    if is_record(item):
+        raise NotFoundError(item_id)
+    return item
+
+
+def load_stored(connection: Connection, thread_id: str, item_id: str, user_id: str) -> StoredItem:
+    """Return an item or a record."""
     mine = _own_items(thread_id, user_id) & (items.c.id == item_id)
     data = connection.scalar(select(items.c.data).where(mine))
     item = decode_item(data) if data is not None else None
@@ -375,6 +415,10 @@ def _as_page(data: list[Any], rows: Sequence[Row[Any, Any]], limit: int) -> Page
     return Page(data=data, has_more=has_more, after=rows[limit - 1].id if has_more else None)
 
 
+def _decoded(rows: Iterable[str]) -> list[Any]:
+    return [item for item in map(decode_item, rows) if item is not None]
+
+
 def _own_items(thread_id: str, user_id: str) -> ColumnElement[bool]:
     return (items.c.thread_id == thread_id) & (items.c.user_id == user_id)
 
@@ -413,6 +457,8 @@ _SAVE_ITEM = upsert(
 _THREAD_PAGES = _Pages(threads, _by(threads, bindparam("user")), literal_column("''"))
 _ITEM_PAGES = _Pages(
     items,
-    (items.c.thread_id == bindparam("thread")) & _by(items, bindparam("user")),
+    (items.c.thread_id == bindparam("thread"))
+    & _by(items, bindparam("user"))
+    & and_(*(items.c.type != literal_column(f"'{kind}'") for kind in RECORD_TYPES)),
     bindparam("thread"),
 )

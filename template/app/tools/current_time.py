@@ -4,7 +4,7 @@ from datetime import datetime
 
 from agents import RunContextWrapper, function_tool
 
-from app.chat.server import AssistantContext
+from app.chat.context import AssistantContext
 
 
 @function_tool

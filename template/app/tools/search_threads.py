@@ -2,7 +2,7 @@
 
 from agents import RunContextWrapper, function_tool
 
-from app.chat.server import AssistantContext
+from app.chat.context import AssistantContext
 from app.store.search import search_messages
 
 MAX_HITS = 5

@@ -169,14 +169,15 @@ async def test_without_the_feature_there_are_no_attachments(
     assert threads.json()["data"] == []
 
 
-async def test_an_unknown_action_ends_in_an_error_event(app: Running) -> None:
+@pytest.mark.parametrize("kind", ["threads.custom_action", "threads.sync_custom_action"])
+async def test_an_unknown_action_is_refused(app: Running, kind: str) -> None:
     thread = thread_id(events((await app.chatkit(create("Hello"))).text))
-    request = op("threads.custom_action", thread_id=thread, action={"type": "press", "payload": {}})
+    request = op(kind, thread_id=thread, action={"type": "press", "payload": {}})
 
-    streamed = events((await app.chatkit(request)).text)
+    response = await app.chatkit(request)
 
-    assert streamed[-1]["type"] == "error"
-    assert "action" in streamed[-1]["message"]
+    assert response.status_code == 400
+    assert "action" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from chatkit.types import LockedStatus
 from sqlalchemy import Connection, event
 
 from app.chat.buffer import Buffer
+from app.chat.cut_off import mark_cut_off
 from app.chat.requests import user_message_request
 from app.chat.service import ChatService
-from app.chat.turn_store import Opening, TurnStore, mark_cut_off
+from app.chat.turn_store import Opening, TurnStore
 from app.chat.turns import Turn
 from app.context import RequestContext, User
 from app.errors import ThreadBusy, Unavailable

@@ -3,7 +3,7 @@
 import pytest
 from agents.testing import ScriptedModel, assistant_message, function_call
 
-from app.chat.server import AssistantContext
+from app.chat.context import AssistantContext
 from app.context import PageContext
 from app.http.dependencies import preferred_locale
 from app.providers import ChatModel
@@ -26,7 +26,7 @@ SPY = '''
 from agents import RunContextWrapper, function_tool
 
 from app.builder import Builder
-from app.chat.server import AssistantContext
+from app.chat.context import AssistantContext
 
 seen: list[AssistantContext] = []
 

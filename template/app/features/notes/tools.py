@@ -2,7 +2,7 @@
 
 from agents import FunctionTool, RunContextWrapper, function_tool
 
-from app.chat.server import AssistantContext
+from app.chat.context import AssistantContext
 from app.errors import AppError
 from app.features.notes.service import MAX_TEXT, Notes
 

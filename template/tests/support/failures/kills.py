@@ -9,7 +9,7 @@ from random import Random
 
 import httpx2
 
-from app.chat.turn_store import INTERRUPTED
+from app.chat.cut_off import INTERRUPTED
 from app.chat.turns import CHECKPOINT_SECONDS
 from app.store.maintenance import LEASE_SECONDS
 from tests.support.app import Server

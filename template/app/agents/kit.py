@@ -1,0 +1,68 @@
+"""What an agent is made of: the model, the tools, and how a run ends."""
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+from agents import (
+    Agent,
+    FunctionTool,
+    FunctionToolResult,
+    RunContextWrapper,
+    Tool,
+    ToolsToFinalOutputResult,
+)
+
+from app.chat.context import AssistantContext
+from app.providers import ChatModel
+
+Instructions = Callable[[RunContextWrapper[AssistantContext], Agent[AssistantContext]], str]
+
+
+@dataclass(frozen=True)
+class AgentKit:
+    """Makes agents. `tools` are those of `app/tools` and of the features."""
+
+    model: ChatModel
+    tools: Sequence[Tool]
+    tool_timeout_seconds: float = 30
+
+    def agent(
+        self,
+        name: str,
+        instructions: Instructions | str,
+        tools: Sequence[Tool] | None = None,
+        **more: Any,
+    ) -> Agent[AssistantContext]:
+        """Return an agent; without `tools` it has all of the kit's."""
+        given = self.tools if tools is None else tools
+        return Agent[AssistantContext](
+            name=name,
+            instructions=instructions,
+            model=self.model.model,
+            model_settings=self.model.settings,
+            tools=[self._bounded(tool) for tool in given],
+            tool_use_behavior=_ends_run,
+            **more,
+        )
+
+    def _bounded(self, tool: Tool) -> Tool:
+        """Return the tool with a timeout, if it has none of its own."""
+        if not isinstance(tool, FunctionTool) or tool.timeout_seconds is not None:
+            return tool
+        bounded, invoke = copy(tool), tool.on_invoke_tool
+
+        async def invoke_awaited(ctx: Any, arguments: str) -> Any:
+            return await invoke(ctx, arguments)
+
+        bounded.on_invoke_tool = invoke_awaited
+        bounded.timeout_seconds = self.tool_timeout_seconds
+        return bounded
+
+
+def _ends_run(
+    ctx: RunContextWrapper[AssistantContext], results: list[FunctionToolResult]
+) -> ToolsToFinalOutputResult:
+    """End the run where the user, or the front end, has to answer first."""
+    return ToolsToFinalOutputResult(is_final_output=ctx.context.ends_run)

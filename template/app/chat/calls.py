@@ -1,0 +1,105 @@
+"""Remembers what the agents' tools were asked and what they answered."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from agents import StreamEvent
+from agents.items import (
+    HandoffCallItem,
+    HandoffOutputItem,
+    RunItem,
+    ToolCallItem,
+    ToolCallOutputItem,
+)
+from agents.stream_events import RunItemStreamEvent
+from openai.types.responses import ResponseFunctionToolCall
+from pydantic import BaseModel
+from pydantic_core import from_json
+
+from app.chat.context import AssistantContext
+from app.chat.turn_store import TurnStore
+from app.store.ids import new_id
+from app.store.records import CallStatus, ToolCall
+
+MAX_OUTPUT = 50_000
+CUT = "\n(The rest of the output was left out.)"
+
+
+class ToolEvent(BaseModel):
+    """Tells that a tool was called, or that it answered. ChatKit's clients are not sent it."""
+
+    type: Literal["tool"] = "tool"
+    call: ToolCall
+    done: bool
+
+
+class CallRecorder:
+    """Watches a run's events, and stages a record of each call when its output is there."""
+
+    def __init__(self, context: AssistantContext, store: TurnStore) -> None:
+        self._context = context
+        self.store = store
+        self._open: dict[str, ToolCall] = {}
+
+    async def observe(self, event: StreamEvent) -> None:
+        if not isinstance(event, RunItemStreamEvent):
+            return
+        match event.item:
+            case ToolCallItem() | HandoffCallItem():
+                await self._called(event.item)
+            case ToolCallOutputItem() | HandoffOutputItem():
+                await self._answered(event.item)
+            case _:
+                pass
+
+    async def _called(self, item: ToolCallItem | HandoffCallItem) -> None:
+        if isinstance(item.raw_item, ResponseFunctionToolCall):
+            call = self.record_of(item, item.raw_item, "completed")
+            self._open[call.call_id] = call
+            await self._tell(call, done=False)
+
+    async def _answered(self, item: ToolCallOutputItem | HandoffOutputItem) -> None:
+        raw = cast(dict[str, Any], item.raw_item)
+        call = self._open.pop(str(raw.get("call_id")), None)
+        if call is None or call.call_id == self._context.client_call_id:
+            return
+        call = call.model_copy(update={"output": _text(raw["output"]), "result": _result(item)})
+        self.store.add_record(call)
+        await self._tell(call, done=True)
+
+    def record_of(
+        self, item: RunItem, call: ResponseFunctionToolCall, status: CallStatus
+    ) -> ToolCall:
+        return ToolCall(
+            id=new_id("call"),
+            thread_id=self._context.thread.id,
+            created_at=datetime.now(UTC),
+            call_id=call.call_id,
+            name=call.name,
+            arguments=_arguments(call.arguments),
+            agent=item.agent.name,
+            status=status,
+        )
+
+    async def _tell(self, call: ToolCall, *, done: bool) -> None:
+        await self._context.stream(cast(Any, ToolEvent(call=call, done=done)))
+
+
+def _arguments(arguments: str) -> str:
+    """Return the arguments, or none where they are no JSON object: an API would refuse those."""
+    try:
+        return arguments if isinstance(from_json(arguments), dict) else "{}"
+    except ValueError:
+        return "{}"
+
+
+def _text(output: object) -> str:
+    if isinstance(output, str):
+        return output if len(output) <= MAX_OUTPUT else output[:MAX_OUTPUT] + CUT
+    parts = cast(list[dict[str, Any]], output) if isinstance(output, list) else []
+    return "\n".join(str(part.get("text", f"({part.get('type')})")) for part in parts)
+
+
+def _result(item: ToolCallOutputItem | HandoffOutputItem) -> Any:
+    output = item.output if isinstance(item, ToolCallOutputItem) else None
+    return output.model_dump(mode="json") if isinstance(output, BaseModel) else None

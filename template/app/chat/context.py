@@ -1,0 +1,154 @@
+"""What a tool, a widget's action and a guardrail find in `ctx.context`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from agents.tool_context import ToolContext
+from chatkit.agents import AgentContext, ClientToolCall
+from chatkit.icons import IconName
+from chatkit.types import (
+    ClientEffectEvent,
+    HiddenContextItem,
+    NoticeEvent,
+    ProgressUpdateEvent,
+    Source,
+    StructuredInput,
+    StructuredInputItem,
+    ThreadItemDoneEvent,
+    ThreadItemReplacedEvent,
+    ThreadStreamEvent,
+    WidgetItem,
+)
+from chatkit.widgets import WidgetRoot
+from pydantic import Field, SkipValidation
+
+from app.context import PageContext, RequestContext, User
+from app.store.engine import Database
+from app.store.ids import new_id
+
+MAX_WRONG_ARGUMENTS = 3
+
+Level = Literal["info", "warning", "danger"]
+
+
+class AssistantContext(AgentContext[RequestContext]):
+    """One turn's context: who asks, and what the turn can show besides text.
+
+    Every method but `cite` streams to the client; what it shows is stored with the turn.
+    """
+
+    database: SkipValidation[Database]
+    question: str = ""
+    sources: list[Source] = Field(default_factory=list[Source])
+    waits_for_user: bool = False
+    wrong_arguments: int = 0
+    model_goes_on: bool = False
+    client_call_id: str = ""
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the model has called a tool with wrong arguments too often."""
+        return self.wrong_arguments >= MAX_WRONG_ARGUMENTS
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether the run ends with the tools that were called just now."""
+        return self.waits_for_user or self.gave_up
+
+    @property
+    def user(self) -> User:
+        return self.request_context.user
+
+    @property
+    def page_context(self) -> PageContext | None:
+        return self.request_context.page_context
+
+    async def progress(self, text: str, icon: IconName | None = None) -> None:
+        """Say what is being done, until the next text or progress takes its place."""
+        await self.stream(ProgressUpdateEvent(text=text, icon=icon))
+
+    async def notice(self, level: Level, message: str, title: str | None = None) -> None:
+        """Tell the user something beside the conversation; `message` may be Markdown."""
+        await self.stream(NoticeEvent(level=level, message=message, title=title))
+
+    async def effect(self, name: str, **data: Any) -> None:
+        """Have the front end do something (`onEffect`). Nothing comes back."""
+        await self.stream(ClientEffectEvent(name=name, data=data))
+
+    async def show(self, widget: WidgetRoot, copy_text: str | None = None) -> WidgetItem:
+        """Show a widget, and return its item."""
+        item = WidgetItem(**self._new("wid"), widget=widget, copy_text=copy_text)
+        await self.stream(ThreadItemDoneEvent(item=item))
+        return item
+
+    async def replace(
+        self, item: WidgetItem, widget: WidgetRoot, copy_text: str | None = None
+    ) -> None:
+        """Show another widget in the place of one that was shown before."""
+        changes = {"widget": widget, "copy_text": copy_text}
+        await self.stream(ThreadItemReplacedEvent(item=item.model_copy(update=changes)))
+
+    async def remember(self, text: str) -> None:
+        """Tell the model something, in this turn and later ones, that the user does not see."""
+        item = HiddenContextItem(**self._new("hid"), content=text)
+        await self.stream(ThreadItemDoneEvent(item=item))
+
+    async def ask(self, *questions: StructuredInput) -> None:
+        """Ask the user questions with choices or free text. The turn ends, and waits for them."""
+        item = StructuredInputItem(**self._new("inp"), inputs=list(questions))
+        await self.stream(ThreadItemDoneEvent(item=item))
+        self.waits_for_user = True
+
+    def call_client(self, ctx: ToolContext[Any], name: str, **arguments: Any) -> None:
+        """Have the front end run a tool (`onClientTool`). The turn ends, and waits for its output.
+
+        `ctx` is the context of the tool that calls: the output becomes that call's.
+        """
+        self.client_tool_call = ClientToolCall(name=name, arguments=arguments)
+        self.client_call_id = ctx.tool_call_id
+        self.waits_for_user = True
+
+    def cite(self, source: Source) -> str:
+        """Return a mark such as `[1]`; where the model repeats it, the answer cites the source."""
+        if source not in self.sources:
+            self.sources.append(source)
+        return f"[{self.sources.index(source) + 1}]"
+
+    def let_model_answer(self) -> None:
+        """In an action: have the model go on when the action is done."""
+        self.model_goes_on = True
+
+    def close(self) -> None:
+        """Wake the queue's reader, whom a failed stream leaves behind: it would wait for ever."""
+        self._events.put_nowait(ProgressUpdateEvent(text=""))
+
+    async def events_of(self, work: Coroutine[Any, Any, None]) -> AsyncIterator[ThreadStreamEvent]:
+        """Run the work, and yield what it streams meanwhile."""
+        task = asyncio.create_task(work)
+        try:
+            while not task.done() or not self._events.empty():
+                if event := await self._next_event(task):
+                    yield event
+            await task
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
+
+    async def _next_event(self, task: asyncio.Task[None]) -> Any:
+        waiting = asyncio.ensure_future(self._events.get())
+        await asyncio.wait({waiting, task}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        waiting.cancel()
+        return None
+
+    def _new(self, prefix: str) -> dict[str, Any]:
+        return {
+            "id": new_id(prefix),
+            "thread_id": self.thread.id,
+            "created_at": datetime.now(UTC),
+        }

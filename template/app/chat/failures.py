@@ -1,0 +1,61 @@
+"""What a user is told when a run fails, and what the model is told when a tool does.
+
+The errors themselves are for the log: neither a client nor the model ever gets their text.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from agents import MaxTurnsExceeded, ModelBehaviorError, RunContextWrapper
+from agents.run_config import ToolErrorFormatterArgs
+from chatkit.errors import CustomStreamError
+from openai import RateLimitError
+from pydantic import ValidationError
+
+from app.errors import describe
+
+log = structlog.stdlib.get_logger(__name__)
+
+BUSY = "The model is busy just now. Please try again in a moment."
+UNREACHABLE = "The model could not answer. Please try again."
+TOO_LONG = "I stopped after too many steps. Please ask in a simpler way."
+TOO_MANY_HANDOFFS = "I passed your question on too often. Please ask in a simpler way."
+NO_VALID_RESULT = "I could not put the result into the form that is needed. Please try again."
+TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not work."
+WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with right ones: {}"
+
+
+def for_the_user(error: Exception) -> CustomStreamError:
+    """Say what the user can do."""
+    if isinstance(error, CustomStreamError):
+        return error
+    log.error("the agent failed", error=type(error).__name__, exc_info=error)
+    if isinstance(error, RateLimitError):
+        return CustomStreamError(BUSY, allow_retry=True)
+    if isinstance(error, MaxTurnsExceeded):
+        return CustomStreamError(TOO_LONG, allow_retry=False)
+    return CustomStreamError(UNREACHABLE, allow_retry=True)
+
+
+def for_the_model(arguments: ToolErrorFormatterArgs[Any]) -> str | None:
+    """Say what the model can do. `None` leaves the SDK's own message."""
+    if arguments.kind != "tool_exception" or arguments.error is None:
+        return None
+    return tool_failed(arguments.run_context, arguments.error)
+
+
+def tool_failed(context: RunContextWrapper[Any], error: Exception) -> str:
+    """Log a tool's error, and return what the model is told of it."""
+    if isinstance(error, ModelBehaviorError):
+        context.context.wrong_arguments += 1
+        return WRONG_ARGUMENTS.format(_fields(error.__cause__))
+    log.warning("a tool failed", error=type(error).__name__, exc_info=error)
+    return TOOL_FAILED
+
+
+def _fields(cause: BaseException | None) -> str:
+    problems: Sequence[dict[str, str]] = []
+    if isinstance(cause, ValidationError):
+        problems = describe(cause.errors(include_input=False, include_context=False))
+    return "; ".join(f"{each['field']}: {each['message']}" for each in problems) or "a JSON object"

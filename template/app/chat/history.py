@@ -1,0 +1,81 @@
+"""What the model is given of the thread: whole turns, the newest first, within a budget of tokens.
+
+Tokens are estimated by bytes. What the API reports of each request corrects the estimate, since
+languages and models differ; no vocabulary is loaded.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+from chatkit.types import UserMessageItem
+
+from app.store.codec import encode_item, item_text
+from app.store.records import Blocked, StoredItem
+
+BYTES_PER_TOKEN = 4.0
+ATTACHMENT_TOKENS = 1_500
+LEAST, MOST = 1.0, 8.0
+WEIGHT = 0.2
+
+
+class Estimator:
+    """Estimates tokens by bytes, and learns from what was reported."""
+
+    def __init__(self) -> None:
+        self._bytes_per_token = BYTES_PER_TOKEN
+
+    def tokens(self, size: int) -> int:
+        """Return how many tokens so many bytes are likely to be."""
+        return round(size / self._bytes_per_token)
+
+    def learn(self, size: int, tokens: int) -> None:
+        """Take into account that so many bytes were so many tokens."""
+        if size > 0 and tokens > 0:
+            seen = min(MOST, max(LEAST, size / tokens))
+            self._bytes_per_token += WEIGHT * (seen - self._bytes_per_token)
+
+
+class History:
+    """Selects the turns that fit into `max_tokens`."""
+
+    def __init__(self, max_tokens: int, estimator: Estimator | None = None) -> None:
+        self._max_tokens = max_tokens
+        self.estimator = estimator or Estimator()
+
+    def fits(self, text: str) -> bool:
+        """Say whether a message of this text can be answered at all."""
+        return self.estimator.tokens(len(text.encode())) <= self._max_tokens
+
+    async def select(self, newest_first: AsyncIterator[StoredItem]) -> list[StoredItem]:
+        """Return the newest turns that fit, oldest first. The newest is there in any case.
+
+        A turn that a guardrail stopped is left out.
+        """
+        selected: list[StoredItem] = []
+        left = self._max_tokens
+        async for turn in _turns(newest_first):
+            size = sum(map(self._size, turn))
+            if selected and size > left:
+                break
+            if not any(isinstance(item, Blocked) for item in turn):
+                selected[:0] = turn
+                left -= size
+        return selected
+
+    def _size(self, item: StoredItem) -> int:
+        text = item_text(item) or encode_item(item)
+        size = self.estimator.tokens(len(text.encode()))
+        if isinstance(item, UserMessageItem):
+            return size + ATTACHMENT_TOKENS * len(item.attachments)
+        return size
+
+
+async def _turns(newest_first: AsyncIterator[StoredItem]) -> AsyncIterator[Sequence[StoredItem]]:
+    """Yield the items of each turn, oldest first. A turn begins with the user's message."""
+    turn: list[StoredItem] = []
+    async for item in newest_first:
+        turn.insert(0, item)
+        if isinstance(item, UserMessageItem):
+            yield turn
+            turn = []
+    if turn:
+        yield turn
