@@ -20,6 +20,7 @@ from app.chat.converter import Converter
 from app.chat.history import History
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
+from app.chat.titles import Titles
 from app.errors import add_error_handlers
 from app.features import install_features
 from app.http import chat, chatkit, health, threads, user_data
@@ -77,6 +78,8 @@ class Application:
                         yield service
                 finally:
                     await service.turns.drain(grace_seconds=0)
+                    if assistant.titles:
+                        await assistant.titles.aclose()
         finally:
             await model.close()
             await self.blobs.aclose()
@@ -126,6 +129,7 @@ class Application:
             database=self.database,
             converter=Converter(),
             history=History(settings.history_max_tokens),
+            titles=Titles(model, self.database) if settings.thread_titles else None,
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
             guardrails=create_guardrails(settings),

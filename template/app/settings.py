@@ -118,6 +118,7 @@ class Settings(SettingsBase):
     openai_base_url: str | None = None
 
     history_max_tokens: int = Field(default=32_000, ge=1_000)
+    thread_titles: bool = True
     tool_timeout_seconds: float = Field(default=30, gt=0)
     blocked_input: list[str] = []
     blocked_output: list[str] = []

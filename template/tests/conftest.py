@@ -130,6 +130,7 @@ def with_model(settings: Settings, model_api: FakeModelApi) -> Settings:
         "openai_base_url": model_api.url,
         "llm_model": "fake",
         "llm_max_retries": 0,
+        "thread_titles": False,
     }
     return Settings.model_validate(values)
 

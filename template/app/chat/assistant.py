@@ -13,6 +13,7 @@ from app.chat.context import AssistantContext
 from app.chat.converter import Converter
 from app.chat.failures import for_the_model
 from app.chat.history import History
+from app.chat.titles import Titles
 from app.errors import BadRequest, ContentTooLarge
 from app.store.engine import Database
 
@@ -38,6 +39,7 @@ class Assistant:
     database: Database
     converter: Converter
     history: History
+    titles: Titles | None = None
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)
     guardrails: Guardrails = field(default_factory=Guardrails)

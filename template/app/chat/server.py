@@ -14,6 +14,7 @@ from chatkit.server import ChatKitServer
 from chatkit.store import AttachmentStore
 from chatkit.types import (
     AssistantMessageContent,
+    AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
     AudioInput,
     FeedbackKind,
@@ -70,6 +71,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         self._message: UserMessageItem | None = None
         self._run: AgentRun | None = None
         self._stopped = False
+        self._has_text = False
         self._visibility = Visibility()
         self.interrupted = False
 
@@ -175,6 +177,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
         options = message.inference_options if message else InferenceOptions()
         try:
             async for event in run.events(model_input, options):
+                if self._assistant.titles and self._is_first_text(event):
+                    self._assistant.titles.begin(agent_context)
                 yield event
             async for event in approvals.ask(run, agent_context):
                 yield event
@@ -207,6 +211,15 @@ class AssistantServer(ChatKitServer[RequestContext]):
         self, input: UserMessageInput, thread: ThreadMetadata, context: RequestContext
     ) -> UserMessageItem:
         return self._message or await super()._build_user_message_item(input, thread, context)
+
+    def _is_first_text(self, event: ThreadStreamEvent) -> bool:
+        """Say whether the answer begins. By then all that the answer needs was asked for."""
+        match event:
+            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartTextDelta()):
+                self._has_text, had_text = True, self._has_text
+                return not had_text
+            case _:
+                return False
 
     async def _model_input(self, history: list[StoredItem]) -> list[TResponseInputItem]:
         converter, attachments = self._assistant.converter, self._assistant.attachments

@@ -19,6 +19,7 @@ from chatkit.types import (
     ThreadItem,
     ThreadMetadata,
     UserMessageItem,
+    WorkflowItem,
 )
 from sqlalchemy import Connection
 
@@ -231,6 +232,7 @@ class TurnStore(sql.SqlStore):
             if len(newest) > limit or self._recent.older is None:
                 more = len(newest) > limit
                 data = newest[:limit]
+                data = [_in_sdk_time(item) for item in data]
                 return Page(data=data, has_more=more, after=data[-1].id if more else None)
         return await super().load_thread_items(thread_id, after, limit, order, context)
 
@@ -326,6 +328,14 @@ class TurnStore(sql.SqlStore):
         for item_id, item in committed.items():
             if self._staged.get(item_id) is item:
                 del self._staged[item_id]
+
+
+def _in_sdk_time(item: ThreadItem) -> ThreadItem:
+    """Return a workflow with a naive local time: the SDK measures how long it has gone on."""
+    if not isinstance(item, WorkflowItem):
+        return item
+    local = item.created_at.astimezone().replace(tzinfo=None)
+    return item.model_copy(update={"created_at": local})
 
 
 def check_open(thread: ThreadMetadata) -> None:

@@ -1,6 +1,7 @@
 """ChatKit's store on SQL. Every statement filters on the user of the context."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -273,6 +274,16 @@ def load_item(connection: Connection, thread_id: str, item_id: str, user_id: str
     if is_record(item):
         raise NotFoundError(item_id)
     return item
+
+
+def title_thread(
+    connection: Connection, thread_id: str, title: str, user_id: str
+) -> ThreadMetadata | None:
+    """Give a thread a title and return it, unless it has one already or is gone."""
+    with suppress(NotFoundError):
+        if lock_thread(connection, thread_id, user_id).title is None:
+            return change_thread(connection, thread_id, {"title": title}, user_id)
+    return None
 
 
 def load_stored(connection: Connection, thread_id: str, item_id: str, user_id: str) -> StoredItem:
