@@ -44,11 +44,13 @@ from pydantic_core import to_json
 
 from app.chat.attachments import Attachments, with_links
 from app.chat.converter import Converter
+from app.chat.localized import localized
 from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.stream import WithoutIdleEvents, in_utc, with_own_ids
 from app.chat.turn_store import TurnStore
 from app.context import PageContext, RequestContext, User
 from app.errors import BadRequest
+from app.i18n import _
 from app.store import sql
 from app.store.engine import Database
 from app.store.maintenance import Outcome
@@ -58,9 +60,9 @@ log = structlog.stdlib.get_logger(__name__)
 
 MAX_MODEL_CALLS = 10
 
-BUSY = "The model is busy just now. Please try again in a moment."
-UNREACHABLE = "The model could not answer. Please try again."
-TOO_LONG = "I stopped after too many steps. Please ask in a simpler way."
+BUSY = _("The model is busy just now. Please try again in a moment.")
+UNREACHABLE = _("The model could not answer. Please try again.")
+TOO_LONG = _("I stopped after too many steps. Please ask in a simpler way.")
 
 
 class AssistantContext(AgentContext[RequestContext]):
@@ -168,6 +170,10 @@ class AssistantServer(ChatKitServer[RequestContext]):
             self.interrupted = True
             self._run.cancel()
 
+    def localized(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
+        """Return the event with our own messages in the user's language."""
+        return localized(event, self._context.language)
+
     def encode(self, event: ThreadStreamEvent) -> bytes:
         """Return the event as ChatKit's front end reads it."""
         return b"data: " + self._serialize(in_utc(event)) + b"\n\n"
@@ -257,7 +263,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext
     ) -> TranscriptionResult:
-        raise BadRequest("This assistant does not transcribe speech.")
+        raise BadRequest(_("This assistant does not transcribe speech."))
 
     async def action(
         self,
@@ -266,7 +272,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> AsyncIterator[ThreadStreamEvent]:
-        raise CustomStreamError("This assistant does not know that action.")
+        raise CustomStreamError(_("This assistant does not know that action."))
         yield
 
     async def sync_action(
@@ -276,7 +282,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> SyncCustomActionResponse:
-        raise BadRequest("This assistant does not know that action.")
+        raise BadRequest(_("This assistant does not know that action."))
 
 
 def _for_the_user(error: Exception) -> CustomStreamError:
