@@ -43,6 +43,7 @@ from app.chat.assistant import Assistant, said
 from app.chat.attachments import with_links
 from app.chat.context import AssistantContext
 from app.chat.failures import for_the_user
+from app.chat.localized import localized
 from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.run import AgentRun
 from app.chat.stream import in_utc
@@ -50,13 +51,14 @@ from app.chat.turn_store import TurnStore
 from app.chat.visible import Visibility
 from app.context import RequestContext
 from app.errors import BadRequest
+from app.i18n import _, translate
 from app.store import sql
 from app.store.ids import new_id
 from app.store.maintenance import Outcome
 from app.store.records import Blocked, StoredItem, is_hidden, is_record
 from app.store.sql import SqlStore
 
-REFUSED = "I cannot help with that."
+REFUSED = _("I cannot help with that.")
 
 
 class AssistantServer(ChatKitServer[RequestContext]):
@@ -140,6 +142,10 @@ class AssistantServer(ChatKitServer[RequestContext]):
     def usage(self) -> str | None:
         """What the model has reported by now, as JSON."""
         return self._run.usage if self._run else None
+
+    def localized(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
+        """Return the event with our own messages in the user's language."""
+        return localized(event, self._context.language)
 
     def encode(self, event: ThreadStreamEvent) -> bytes:
         """Return the event as ChatKit's front end reads it; nothing of what is hidden."""
@@ -244,7 +250,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
 
     def _refusal(self, reason: object) -> ThreadItemDoneEvent:
         """Answer in the guardrail's words, in the place of what it stopped."""
-        text = reason if isinstance(reason, str) else REFUSED
+        text = translate(reason if isinstance(reason, str) else REFUSED, self._context.language)
         content = [AssistantMessageContent(text=text)]
         item = AssistantMessageItem(**_new(self._turn_store, "msg"), content=content)
         return ThreadItemDoneEvent(item=item)
@@ -264,7 +270,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext
     ) -> TranscriptionResult:
-        raise BadRequest("This assistant does not transcribe speech.")
+        raise BadRequest(_("This assistant does not transcribe speech."))
 
     async def action(
         self,

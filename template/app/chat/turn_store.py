@@ -14,6 +14,8 @@ from chatkit.store import NotFoundError
 from chatkit.types import (
     Attachment,
     ClientToolCallItem,
+    ClosedStatus,
+    LockedStatus,
     Page,
     StructuredInputItem,
     ThreadItem,
@@ -26,6 +28,7 @@ from sqlalchemy import Connection
 from app.chat.cut_off import mark_cut_off, report_unknown
 from app.context import RequestContext
 from app.errors import Conflict
+from app.i18n import _
 from app.store import keys, maintenance, sql
 from app.store.engine import Database
 from app.store.ids import new_id
@@ -35,7 +38,7 @@ from app.store.presence import Presence
 from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_record
 
 PAGE = 50
-DECIDED = "This was decided already."
+DECIDED = _("This was decided already.")
 MERGED = tuple(name for name in ThreadMetadata.model_fields if name not in ("id", "created_at"))
 
 
@@ -339,9 +342,18 @@ def _in_sdk_time(item: ThreadItem) -> ThreadItem:
 
 
 def check_open(thread: ThreadMetadata) -> None:
-    if thread.status.type != "active":
-        reason = f": {thread.status.reason}" if thread.status.reason else "."
-        raise Conflict(f"This thread is {thread.status.type}{reason}")
+    """Raise `Conflict` when the thread takes no more turns."""
+    match thread.status:
+        case LockedStatus(reason=str(reason)) if reason:
+            raise Conflict(_("This thread is locked: {reason}", reason=reason))
+        case LockedStatus():
+            raise Conflict(_("This thread is locked."))
+        case ClosedStatus(reason=str(reason)) if reason:
+            raise Conflict(_("This thread is closed: {reason}", reason=reason))
+        case ClosedStatus():
+            raise Conflict(_("This thread is closed."))
+        case _:
+            pass
 
 
 def _changes(before: ThreadMetadata, after: ThreadMetadata) -> dict[str, Any]:

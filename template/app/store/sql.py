@@ -29,6 +29,7 @@ from sqlalchemy.engine import Row
 
 from app.context import RequestContext
 from app.errors import BadRequest, Conflict
+from app.i18n import _
 from app.store.codec import (
     ATTACHMENT,
     THREAD,
@@ -334,7 +335,9 @@ def claim_attachments(
         claim = update(attachments).where(mine, free).values(thread_id=thread_id)
         if connection.execute(claim).rowcount == 0:
             load_attachment(connection, attachment.id, user_id)
-            raise Conflict(f"'{attachment.name}' belongs to another thread. Upload it again.")
+            raise Conflict(
+                _("'{name}' belongs to another thread. Upload it again.", name=attachment.name)
+            )
 
 
 def delete_attachment(connection: Connection, attachment_id: str, user_id: str) -> None:
@@ -397,7 +400,7 @@ def _page(
         return connection.execute(pages.first[descending], values).all()
     cursor = connection.scalar(pages.cursor, {**scope, "after": after})
     if cursor is None:
-        raise BadRequest("'after' names nothing here. Start again without it.")
+        raise BadRequest(_("'after' names nothing here. Start again without it."))
     return connection.execute(pages.next[descending], values | {"cursor": cursor}).all()
 
 
