@@ -93,7 +93,8 @@ class Application:
             return Check(name="migrations", ok=not waiting, detail=advice if waiting else "")
 
         async def model() -> Check:
-            return Check(name="model", ok=True, detail=self.model.notice or self.model.name)
+            detail = self.model.trouble() or self.model.notice or self.model.name
+            return Check(name="model", ok=True, detail=detail)
 
         return [accepting, database, migrations, model, *self.builder.health_checks]
 
@@ -118,6 +119,7 @@ class Application:
             database=self.database,
             converter=Converter(),
             attachments=self.builder.attachments,
+            transcribe=model.transcribe,
         )
 
 

@@ -4,8 +4,12 @@ from copy import copy
 from typing import Self
 
 from chatkit.agents import ThreadItemConverter
-from chatkit.types import Attachment, UserMessageTagContent
-from openai.types.responses import ResponseInputContentParam, ResponseInputTextParam
+from chatkit.types import AssistantMessageItem, Attachment, UserMessageTagContent
+from openai.types.responses import (
+    EasyInputMessageParam,
+    ResponseInputContentParam,
+    ResponseInputTextParam,
+)
 from pydantic_core import to_json
 
 from app.chat.attachments import Contents
@@ -22,6 +26,13 @@ class Converter(ThreadItemConverter):
         converter = copy(self)
         converter.contents = dict(contents)
         return converter
+
+    async def assistant_message_to_input(
+        self, item: AssistantMessageItem
+    ) -> EasyInputMessageParam | None:
+        """Return the message as plain text, which both of the models' wires take; none if empty."""
+        text = "\n".join(part.text for part in item.content if part.text)
+        return EasyInputMessageParam(role="assistant", content=text) if text else None
 
     async def attachment_to_message_content(
         self, attachment: Attachment

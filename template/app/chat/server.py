@@ -45,10 +45,12 @@ from pydantic_core import to_json
 from app.chat.attachments import Attachments, with_links
 from app.chat.converter import Converter
 from app.chat.preflight import NO_ATTACHMENTS
+from app.chat.speech import text_of
 from app.chat.stream import WithoutIdleEvents, in_utc, with_own_ids
 from app.chat.turn_store import TurnStore
 from app.context import PageContext, RequestContext, User
-from app.errors import BadRequest
+from app.errors import BadRequest, ModelBusy
+from app.providers import Transcribe
 from app.store import sql
 from app.store.engine import Database
 from app.store.maintenance import Outcome
@@ -89,6 +91,7 @@ class Assistant:
     database: Database
     converter: Converter
     attachments: Attachments | None = None
+    transcribe: Transcribe | None = None
 
 
 class AssistantServer(ChatKitServer[RequestContext]):
@@ -257,7 +260,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext
     ) -> TranscriptionResult:
-        raise BadRequest("This assistant does not transcribe speech.")
+        return TranscriptionResult(text=await text_of(audio_input, self._assistant.transcribe))
 
     async def action(
         self,
@@ -284,7 +287,7 @@ def _for_the_user(error: Exception) -> CustomStreamError:
     if isinstance(error, CustomStreamError):
         return error
     log.error("the agent failed", error=type(error).__name__, exc_info=error)
-    if isinstance(error, RateLimitError):
+    if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
     if isinstance(error, MaxTurnsExceeded):
         return CustomStreamError(TOO_LONG, allow_retry=False)
