@@ -140,6 +140,7 @@ def test_a_path_with_spaces_and_a_slug_with_digits(clone: Path, tmp_path: Path) 
         ({"author_email": "nobody"}, "ada@example.com"),
         ({"features": ["unknown"]}, "unknown"),
         ({"ci": "jenkins"}, "ci"),
+        ({"provider": "skynet"}, "provider"),
     ],
 )
 def test_a_wrong_answer_is_refused_in_words(

@@ -101,7 +101,8 @@ class Application:
             return Check(name="migrations", ok=not waiting, detail=advice if waiting else "")
 
         async def model() -> Check:
-            return Check(name="model", ok=True, detail=self.model.notice or self.model.name)
+            detail = self.model.trouble() or self.model.notice or self.model.name
+            return Check(name="model", ok=True, detail=detail)
 
         return [accepting, database, migrations, model, *self.builder.health_checks]
 
@@ -133,6 +134,8 @@ class Application:
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
             guardrails=create_guardrails(settings),
+            models={name: model.named(name) for name in {model.name, *settings.llm_models}},
+            transcribe=model.transcribe,
         )
 
 

@@ -133,6 +133,15 @@ class Unavailable(AppError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
+class ModelBusy(Unavailable):
+    """The model cannot take the request just now."""
+
+    code = "model_busy"
+
+    def __init__(self) -> None:
+        super().__init__(_("The model is busy just now. Try again in a moment."))
+
+
 def problem(
     request: HTTPConnection,
     status: int,

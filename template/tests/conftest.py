@@ -54,6 +54,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright:
     for name in [*Settings.model_fields, "openai_model"]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATABASE_URL", "sqlite:///data/chat.db")
+    monkeypatch.setenv("DEFAULT_PROVIDER", "openai")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from app.chat.history import History
 from app.chat.titles import Titles
 from app.errors import BadRequest, ContentTooLarge
 from app.i18n import _
+from app.providers import Transcribe
 from app.store.engine import Database
 
 AGENT = "agent"
@@ -45,6 +46,7 @@ class Assistant:
     actions: Actions = field(default_factory=Actions)
     guardrails: Guardrails = field(default_factory=Guardrails)
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    transcribe: Transcribe | None = None
 
     def agent_of(self, metadata: Mapping[str, Any]) -> Agent[AssistantContext]:
         """Return the agent that a thread was handed to last."""

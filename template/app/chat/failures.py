@@ -13,7 +13,7 @@ from chatkit.errors import CustomStreamError
 from openai import RateLimitError
 from pydantic import ValidationError
 
-from app.errors import describe
+from app.errors import ModelBusy, describe
 from app.i18n import _
 
 log = structlog.stdlib.get_logger(__name__)
@@ -32,7 +32,7 @@ def for_the_user(error: Exception) -> CustomStreamError:
     if isinstance(error, CustomStreamError):
         return error
     log.error("the agent failed", error=type(error).__name__, exc_info=error)
-    if isinstance(error, RateLimitError):
+    if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
     if isinstance(error, MaxTurnsExceeded):
         return CustomStreamError(TOO_LONG, allow_retry=False)

@@ -46,6 +46,7 @@ from app.chat.failures import for_the_user
 from app.chat.localized import localized
 from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.run import AgentRun
+from app.chat.speech import text_of
 from app.chat.stream import in_utc
 from app.chat.turn_store import TurnStore
 from app.chat.visible import Visibility
@@ -270,7 +271,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext
     ) -> TranscriptionResult:
-        raise BadRequest(_("This assistant does not transcribe speech."))
+        return TranscriptionResult(text=await text_of(audio_input, self._assistant.transcribe))
 
     async def action(
         self,
