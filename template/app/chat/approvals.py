@@ -108,7 +108,7 @@ async def _invoke(
     tool_context = ToolContext(
         context=context,
         tool_name=call.name,
-        tool_call_id=call.call_id,
+        tool_call_id=call.id,
         tool_arguments=call.arguments,
         run_config=config,
     )

@@ -55,13 +55,14 @@ class CallRecorder:
     async def _called(self, item: ToolCallItem | HandoffCallItem) -> None:
         if isinstance(item.raw_item, ResponseFunctionToolCall):
             call = self.record_of(item, item.raw_item, "completed")
-            self._open[call.call_id] = call
+            self._open[item.raw_item.call_id] = call
             await self._tell(call, done=False)
 
     async def _answered(self, item: ToolCallOutputItem | HandoffOutputItem) -> None:
         raw = cast(dict[str, Any], item.raw_item)
-        call = self._open.pop(str(raw.get("call_id")), None)
-        if call is None or call.call_id == self._context.client_call_id:
+        call_id = str(raw["call_id"])
+        call = self._open.pop(call_id, None)
+        if call is None or call_id == self._context.client_call_id:
             return
         call = call.model_copy(update={"output": _text(raw["output"]), "result": _result(item)})
         self.store.add_record(call)
@@ -74,7 +75,6 @@ class CallRecorder:
             id=new_id("call"),
             thread_id=self._context.thread.id,
             created_at=datetime.now(UTC),
-            call_id=call.call_id,
             name=call.name,
             arguments=_arguments(call.arguments),
             agent=item.agent.name,

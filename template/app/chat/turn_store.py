@@ -31,7 +31,6 @@ from app.errors import Conflict
 from app.i18n import _
 from app.store import keys, maintenance, sql
 from app.store.engine import Database
-from app.store.ids import new_id
 from app.store.keys import Earlier
 from app.store.maintenance import Lease, LeaseLost, Outcome
 from app.store.presence import Presence
@@ -186,19 +185,20 @@ class TurnStore(sql.SqlStore):
             Conflict: it waits no more.
             LeaseLost: the turn was ended from outside.
         """
-        decided = call.model_copy(update={"id": new_id("call"), "status": status})
-        await self.database.write(self._advance, call, decided)
-        self._removed.add(call.id)
+        decided = call.model_copy(update={"status": status})
+        await self.database.write(self._advance, decided)
+        for window in (self._recent, self._past):
+            window.items.pop(decided.id, None)
         self._settle({decided.id: decided})
         return decided
 
-    def _advance(self, connection: Connection, call: ToolCall, decided: ToolCall) -> None:
+    def _advance(self, connection: Connection, decided: ToolCall) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         maintenance.renew(connection, self.lease)
-        stored = sql.load_stored(connection, thread_id, call.id, user_id)
+        stored = sql.load_stored(connection, thread_id, decided.id, user_id)
         if not isinstance(stored, ToolCall) or stored.status != "waiting":
             raise Conflict(DECIDED)
-        sql.delete_items(connection, thread_id, [call.id], user_id)
+        sql.delete_items(connection, thread_id, [decided.id], user_id)
         sql.save_items(connection, thread_id, [decided], user_id)
 
     def _stage(self, item: StoredItem) -> None:
