@@ -13,12 +13,13 @@ from starlette.types import Lifespan
 from app.agents.assistant import create_assistant
 from app.builder import Builder
 from app.chat.converter import Converter
+from app.chat.metering import Meter
 from app.chat.server import Assistant
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
 from app.errors import add_error_handlers
 from app.features import install_features
-from app.http import chat, chatkit, health, threads, user_data
+from app.http import chat, chatkit, health, threads, usage, user_data
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
@@ -35,7 +36,14 @@ from app.tools import discover_tools
 
 log = structlog.stdlib.get_logger(__name__)
 
-ROUTERS = (chatkit.router, chat.router, threads.router, user_data.router, health.router)
+ROUTERS = (
+    chatkit.router,
+    chat.router,
+    threads.router,
+    usage.router,
+    user_data.router,
+    health.router,
+)
 
 
 class Application:
@@ -117,6 +125,8 @@ class Application:
             agent=create_assistant(model, [*discover_tools(), *self.builder.tools]),
             database=self.database,
             converter=Converter(),
+            model_name=model.name,
+            meter=Meter(self.settings.llm_prices),
             attachments=self.builder.attachments,
         )
 

@@ -11,6 +11,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
@@ -45,6 +46,14 @@ PLACEHOLDERS = (
     "placeholder",
 )
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Prices = tuple[Price, Price, Price]
+PRICES_ADVICE = (
+    'must be JSON such as {"gpt-5": [1.25, 0.125, 10]}: a model\'s prices in USD for a million '
+    "tokens of input, cached input and output"
+)
 
 
 class SettingsBase(BaseSettings):
@@ -114,6 +123,7 @@ class Settings(SettingsBase):
     llm_timeout_seconds: float = Field(default=60, gt=0)
     llm_max_retries: int = Field(default=2, ge=0, le=10)
     llm_tracing: bool = False
+    llm_prices: Annotated[dict[str, Prices], NoDecode] = {}
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
 
@@ -175,6 +185,14 @@ class Settings(SettingsBase):
         if not text.isascii() or text != text.strip():
             raise ValueError("has characters that no key has: copy it again")
         return key
+
+    @field_validator("llm_prices", mode="wrap")
+    @classmethod
+    def _usable_prices(cls, value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return parse(from_json(value) if isinstance(value, str) else value)
+        except ValueError:
+            raise ValueError(PRICES_ADVICE) from None
 
     @field_validator("jwt_secret")
     @classmethod

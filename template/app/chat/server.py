@@ -40,11 +40,11 @@ from chatkit.types import (
 )
 from openai import RateLimitError
 from pydantic import BaseModel, SkipValidation
-from pydantic_core import to_json
 
 from app.chat.attachments import Attachments, with_links
 from app.chat.converter import Converter
 from app.chat.localized import localized
+from app.chat.metering import Meter
 from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.stream import WithoutIdleEvents, in_utc, with_own_ids
 from app.chat.turn_store import TurnStore
@@ -55,6 +55,7 @@ from app.store import sql
 from app.store.engine import Database
 from app.store.maintenance import Outcome
 from app.store.sql import SqlStore
+from app.store.usage import Usage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -90,6 +91,8 @@ class Assistant:
     agent: Agent[AssistantContext]
     database: Database
     converter: Converter
+    model_name: str
+    meter: Meter
     attachments: Attachments | None = None
 
 
@@ -106,7 +109,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         self._run: RunResultStreaming | None = None
         self._stopped = False
         self.interrupted = False
-        self.usage: str | None = None
+        self.usage: Usage | None = None
 
     async def prepare(
         self, request: StreamingReq, thread_id: str, context: RequestContext
@@ -178,7 +181,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         """Return the event as ChatKit's front end reads it."""
         return b"data: " + self._serialize(in_utc(event)) + b"\n\n"
 
-    def end(self, outcome: Outcome) -> bytes:
+    def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
         """ChatKit's front end takes the end of the response for the end of the turn."""
         return b""
 
@@ -212,7 +215,9 @@ class AssistantServer(ChatKitServer[RequestContext]):
         except Exception as error:
             raise _for_the_user(error) from error
         finally:
-            self.usage = _usage(self._run)
+            self.usage = self._assistant.meter.read(
+                self._assistant.model_name, self._run.context_wrapper.usage
+            )
             agent_context.close()
             if not self._run.is_complete:
                 self._run.cancel()
@@ -295,14 +300,3 @@ def _for_the_user(error: Exception) -> CustomStreamError:
     if isinstance(error, MaxTurnsExceeded):
         return CustomStreamError(TOO_LONG, allow_retry=False)
     return CustomStreamError(UNREACHABLE, allow_retry=True)
-
-
-def _usage(result: RunResultStreaming) -> str:
-    usage = result.context_wrapper.usage
-    return to_json(
-        {
-            "requests": usage.requests,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-        }
-    ).decode()

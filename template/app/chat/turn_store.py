@@ -21,16 +21,18 @@ from chatkit.types import (
     ThreadMetadata,
     UserMessageItem,
 )
+from pydantic_core import to_json
 from sqlalchemy import Connection
 
 from app.chat.preflight import check_open
 from app.context import RequestContext
-from app.store import keys, maintenance, sql
+from app.store import keys, maintenance, sql, usage
 from app.store.engine import Database
 from app.store.ids import new_id
 from app.store.keys import Earlier
 from app.store.maintenance import Lease, LeaseLost, Outcome
 from app.store.presence import Presence
+from app.store.usage import Usage
 
 HISTORY_ITEMS = 50
 MERGED = tuple(name for name in ThreadMetadata.model_fields if name not in ("id", "created_at"))
@@ -197,16 +199,16 @@ class TurnStore(sql.SqlStore):
         self._settle(staged)
 
     async def close(
-        self, outcome: Outcome, unfinished: Iterable[ThreadItem], usage: str | None
+        self, outcome: Outcome, unfinished: Iterable[ThreadItem], used: Usage | None
     ) -> None:
-        """End the turn, and commit all that it has."""
+        """End the turn, and commit all that it has, with what the model has used."""
         answer = [*self._staged.values(), *unfinished]
-        await self.database.write(self._close, outcome, usage, answer)
+        await self.database.write(self._close, outcome, used, answer)
 
-    async def abandon(self) -> None:
+    async def abandon(self, used: Usage | None) -> None:
         """End the turn without what it has staged, which could not be stored."""
         self._staged = {}
-        await self.database.write(self._close, "failed", None, ())
+        await self.database.write(self._close, "failed", used, ())
 
     def _checkpoint(self, connection: Connection, items: Sequence[ThreadItem]) -> None:
         maintenance.renew(connection, self.lease)
@@ -216,16 +218,19 @@ class TurnStore(sql.SqlStore):
         self,
         connection: Connection,
         outcome: Outcome,
-        usage: str | None,
+        used: Usage | None,
         items: Sequence[ThreadItem],
     ) -> None:
-        if not maintenance.close(connection, self.lease, outcome, usage):
+        lease, tokens = self.lease, to_json(used).decode() if used else None
+        if not maintenance.close(connection, lease, outcome, tokens):
             return
+        if used:
+            usage.record(connection, lease.user_id, lease.thread_id, lease.turn_id, "turn", used)
         self._save(connection, items)
         keeps_old_answer = self._removed and not items
         is_cut_off = outcome != "completed" and (items or self._answers_message)
         if is_cut_off and not keeps_old_answer:
-            mark_cut_off(connection, self.lease.thread_id, self.lease.user_id)
+            mark_cut_off(connection, lease.thread_id, lease.user_id)
 
     def _items_of(self, connection: Connection, turn: Earlier) -> set[str]:
         """Return the ids of what a turn wrote, without the message that it answered."""
