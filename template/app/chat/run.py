@@ -21,7 +21,6 @@ from chatkit.agents import (
 from chatkit.errors import CustomStreamError
 from chatkit.types import InferenceOptions, ThreadStreamEvent
 from openai.types.responses import ResponseCompletedEvent
-from pydantic_core import to_json
 
 from app.chat.assistant import AGENT, Assistant
 from app.chat.calls import CallRecorder
@@ -30,6 +29,7 @@ from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
 from app.chat.history import request_size
 from app.chat.stream import is_idle, with_own_ids
 from app.chat.turn_store import TurnStore
+from app.store.usage import Usage
 
 MAX_MODEL_CALLS = 10
 MAX_HANDOFFS = 4
@@ -44,6 +44,7 @@ class AgentRun:
         self.calls = CallRecorder(context, store)
         self._handoffs = 0
         self._sent = 0
+        self._model = assistant.model_name
         self.result: RunResultStreaming | None = None
 
     async def events(
@@ -77,18 +78,11 @@ class AgentRun:
         return True
 
     @property
-    def usage(self) -> str | None:
-        """What the model has reported by now, as JSON."""
+    def usage(self) -> Usage | None:
+        """What the model has reported by now."""
         if self.result is None:
             return None
-        usage = self.result.context_wrapper.usage
-        return to_json(
-            {
-                "requests": usage.requests,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-            }
-        ).decode()
+        return self._assistant.meter.read(self._model, self.result.context_wrapper.usage)
 
     @property
     def interruptions(self) -> Sequence[ToolApprovalItem]:
@@ -121,6 +115,8 @@ class AgentRun:
             settings = replace(agent.model_settings, tool_choice=options.tool_choice.id)
             agent = agent.clone(model_settings=settings)
         config = self._assistant.run_config(options)
+        if config.model is not None:
+            self._model = options.model or self._model
         return agent, replace(config, call_model_input_filter=self._measure)
 
     def _finish(self, result: RunResultStreaming) -> None:

@@ -11,9 +11,11 @@ from agents import Agent, Runner
 from chatkit.types import Page, Thread, ThreadMetadata, ThreadUpdatedEvent
 
 from app.chat.context import AssistantContext
+from app.chat.metering import Meter
 from app.providers import ChatModel
-from app.store import sql
+from app.store import sql, usage
 from app.store.engine import Database
+from app.store.usage import Usage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,8 +33,10 @@ INSTRUCTIONS = (
 class Titles:
     """Has the model write titles. The demo model's are the first words of the message."""
 
-    def __init__(self, model: ChatModel, database: Database) -> None:
+    def __init__(self, model: ChatModel, database: Database, meter: Meter) -> None:
         self._database = database
+        self._meter = meter
+        self._model = model.name
         self._is_demo = bool(model.notice)
         self._agent = Agent(
             name="Titles",
@@ -61,7 +65,10 @@ class Titles:
         thread_id, user_id = context.thread.id, context.user.id
         try:
             async with asyncio.timeout(SECONDS):
-                title = await self._title(context.question)
+                title, used = await self._title(context.question)
+            if used:
+                record = self._database.write
+                await record(usage.record, user_id, thread_id, None, "title", used)
             write = self._database.write
             thread = await write(sql.title_thread, thread_id, title, user_id) if title else None
             if thread is not None:
@@ -69,13 +76,14 @@ class Titles:
         except Exception as error:
             log.warning("a thread got no title", thread=thread_id, error=type(error).__name__)
 
-    async def _title(self, question: str) -> str:
+    async def _title(self, question: str) -> tuple[str, Usage | None]:
         if self._is_demo:
-            return tidy(" ".join(question.split()[:WORDS]))
+            return tidy(" ".join(question.split()[:WORDS])), None
         result = Runner.run_streamed(self._agent, question[:MAX_QUESTION], max_turns=1)
         async for _ in result.stream_events():
             pass
-        return tidy(str(result.final_output or ""))
+        used = self._meter.read(self._model, result.context_wrapper.usage)
+        return tidy(str(result.final_output or "")), used
 
 
 def as_response(thread: ThreadMetadata) -> Thread:
