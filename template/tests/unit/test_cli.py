@@ -51,12 +51,32 @@ def test_doctor_is_content_with_the_defaults() -> None:
     assert "demo model" in result.stdout
 
 
+def test_doctor_says_which_models_answer_and_where() -> None:
+    result = _run(
+        "doctor",
+        LLM_PROVIDER="ollama",
+        LLM_MODEL="llama",
+        LLM_FALLBACK_PROVIDER="openai",
+        OPENAI_API_KEY="sk-test",
+    )
+
+    assert "llama at http://127.0.0.1:11434/v1, and else gpt-" in result.stdout
+    assert "sk-test" not in result.output
+
+
 @pytest.mark.parametrize(
     ("environment", "fix"),
     [
         ({"AUTH_MODE": "jwt"}, "JWT_SECRET"),
         ({"AUTH_MODE": "jwt", "JWT_SECRET": "short"}, "openssl rand -hex 32"),
         ({"LLM_PROVIDER": "openai"}, "OPENAI_API_KEY"),
+        ({"LLM_PROVIDER": "gemini"}, "GEMINI_API_KEY"),
+        ({"LLM_PROVIDER": "azure", "LLM_MODEL": "mine"}, "AZURE_OPENAI_ENDPOINT"),
+        ({"LLM_PROVIDER": "ollama"}, "LLM_MODEL"),
+        (
+            {"LLM_PROVIDER": "ollama", "LLM_MODEL": "llama", "LLM_FALLBACK_PROVIDER": "groq"},
+            "GROQ_API_KEY",
+        ),
         ({"ENVIRONMENT": "production"}, "AUTH_MODE=jwt"),
         ({"ALLOWED_ORIGINS": "*"}, "name each origin"),
         ({"DATABASE_URL": "postgresql://ada:pw@127.0.0.1:1/chat"}, "check DATABASE_URL"),
