@@ -16,6 +16,7 @@ from app.agents.team import create_team
 from app.builder import Builder
 from app.chat.actions import Actions
 from app.chat.assistant import Assistant
+from app.chat.client_tools import ClientTools
 from app.chat.converter import Converter
 from app.chat.history import History
 from app.chat.service import ChatService
@@ -35,7 +36,7 @@ from app.store.databases import open_database
 from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
-from app.tools import discover_tools
+from app.tools import discover_client_tools, discover_tools
 from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
@@ -128,6 +129,7 @@ class Application:
             history=History(settings.history_max_tokens),
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
+            client_tools=ClientTools([*discover_client_tools(), *builder.client_tools]),
             guardrails=create_guardrails(settings),
         )
 

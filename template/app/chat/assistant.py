@@ -9,6 +9,7 @@ from chatkit.types import InferenceOptions, UserMessageInput, UserMessageItem
 
 from app.chat.actions import Actions
 from app.chat.attachments import Attachments
+from app.chat.client_tools import ClientTools
 from app.chat.context import AssistantContext
 from app.chat.converter import Converter
 from app.chat.failures import for_the_model
@@ -40,6 +41,7 @@ class Assistant:
     history: History
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)
+    client_tools: ClientTools = field(default_factory=ClientTools)
     guardrails: Guardrails = field(default_factory=Guardrails)
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
 

@@ -269,6 +269,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
         try:
             async for event in agent_context.events_of(work):
                 yield event
+            for question in agent_context.asked:
+                yield ThreadItemDoneEvent(item=question)
         except Exception as error:
             raise for_the_user(error) from error
         if agent_context.model_goes_on:
