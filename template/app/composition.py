@@ -18,12 +18,14 @@ from app.chat.actions import Actions
 from app.chat.assistant import Assistant
 from app.chat.client_tools import ClientTools
 from app.chat.converter import Converter
+from app.chat.entities import EntityLookup
 from app.chat.history import History
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
+from app.chat.thread_entities import ThreadEntities
 from app.errors import add_error_handlers
 from app.features import install_features
-from app.http import chat, chatkit, health, threads, user_data
+from app.http import chat, chatkit, entities, health, threads, user_data
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
@@ -41,7 +43,14 @@ from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
 
-ROUTERS = (chatkit.router, chat.router, threads.router, user_data.router, health.router)
+ROUTERS = (
+    chatkit.router,
+    chat.router,
+    threads.router,
+    entities.router,
+    user_data.router,
+    health.router,
+)
 
 
 class Application:
@@ -55,6 +64,7 @@ class Application:
         self.builder = Builder(settings, self.database, self.blobs)
         self.builder.add_sweep(partial(bury_blobs, self.database, self.blobs))
         install_features(self.builder)
+        self.entities = EntityLookup([ThreadEntities(self.database), *self.builder.entities])
         self.migrations = [CORE, *self.builder.migrations]
         self._given_model = model
 
@@ -130,6 +140,7 @@ class Application:
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
             client_tools=ClientTools([*discover_client_tools(), *builder.client_tools]),
+            entities=self.entities,
             guardrails=create_guardrails(settings),
         )
 
@@ -148,6 +159,7 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = application.database
     app.state.blobs = application.blobs
+    app.state.entities = application.entities
     app.state.authenticator = create_authenticator(settings)
     add_error_handlers(app)
     for router in (*ROUTERS, *application.builder.routers):

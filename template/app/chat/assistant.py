@@ -12,6 +12,7 @@ from app.chat.attachments import Attachments
 from app.chat.client_tools import ClientTools
 from app.chat.context import AssistantContext
 from app.chat.converter import Converter
+from app.chat.entities import EntityLookup
 from app.chat.failures import for_the_model
 from app.chat.history import History
 from app.errors import BadRequest, ContentTooLarge
@@ -42,6 +43,7 @@ class Assistant:
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)
     client_tools: ClientTools = field(default_factory=ClientTools)
+    entities: EntityLookup = field(default_factory=EntityLookup)
     guardrails: Guardrails = field(default_factory=Guardrails)
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
 

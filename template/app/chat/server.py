@@ -214,6 +214,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
             shown = [item for item in history if not is_record(item)]
             contents = await attachments.contents(shown, self._context)
             converter = converter.with_attachments(contents)
+        if described := await self._assistant.entities.described(self._context.user, history):
+            converter = converter.with_entities(described)
         return await converter.to_model_input(history)
 
     def _agent_context(self, thread: ThreadMetadata) -> AssistantContext:
