@@ -99,7 +99,14 @@ def _commands(project: Path, model_url: str, secret: str) -> dict[str, Command]:
         "OPENAI_BASE_URL": model_url,
         "OPENAI_AGENTS_DISABLE_TRACING": "1",
     }
-    ours = {**model, "AUTH_MODE": "jwt", "JWT_SECRET": secret, "HOST": HOST}
+    ours = {
+        **model,
+        "AUTH_MODE": "jwt",
+        "JWT_SECRET": secret,
+        "HOST": HOST,
+        # The peers write no titles.
+        "THREAD_TITLES": "false",
+    }
     with_project = {**ours, "PYTHONPATH": str(project)}
     with_peers = {**model, "PYTHONPATH": str(BENCH)}
     return {

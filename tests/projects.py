@@ -17,7 +17,7 @@ FEATURES: list[str] = list(
 )
 PRESETS: dict[str, dict[str, Any]] = {
     "full": {"features": FEATURES},
-    "empty": {"features": [], "database": "postgres"},
+    "empty": {"features": [], "database": "postgres", "provider": "gemini"},
     **{f"only-{name}": {"features": [name]} for name in FEATURES},
 }
 

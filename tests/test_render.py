@@ -21,7 +21,8 @@ COMBINATIONS = [
     for ci in ("github", "none")
     for database in ("sqlite", "postgres")
 ]
-TEXT = {".py", ".toml", ".md", ".yml", ".yaml", ".ini", ".json", ".mako", ".example", ""}
+TEXT = {".py", ".toml", ".md", ".yml", ".yaml", ".ini", ".json", ".mako", ".po", ".example", ""}
+BINARY = {".mo"}
 
 
 def _files(project: Project) -> list[Path]:
@@ -40,8 +41,11 @@ def test_every_combination_is_whole_and_clean(
 
     for path in _files(project):
         assert path.stat().st_size > 0, f"{path} is empty"
-        assert path.suffix in TEXT, path
-        if path.suffix != ".mako":
+        assert path.suffix in TEXT | BINARY, path
+        if path.suffix in BINARY:
+            source = clone / "template" / path.relative_to(project.folder)
+            assert path.read_bytes() == source.read_bytes()
+        elif path.suffix != ".mako":
             assert not re.search(r"\{\{|\{%|copier__|_copier_conf", path.read_text()), path
     for feature in FEATURES:
         present = (project.folder / "app/features" / feature).exists()
@@ -136,6 +140,7 @@ def test_a_path_with_spaces_and_a_slug_with_digits(clone: Path, tmp_path: Path) 
         ({"author_email": "nobody"}, "ada@example.com"),
         ({"features": ["unknown"]}, "unknown"),
         ({"ci": "jenkins"}, "ci"),
+        ({"provider": "skynet"}, "provider"),
     ],
 )
 def test_a_wrong_answer_is_refused_in_words(

@@ -23,6 +23,7 @@ from app.chat.history import History
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
 from app.chat.thread_entities import ThreadEntities
+from app.chat.titles import Titles
 from app.errors import add_error_handlers
 from app.features import install_features
 from app.http import chat, chatkit, entities, health, threads, user_data
@@ -88,6 +89,8 @@ class Application:
                         yield service
                 finally:
                     await service.turns.drain(grace_seconds=0)
+                    if assistant.titles:
+                        await assistant.titles.aclose()
         finally:
             await model.close()
             await self.blobs.aclose()
@@ -109,7 +112,8 @@ class Application:
             return Check(name="migrations", ok=not waiting, detail=advice if waiting else "")
 
         async def model() -> Check:
-            return Check(name="model", ok=True, detail=self.model.notice or self.model.name)
+            detail = self.model.trouble() or self.model.notice or self.model.name
+            return Check(name="model", ok=True, detail=detail)
 
         return [accepting, database, migrations, model, *self.builder.health_checks]
 
@@ -137,11 +141,15 @@ class Application:
             database=self.database,
             converter=Converter(),
             history=History(settings.history_max_tokens),
+            titles=Titles(model, self.database) if settings.thread_titles else None,
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
             client_tools=ClientTools([*discover_client_tools(), *builder.client_tools]),
             entities=self.entities,
             guardrails=create_guardrails(settings),
+            models={name: model.named(name) for name in {model.name, *settings.llm_models}},
+            transcribe=model.transcribe,
+            image_domains=settings.allowed_image_domains or None,
         )
 
 

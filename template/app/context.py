@@ -15,6 +15,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, to_json
 
+from app.i18n import ENGLISH
+
 MAX_EXTRA_BYTES = 4096
 MAX_SELECTED_TEXT = 10_000
 
@@ -102,11 +104,13 @@ class ClientContext(BaseModel):
 class RequestContext(ClientContext):
     """One request's context, from the endpoint to the arguments of a tool.
 
-    `base_url` is where the client reaches the server; links begin with it.
+    `locale` is the language tag that the user likes best, `language` the one that our own
+    messages are in. `base_url` is where the client reaches the server; links begin with it.
     """
 
     user: User
-    locale: str = "en"
+    locale: str = ENGLISH
+    language: str = ENGLISH
     request_id: str = ""
     base_url: str = "http://localhost"
 

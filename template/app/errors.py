@@ -9,10 +9,17 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
+
+from app.i18n import _, message_language, translate
 
 MAX_REPORTED = 20
 MAX_FIELD = 200
+MEDIA_TYPE = "application/problem+json"
+PLAINER = {
+    "Not Found": _("There is nothing at this path."),
+    "Method Not Allowed": _("This path does not take this method."),
+}
 
 
 class AppError(Exception):
@@ -68,7 +75,7 @@ class ThreadBusy(Conflict):
     code = "thread_busy"
 
     def __init__(self) -> None:
-        super().__init__("An answer is still being written in this thread. Try again shortly.")
+        super().__init__(_("An answer is still being written in this thread. Try again shortly."))
 
 
 class RequestRunning(Conflict):
@@ -78,7 +85,7 @@ class RequestRunning(Conflict):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
     def __init__(self) -> None:
-        super().__init__("This request is being answered already. Try again shortly.")
+        super().__init__(_("This request is being answered already. Try again shortly."))
 
 
 class ContentTooLarge(AppError):
@@ -108,7 +115,7 @@ class KeyReused(Unprocessable):
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
-        super().__init__("This Idempotency-Key was used for another request. Send a new key.")
+        super().__init__(_("This Idempotency-Key was used for another request. Send a new key."))
 
 
 class ModelFailed(AppError):
@@ -126,7 +133,17 @@ class Unavailable(AppError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
+class ModelBusy(Unavailable):
+    """The model cannot take the request just now."""
+
+    code = "model_busy"
+
+    def __init__(self) -> None:
+        super().__init__(_("The model is busy just now. Try again in a moment."))
+
+
 def problem(
+    request: HTTPConnection,
     status: int,
     detail: str,
     *,
@@ -134,16 +151,20 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> JSONResponse:
-    """Return an RFC 9457 problem body, as `application/problem+json`."""
+    """Return an RFC 9457 problem body, with the detail in the request's language."""
+    language = message_language(request.headers.get("accept-language", ""))
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": detail,
+        "detail": translate(detail, language),
         **members,
     }
-    return JSONResponse(body, status, headers=headers, media_type="application/problem+json")
+    in_language = {"Content-Language": language, "Vary": "Accept-Language"}
+    return JSONResponse(
+        body, status, headers={**(headers or {}), **in_language}, media_type=MEDIA_TYPE
+    )
 
 
 def describe(errors: Sequence[Any]) -> list[dict[str, str]]:
@@ -170,34 +191,42 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _app_error(_: Request, error: Exception) -> JSONResponse:
+async def _app_error(request: Request, error: Exception) -> JSONResponse:
     error = cast(AppError, error)
     return problem(
-        error.status, error.detail, code=error.code, headers=error.headers, **error.members
+        request,
+        error.status,
+        error.detail,
+        code=error.code,
+        headers=error.headers,
+        **error.members,
     )
 
 
-async def _not_found(_: Request, __: Exception) -> JSONResponse:
-    return problem(404, "This does not exist.", code=NotFound.code)
+async def _not_found(request: Request, error: Exception) -> JSONResponse:
+    return problem(request, 404, _("This does not exist."), code=NotFound.code)
 
 
-async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     errors = describe(cast(RequestValidationError, error).errors())
-    detail = "The request has values that are not accepted; `errors` names each."
-    return problem(422, detail, code=Unprocessable.code, errors=errors)
+    detail = _("The request has values that are not accepted; `errors` names each.")
+    return problem(request, 422, detail, code=Unprocessable.code, errors=errors)
 
 
-async def _http_error(_: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     error = cast(HTTPException, error)
     name = HTTPStatus(error.status_code).name.lower()
     code = ContentTooLarge.code if error.status_code == ContentTooLarge.status else name
-    return problem(error.status_code, str(error.detail), code=code, headers=error.headers)
+    detail = cast(object, error.detail)
+    text = detail if isinstance(detail, str) else str(detail)
+    text = PLAINER.get(text, text)
+    return problem(request, error.status_code, text, code=code, headers=error.headers)
 
 
-async def _disconnected(_: Request, __: Exception) -> JSONResponse:
-    return problem(400, "The body broke off.", code=BadRequest.code)
+async def _disconnected(request: Request, error: Exception) -> JSONResponse:
+    return problem(request, 400, _("The body broke off."), code=BadRequest.code)
 
 
-async def _unexpected(_: Request, __: Exception) -> JSONResponse:
-    detail = "Something went wrong on our side. The log has it under this request's id."
-    return problem(500, detail, code="internal_error")
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    detail = _("Something went wrong on our side. The log has it under this request's id.")
+    return problem(request, 500, detail, code="internal_error")

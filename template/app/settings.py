@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AliasChoices,
     Field,
     SecretStr,
     ValidationError,
@@ -14,7 +13,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import from_json
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -24,12 +22,13 @@ from pydantic_settings import (
 )
 
 from app.database_url import parse_database_url
+from app.llm_settings import LlmSettings, split_list
+from app.urls import check_base_url
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
+DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
-BASE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?")
 URL_EXAMPLES = {
-    "openai_base_url": "https://api.openai.com/v1",
     "public_url": "https://chat.example.com",
     "upload_endpoint_url": "https://s3.example.com",
 }
@@ -72,7 +71,7 @@ class SettingsBase(BaseSettings):
         return init_settings, env_settings, dotenv_settings, defaults
 
 
-class Settings(SettingsBase):
+class Settings(LlmSettings, SettingsBase):
     """The core's settings. Each is an environment variable of the same name in capitals."""
 
     project_name: str = "ChatKit backend"
@@ -86,6 +85,7 @@ class Settings(SettingsBase):
         "http://localhost:3000",
         "http://localhost:5173",
     ]
+    allowed_image_domains: Annotated[list[str], NoDecode] = []
 
     database_url: str = "sqlite:///data/chat.db"
     database_pool_size: int = Field(default=10, ge=1)
@@ -107,17 +107,8 @@ class Settings(SettingsBase):
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
 
-    llm_provider: Literal["openai", "demo"] | None = None
-    llm_model: str | None = Field(
-        default=None, validation_alias=AliasChoices("llm_model", "openai_model")
-    )
-    llm_timeout_seconds: float = Field(default=60, gt=0)
-    llm_max_retries: int = Field(default=2, ge=0, le=10)
-    llm_tracing: bool = False
-    openai_api_key: SecretStr | None = None
-    openai_base_url: str | None = None
-
     history_max_tokens: int = Field(default=32_000, ge=1_000)
+    thread_titles: bool = True
     tool_timeout_seconds: float = Field(default=30, gt=0)
     blocked_input: list[str] = []
     blocked_output: list[str] = []
@@ -135,14 +126,10 @@ class Settings(SettingsBase):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "allowed_image_domains", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        if value.lstrip().startswith("["):
-            return from_json(value)
-        return [origin for origin in (part.strip() for part in value.split(",")) if origin]
+    def _split(cls, value: Any) -> Any:
+        return split_list(value)
 
     @field_validator("allowed_origins")
     @classmethod
@@ -160,26 +147,23 @@ class Settings(SettingsBase):
                 )
         return origins
 
+    @field_validator("allowed_image_domains")
+    @classmethod
+    def _plain_domains(cls, domains: list[str]) -> list[str]:
+        if not all(DOMAIN.fullmatch(domain) for domain in domains):
+            raise ValueError("an entry is not a domain: write it alone, such as img.example.com")
+        return domains
+
     @field_validator("database_url")
     @classmethod
     def _supported_database(cls, url: str) -> str:
         parse_database_url(url)
         return url
 
-    @field_validator("openai_base_url", "public_url", "upload_endpoint_url")
+    @field_validator("public_url", "upload_endpoint_url")
     @classmethod
     def _usable_url(cls, url: str | None, info: ValidationInfo) -> str | None:
-        if url is not None and not BASE_URL.fullmatch(url):
-            raise ValueError(f"must be a URL such as {URL_EXAMPLES[str(info.field_name)]}")
-        return url
-
-    @field_validator("openai_api_key")
-    @classmethod
-    def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
-        text = key.get_secret_value() if key else ""
-        if not text.isascii() or text != text.strip():
-            raise ValueError("has characters that no key has: copy it again")
-        return key
+        return check_base_url(url, URL_EXAMPLES[str(info.field_name)])
 
     @field_validator("blocked_input", "blocked_output")
     @classmethod
@@ -202,7 +186,7 @@ class Settings(SettingsBase):
     def _consistent(self) -> Self:
         problems = [
             *self._auth_problems(),
-            *self._model_problems(),
+            *self.llm_problems(is_production=self.is_production),
             *self._upload_problems(),
         ]
         if problems:
@@ -221,15 +205,6 @@ class Settings(SettingsBase):
                 "AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or AUTH_MODE=jwt"
             )
         return problems
-
-    def _model_problems(self) -> list[str]:
-        if self.llm_provider == "openai" and not self.openai_api_key:
-            return ["LLM_PROVIDER=openai needs OPENAI_API_KEY"]
-        if self.is_production and self.llm_provider == "demo":
-            return ["LLM_PROVIDER=demo is refused in production: set OPENAI_API_KEY"]
-        if self.is_production and not self.openai_api_key:
-            return ["a model is needed in production: set OPENAI_API_KEY"]
-        return []
 
     def _upload_problems(self) -> list[str]:
         if (self.upload_access_key_id is None) == (self.upload_secret_access_key is None):

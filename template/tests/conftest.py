@@ -54,6 +54,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright:
     for name in [*Settings.model_fields, "openai_model"]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATABASE_URL", "sqlite:///data/chat.db")
+    monkeypatch.setenv("DEFAULT_PROVIDER", "openai")
 
 
 @pytest.fixture
@@ -130,6 +131,7 @@ def with_model(settings: Settings, model_api: FakeModelApi) -> Settings:
         "openai_base_url": model_api.url,
         "llm_model": "fake",
         "llm_max_retries": 0,
+        "thread_titles": False,
     }
     return Settings.model_validate(values)
 

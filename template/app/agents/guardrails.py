@@ -18,10 +18,11 @@ from agents import (
 
 from app.chat.assistant import Guardrails
 from app.chat.context import AssistantContext
+from app.i18n import _
 from app.settings import Settings
 
-BLOCKED_INPUT = "I cannot help with this message. Please ask something else."
-BLOCKED_OUTPUT = "I cannot show my answer to this. Please ask something else."
+BLOCKED_INPUT = _("I cannot help with this message. Please ask something else.")
+BLOCKED_OUTPUT = _("I cannot show my answer to this. Please ask something else.")
 
 
 def create_guardrails(settings: Settings) -> Guardrails:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.chat.context import AssistantContext
 from app.errors import BadRequest, describe
+from app.i18n import _
 
 Payload = TypeVar("Payload", bound=BaseModel)
 
@@ -81,7 +82,7 @@ class Actions:
     def _find(self, kind: type[Any], action: Action[str, Any]) -> Any:
         found = self._known.get((kind, action.type))
         if found is None:
-            raise BadRequest("This assistant does not know that action.")
+            raise BadRequest(_("This assistant does not know that action."))
         return found
 
 
@@ -91,6 +92,6 @@ def checked(payload: type[Payload], action: Action[str, Any]) -> Payload:
         return payload.model_validate({} if action.payload is None else action.payload)
     except ValidationError as error:
         raise BadRequest(
-            "The action's payload is not what it needs; `errors` says why.",
+            _("The action's payload is not what it needs; `errors` says why."),
             errors=describe(error.errors(include_input=False, include_context=False)),
         ) from None

@@ -6,16 +6,18 @@ from typing import Any
 from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
 from pydantic_core import from_json, to_json
 
+from app.i18n import _, translate
 from app.store.records import CallStatus, ToolCall
 
 MAX_SHOWN = 500
 STATES: dict[CallStatus, str] = {
-    "waiting": "This needs your approval.",
-    "running": "Approved.",
-    "completed": "Approved and done.",
-    "refused": "Refused.",
-    "unknown": "Approved, but cut off: it is unknown whether it was done.",
+    "waiting": _("This needs your approval."),
+    "running": _("Approved."),
+    "completed": _("Approved and done."),
+    "refused": _("Refused."),
+    "unknown": _("Approved, but cut off: it is unknown whether it was done."),
 }
+YES, NO = _("Approve"), _("Refuse")
 WIDGET = WidgetTemplate.from_file(str(Path(__file__).with_name("approval.widget")))
 
 
@@ -25,10 +27,10 @@ def widget_of(call: ToolCall) -> DynamicWidgetRoot:
     data = {
         "title": call.name.replace("_", " ").capitalize(),
         "lines": [f"{name}: {_shown(value)}" for name, value in arguments.items()],
-        "state": STATES[call.status],
+        "state": translate(STATES[call.status], call.language),
         "waits": call.status == "waiting",
-        "yes": "Approve",
-        "no": "Refuse",
+        "yes": translate(YES, call.language),
+        "no": translate(NO, call.language),
         "call": call.id,
     }
     return WIDGET.build(data)

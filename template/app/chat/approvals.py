@@ -52,6 +52,7 @@ async def ask(run: AgentRun, context: AssistantContext) -> AsyncIterator[ThreadS
         if not isinstance(item.raw_item, ResponseFunctionToolCall):
             continue
         call = run.calls.record_of(item, item.raw_item, "waiting")
+        call = call.model_copy(update={"language": context.request_context.language})
         shown = WidgetItem(
             id=new_id("wid"),
             thread_id=context.thread.id,

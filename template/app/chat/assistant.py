@@ -15,7 +15,10 @@ from app.chat.converter import Converter
 from app.chat.entities import EntityLookup
 from app.chat.failures import for_the_model
 from app.chat.history import History
+from app.chat.titles import Titles
 from app.errors import BadRequest, ContentTooLarge
+from app.i18n import _
+from app.providers import Transcribe
 from app.store.engine import Database
 
 AGENT = "agent"
@@ -33,19 +36,23 @@ class Guardrails:
 class Assistant:
     """The agents by name, the first of which takes new threads, and what they share.
 
-    `models` are the models that a request may choose, by name.
+    `models` are the models that a request may choose, by name. `image_domains` are those that
+    images in new threads may come from; `None` leaves it to ChatKit.
     """
 
     agents: Mapping[str, Agent[AssistantContext]]
     database: Database
     converter: Converter
     history: History
+    titles: Titles | None = None
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)
     client_tools: ClientTools = field(default_factory=ClientTools)
     entities: EntityLookup = field(default_factory=EntityLookup)
     guardrails: Guardrails = field(default_factory=Guardrails)
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    transcribe: Transcribe | None = None
+    image_domains: list[str] | None = None
 
     def agent_of(self, metadata: Mapping[str, Any]) -> Agent[AssistantContext]:
         """Return the agent that a thread was handed to last."""
@@ -60,13 +67,14 @@ class Assistant:
             BadRequest: it chooses a model or a tool that may not be chosen.
         """
         if not self.history.fits(said(message)):
-            raise ContentTooLarge("The message is too long for the model. Send it in parts.")
-        options = message.inference_options
+            raise ContentTooLarge(_("The message is too long for the model. Send it in parts."))
+        options, tools = message.inference_options, self._tools()
         if options.model and options.model not in self.models:
-            raise BadRequest(f"This model cannot be chosen here: {_named(self.models)}.")
-        tools = self._tools()
+            names = ", ".join(self.models)
+            raise BadRequest(_("This model cannot be chosen. Choose one of: {names}.", names=names))
         if options.tool_choice and options.tool_choice.id not in tools:
-            raise BadRequest(f"This tool cannot be chosen here: {_named(tools)}.")
+            names = ", ".join(tools)
+            raise BadRequest(_("This tool cannot be chosen. Choose one of: {names}.", names=names))
 
     def run_config(self, options: InferenceOptions) -> RunConfig:
         """Return how one request is run. A model that may not be chosen any more is left aside."""
@@ -87,7 +95,3 @@ class Assistant:
 def said(message: UserMessageInput | UserMessageItem) -> str:
     """Return a message's text."""
     return "".join(part.text for part in message.content)
-
-
-def _named(names: Mapping[str, object] | Sequence[str]) -> str:
-    return f"choose one of {', '.join(names)}" if names else "there is nothing to choose from"

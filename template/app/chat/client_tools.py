@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from app.errors import BadRequest, ContentTooLarge, describe
+from app.i18n import _
 
 MAX_OUTPUT_BYTES = 100_000
 
@@ -34,13 +35,15 @@ class ClientTools:
             ContentTooLarge: it has too many bytes.
         """
         if name not in self._results:
-            raise BadRequest("This client tool is not declared: give it a `ClientTool`.")
+            raise BadRequest(_("This client tool is not declared: give it a `ClientTool`."))
         if len(to_json(output)) > MAX_OUTPUT_BYTES:
-            raise ContentTooLarge(f"The output may have at most {MAX_OUTPUT_BYTES} bytes of JSON.")
+            raise ContentTooLarge(
+                _("The output may have at most {limit} bytes of JSON.", limit=MAX_OUTPUT_BYTES)
+            )
         try:
             self._results[name].validate_python(output)
         except ValidationError as error:
             raise BadRequest(
-                "The output is not what the client tool gives; `errors` says why.",
+                _("The output is not what the client tool gives; `errors` says why."),
                 errors=describe(error.errors(include_input=False, include_context=False)),
             ) from None

@@ -27,6 +27,7 @@ from chatkit.widgets import WidgetRoot
 from pydantic import Field, SkipValidation
 
 from app.context import PageContext, RequestContext, User
+from app.i18n import translate
 from app.store.engine import Database
 from app.store.ids import new_id
 
@@ -71,9 +72,13 @@ class AssistantContext(AgentContext[RequestContext]):
     def page_context(self) -> PageContext | None:
         return self.request_context.page_context
 
+    def say(self, text: str) -> str:
+        """Return one of our own texts in the user's language."""
+        return translate(text, self.request_context.language)
+
     async def progress(self, text: str, icon: IconName | None = None) -> None:
         """Say what is being done, until the next text or progress takes its place."""
-        await self.stream(ProgressUpdateEvent(text=text, icon=icon))
+        await self.stream(ProgressUpdateEvent(text=self.say(text), icon=icon))
 
     @asynccontextmanager
     async def step(self, title: str, icon: IconName | None = None) -> AsyncGenerator[CustomTask]:
@@ -81,7 +86,7 @@ class AssistantContext(AgentContext[RequestContext]):
 
         What the block sets, such as `content`, is shown then.
         """
-        task = CustomTask(title=title, icon=icon, status_indicator="loading")
+        task = CustomTask(title=self.say(title), icon=icon, status_indicator="loading")
         await self.add_workflow_task(task)
         workflow = self.workflow_item
         index = len(workflow.workflow.tasks) - 1 if workflow else 0
@@ -94,7 +99,8 @@ class AssistantContext(AgentContext[RequestContext]):
 
     async def notice(self, level: Level, message: str, title: str | None = None) -> None:
         """Tell the user something beside the conversation; `message` may be Markdown."""
-        await self.stream(NoticeEvent(level=level, message=message, title=title))
+        title = self.say(title) if title else None
+        await self.stream(NoticeEvent(level=level, message=self.say(message), title=title))
 
     async def effect(self, name: str, **data: Any) -> None:
         """Have the front end do something (`onEffect`). Nothing comes back."""

@@ -6,8 +6,15 @@ from typing import Self
 
 from agents import TResponseInputItem
 from chatkit.agents import ThreadItemConverter
-from chatkit.types import Attachment, UserMessageContent, UserMessageItem, UserMessageTagContent
+from chatkit.types import (
+    AssistantMessageItem,
+    Attachment,
+    UserMessageContent,
+    UserMessageItem,
+    UserMessageTagContent,
+)
 from openai.types.responses import (
+    EasyInputMessageParam,
     ResponseFunctionToolCallParam,
     ResponseInputContentParam,
     ResponseInputTextParam,
@@ -61,6 +68,13 @@ class Converter(ThreadItemConverter):
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
         """Give what the user quoted with every message: it is a part of what was said."""
         return await super().user_message_to_input(_told_apart(item), is_last_message=True)
+
+    async def assistant_message_to_input(
+        self, item: AssistantMessageItem
+    ) -> EasyInputMessageParam | None:
+        """Return the message as plain text, which both of the models' wires take; none if empty."""
+        text = "\n".join(part.text for part in item.content if part.text)
+        return EasyInputMessageParam(role="assistant", content=text) if text else None
 
     async def attachment_to_message_content(
         self, attachment: Attachment

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Protocol
+from typing import Protocol, Self
 
 from chatkit.icons import IconName
 from chatkit.types import UserMessageItem, UserMessageTagContent
@@ -10,6 +10,7 @@ from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
 from pydantic import BaseModel
 
 from app.context import User
+from app.i18n import translate
 from app.store.records import StoredItem
 
 MAX_TAGS = 20
@@ -27,6 +28,10 @@ class Entity(BaseModel):
     group: str | None = None
     interactive: bool = True
     data: dict[str, str] = {}
+
+    def in_language(self, language: str) -> Self:
+        """Return it with our own words for its group in the user's language."""
+        return self.model_copy(update={"group": self.group and translate(self.group, language)})
 
 
 class Entities(Protocol):
@@ -59,13 +64,12 @@ class EntityLookup:
         in_turn = (entity for rank in zip_longest(*found) for entity in rank)
         return [entity for entity in in_turn if entity is not None][:limit]
 
-    async def preview(self, user: User, entity_id: str) -> DynamicWidgetRoot | None:
+    async def preview(self, user: User, entity_id: str, language: str) -> DynamicWidgetRoot | None:
         """Return what the front end shows where the pointer rests on an entity."""
         found = await self._find(user, entity_id)
         if found is None:
             return None
-        entity, description = found
-        text = description[:MAX_PREVIEW]
+        entity, text = found[0].in_language(language), found[1][:MAX_PREVIEW]
         return PREVIEW.build({"title": entity.title, "group": entity.group or "", "text": text})
 
     async def described(self, user: User, history: Iterable[StoredItem]) -> dict[str, str]:

@@ -13,15 +13,16 @@ from chatkit.errors import CustomStreamError
 from openai import RateLimitError
 from pydantic import ValidationError
 
-from app.errors import describe
+from app.errors import ModelBusy, describe
+from app.i18n import _
 
 log = structlog.stdlib.get_logger(__name__)
 
-BUSY = "The model is busy just now. Please try again in a moment."
-UNREACHABLE = "The model could not answer. Please try again."
-TOO_LONG = "I stopped after too many steps. Please ask in a simpler way."
-TOO_MANY_HANDOFFS = "I passed your question on too often. Please ask in a simpler way."
-NO_VALID_RESULT = "I could not put the result into the form that is needed. Please try again."
+BUSY = _("The model is busy just now. Please try again in a moment.")
+UNREACHABLE = _("The model could not answer. Please try again.")
+TOO_LONG = _("I stopped after too many steps. Please ask in a simpler way.")
+TOO_MANY_HANDOFFS = _("I passed your question on too often. Please ask in a simpler way.")
+NO_VALID_RESULT = _("I could not put the result into the form that is needed. Please try again.")
 TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not work."
 WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with right ones: {}"
 
@@ -31,7 +32,7 @@ def for_the_user(error: Exception) -> CustomStreamError:
     if isinstance(error, CustomStreamError):
         return error
     log.error("the agent failed", error=type(error).__name__, exc_info=error)
-    if isinstance(error, RateLimitError):
+    if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
     if isinstance(error, MaxTurnsExceeded):
         return CustomStreamError(TOO_LONG, allow_retry=False)

@@ -5,32 +5,42 @@ languages and models differ; no vocabulary is loaded.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
+from agents import Agent, FunctionTool
+from agents.run_config import ModelInputData
 from chatkit.types import UserMessageItem
+from pydantic_core import to_json
 
 from app.store.codec import encode_item, item_text
 from app.store.records import Blocked, StoredItem
 
-BYTES_PER_TOKEN = 4.0
+MOST_BYTES_PER_TOKEN = 4.0
+LEAST_BYTES_PER_TOKEN = 1.0
 ATTACHMENT_TOKENS = 1_500
-LEAST, MOST = 1.0, 8.0
 WEIGHT = 0.2
+LEARNABLE_BYTES = 2_000
+FILES = (b'"input_image"', b'"input_file"')
 
 
 class Estimator:
-    """Estimates tokens by bytes, and learns from what was reported."""
+    """Estimates tokens by bytes, and learns from what was reported.
+
+    It begins with the most bytes that a token has in plain English, and never assumes more: too
+    little history is better than too much.
+    """
 
     def __init__(self) -> None:
-        self._bytes_per_token = BYTES_PER_TOKEN
+        self._bytes_per_token = MOST_BYTES_PER_TOKEN
 
     def tokens(self, size: int) -> int:
         """Return how many tokens so many bytes are likely to be."""
         return round(size / self._bytes_per_token)
 
     def learn(self, size: int, tokens: int) -> None:
-        """Take into account that so many bytes were so many tokens."""
-        if size > 0 and tokens > 0:
-            seen = min(MOST, max(LEAST, size / tokens))
+        """Take into account that so many bytes were so many tokens; few bytes tell nothing."""
+        if size >= LEARNABLE_BYTES and tokens > 0:
+            seen = min(MOST_BYTES_PER_TOKEN, max(LEAST_BYTES_PER_TOKEN, size / tokens))
             self._bytes_per_token += WEIGHT * (seen - self._bytes_per_token)
 
 
@@ -67,6 +77,14 @@ class History:
         if isinstance(item, UserMessageItem):
             return size + ATTACHMENT_TOKENS * len(item.attachments)
         return size
+
+
+def request_size(data: ModelInputData, agent: Agent[Any]) -> int:
+    """Return the bytes of a request, its tools among them; 0 where it has files beside text."""
+    tools = [tool for tool in agent.tools if isinstance(tool, FunctionTool)]
+    schemas = [(tool.name, tool.description, tool.params_json_schema) for tool in tools]
+    body = to_json([data.instructions, data.input, schemas])
+    return 0 if any(kind in body for kind in FILES) else len(body)
 
 
 async def _turns(newest_first: AsyncIterator[StoredItem]) -> AsyncIterator[Sequence[StoredItem]]:

@@ -34,12 +34,13 @@ from app.chat.attachments import Attachments
 from app.chat.turn_store import check_open
 from app.context import RequestContext
 from app.errors import BadRequest, Conflict
+from app.i18n import _
 from app.store.sql import SqlStore
 
 MAX_PAGE = 1000
 MAX_TITLE = 200
 MAX_FEEDBACK = 100
-NO_ATTACHMENTS = "This assistant takes no attachments."
+NO_ATTACHMENTS = _("This assistant takes no attachments.")
 
 
 async def check(
@@ -65,10 +66,10 @@ async def check(
             _check_base64(request.params.audio_base64)
         case ThreadsUpdateReq():
             if not 0 < len(request.params.title) <= MAX_TITLE:
-                raise BadRequest(f"'title' must have from 1 to {MAX_TITLE} characters.")
+                raise BadRequest(_("'title' must have from 1 to {max} characters.", max=MAX_TITLE))
         case ItemsFeedbackReq():
             if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
-                raise BadRequest(f"'item_ids' must have from 1 to {MAX_FEEDBACK} ids.")
+                raise BadRequest(_("'item_ids' must have from 1 to {max} ids.", max=MAX_FEEDBACK))
         case AttachmentsDeleteReq():
             await store.load_attachment(request.params.attachment_id, context)
         case _:
@@ -103,12 +104,12 @@ def _check_base64(text: str) -> None:
     try:
         b64decode(text)
     except ValueError:
-        raise BadRequest("'audio_base64' is not base64.") from None
+        raise BadRequest(_("'audio_base64' is not base64.")) from None
 
 
 def check_limit(limit: int | None) -> None:
     if limit is not None and not 1 <= limit <= MAX_PAGE:
-        raise BadRequest(f"'limit' must be from 1 to {MAX_PAGE}.")
+        raise BadRequest(_("'limit' must be from 1 to {max}.", max=MAX_PAGE))
 
 
 async def _check_attachments(
@@ -132,16 +133,16 @@ async def _check_item(
     match request:
         case ThreadsRetryAfterItemReq():
             item = await store.load_item(thread_id, request.params.item_id, context)
-            _expect(item, UserMessageItem, "Only a user's message can be answered again.")
+            _expect(item, UserMessageItem, _("Only a user's message can be answered again."))
         case ThreadsAddStructuredInputReq():
             item = await store.load_item(thread_id, request.params.item_id, context)
-            _expect(item, StructuredInputItem, "This item asks for no input.")
+            _expect(item, StructuredInputItem, _("This item asks for no input."))
             if isinstance(item, StructuredInputItem) and item.status != "pending":
-                raise Conflict("This input was given already.")
+                raise Conflict(_("This input was given already."))
         case ThreadsCustomActionReq() | ThreadsSyncCustomActionReq():
             if request.params.item_id is not None:
                 item = await store.load_item(thread_id, request.params.item_id, context)
-                _expect(item, WidgetItem, "Only a widget can send an action.")
+                _expect(item, WidgetItem, _("Only a widget can send an action."))
         case _:
             pass
 
@@ -158,4 +159,4 @@ async def _waiting_call(
     for item in newest.data:
         if isinstance(item, ClientToolCallItem) and item.status == "pending":
             return item
-    raise Conflict("No client tool waits for its output in this thread.")
+    raise Conflict(_("No client tool waits for its output in this thread."))

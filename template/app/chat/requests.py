@@ -21,6 +21,7 @@ from pydantic_core import from_json
 
 from app.context import ClientContext
 from app.errors import BadRequest, describe
+from app.i18n import _
 
 LARGE_BODY = 64 * 1024
 MAX_ENTRIES = 5_000
@@ -56,11 +57,11 @@ def parse_request(body: bytes) -> tuple[ChatKitReq, ClientContext]:
         envelope = _Envelope.model_validate_json(body)
     except ValidationError as error:
         raise BadRequest(
-            "The body is not a ChatKit request; `errors` says why.",
+            _("The body is not a ChatKit request; `errors` says why."),
             errors=describe(error.errors(include_input=False, include_context=False)),
         ) from None
     if b"\\u0000" in body and _has_nul(from_json(body)):
-        raise BadRequest("The request has NUL characters, which cannot be stored. Remove them.")
+        raise BadRequest(_("The request has NUL characters, which cannot be stored. Remove them."))
     return request, _merged(envelope)
 
 
@@ -71,7 +72,9 @@ def _check_sizes(body: bytes) -> None:
     except ValueError:
         return
     if _longest(value) > MAX_ENTRIES:
-        raise BadRequest(f"A list or object in the body has more than {MAX_ENTRIES} entries.")
+        raise BadRequest(
+            _("A list or object in the body has more than {max} entries.", max=MAX_ENTRIES)
+        )
 
 
 def _longest(value: object) -> int:

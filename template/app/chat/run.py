@@ -12,19 +12,22 @@ from agents import (
     StreamEvent,
     TResponseInputItem,
 )
-from agents.items import HandoffOutputItem, ToolApprovalItem
-from agents.stream_events import RunItemStreamEvent
+from agents.items import HandoffOutputItem, ToolApprovalItem, TResponseStreamEvent
+from agents.run_config import CallModelData, ModelInputData
+from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
 from chatkit.agents import (
     stream_agent_response,  # pyright: ignore[reportUnknownVariableType]
 )
 from chatkit.errors import CustomStreamError
 from chatkit.types import InferenceOptions, ThreadItemDoneEvent, ThreadStreamEvent
+from openai.types.responses import ResponseCompletedEvent
 from pydantic_core import to_json
 
 from app.chat.assistant import AGENT, Assistant
 from app.chat.calls import CallRecorder
 from app.chat.context import AssistantContext
 from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
+from app.chat.history import request_size
 from app.chat.stream import is_idle, with_own_ids
 from app.chat.turn_store import TurnStore
 
@@ -40,6 +43,7 @@ class AgentRun:
         self._context = context
         self.calls = CallRecorder(context, store)
         self._handoffs = 0
+        self._sent = 0
         self.result: RunResultStreaming | None = None
 
     async def events(
@@ -98,7 +102,20 @@ class AgentRun:
             self._handoffs += 1
             if self._handoffs > MAX_HANDOFFS:
                 raise CustomStreamError(TOO_MANY_HANDOFFS, allow_retry=False)
-        await self.calls.observe(event)
+        if isinstance(event, RawResponsesStreamEvent):
+            self._learn(event.data)
+        else:
+            await self.calls.observe(event)
+
+    def _measure(self, call: CallModelData[AssistantContext]) -> ModelInputData:
+        """Note how many bytes a request has, for the history's estimate of tokens."""
+        self._sent = request_size(call.model_data, call.agent)
+        return call.model_data
+
+    def _learn(self, event: TResponseStreamEvent) -> None:
+        if isinstance(event, ResponseCompletedEvent) and event.response.usage:
+            tokens = event.response.usage.input_tokens
+            self._assistant.history.estimator.learn(self._sent, tokens)
 
     def take_up_workflow(self) -> None:
         """Have the time of a workflow that goes on as upstream reckons: naive and local."""
@@ -110,7 +127,8 @@ class AgentRun:
         if options.tool_choice is not None:
             settings = replace(agent.model_settings, tool_choice=options.tool_choice.id)
             agent = agent.clone(model_settings=settings)
-        return agent, self._assistant.run_config(options)
+        config = self._assistant.run_config(options)
+        return agent, replace(config, call_model_input_filter=self._measure)
 
     def _finish(self, result: RunResultStreaming) -> None:
         """Keep the agent that has the thread now."""

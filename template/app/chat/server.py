@@ -14,6 +14,7 @@ from chatkit.server import ChatKitServer
 from chatkit.store import AttachmentStore
 from chatkit.types import (
     AssistantMessageContent,
+    AssistantMessageContentPartTextDelta,
     AssistantMessageItem,
     AudioInput,
     FeedbackKind,
@@ -42,20 +43,23 @@ from app.chat.assistant import Assistant, said
 from app.chat.attachments import with_links
 from app.chat.context import AssistantContext
 from app.chat.failures import for_the_user
+from app.chat.localized import localized
 from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.run import AgentRun
+from app.chat.speech import text_of
 from app.chat.stream import in_utc
 from app.chat.turn_store import TurnStore
 from app.chat.visible import Visibility
 from app.context import RequestContext
 from app.errors import BadRequest
+from app.i18n import _, translate
 from app.store import sql
 from app.store.ids import new_id
 from app.store.maintenance import Outcome
 from app.store.records import Blocked, StoredItem, is_hidden, is_record
 from app.store.sql import SqlStore
 
-REFUSED = "I cannot help with that."
+REFUSED = _("I cannot help with that.")
 
 
 class AssistantServer(ChatKitServer[RequestContext]):
@@ -70,6 +74,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         self._message: UserMessageItem | None = None
         self._run: AgentRun | None = None
         self._stopped = False
+        self._has_text = False
         self._visibility = Visibility()
         self.interrupted = False
 
@@ -88,7 +93,19 @@ class AssistantServer(ChatKitServer[RequestContext]):
         self, request: StreamingReq, context: RequestContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Return the events of a request that was parsed already."""
+        if isinstance(request, ThreadsCreateReq):
+            return self._open_thread(request, context)
         return self._process_streaming_impl(request, context)
+
+    async def _open_thread(
+        self, request: ThreadsCreateReq, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Tell of the thread as it is stored: upstream would make one of its own."""
+        thread = await self.store.load_thread(self._turn_store.lease.thread_id, context)
+        yield ThreadCreatedEvent(thread=self._to_thread_response(thread))
+        message = await self._build_user_message_item(request.params.input, thread, context)
+        async for event in self._process_new_thread_item_respond(thread, message, context):
+            yield event
 
     async def stream_again(
         self, message_id: str | None, context: RequestContext, *, opens_thread: bool
@@ -139,6 +156,10 @@ class AssistantServer(ChatKitServer[RequestContext]):
         """What the model has reported by now, as JSON."""
         return self._run.usage if self._run else None
 
+    def localized(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
+        """Return the event with our own messages in the user's language."""
+        return localized(event, self._context.language)
+
     def encode(self, event: ThreadStreamEvent) -> bytes:
         """Return the event as ChatKit's front end reads it; nothing of what is hidden."""
         if not self._visibility.shows(event):
@@ -175,6 +196,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
         options = message.inference_options if message else InferenceOptions()
         try:
             async for event in run.events(model_input, options):
+                if self._assistant.titles and self._is_first_text(event):
+                    self._assistant.titles.begin(agent_context)
                 yield event
             async for event in approvals.ask(run, agent_context):
                 yield event
@@ -208,6 +231,15 @@ class AssistantServer(ChatKitServer[RequestContext]):
     ) -> UserMessageItem:
         return self._message or await super()._build_user_message_item(input, thread, context)
 
+    def _is_first_text(self, event: ThreadStreamEvent) -> bool:
+        """Say whether the answer begins. By then all that the answer needs was asked for."""
+        match event:
+            case ThreadItemUpdatedEvent(update=AssistantMessageContentPartTextDelta()):
+                self._has_text, had_text = True, self._has_text
+                return not had_text
+            case _:
+                return False
+
     async def _model_input(self, history: list[StoredItem]) -> list[TResponseInputItem]:
         converter, attachments = self._assistant.converter, self._assistant.attachments
         if attachments is not None:
@@ -233,7 +265,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
 
     def _refusal(self, reason: object) -> ThreadItemDoneEvent:
         """Answer in the guardrail's words, in the place of what it stopped."""
-        text = reason if isinstance(reason, str) else REFUSED
+        text = translate(reason if isinstance(reason, str) else REFUSED, self._context.language)
         content = [AssistantMessageContent(text=text)]
         item = AssistantMessageItem(**_new(self._turn_store, "msg"), content=content)
         return ThreadItemDoneEvent(item=item)
@@ -253,7 +285,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext
     ) -> TranscriptionResult:
-        raise BadRequest("This assistant does not transcribe speech.")
+        return TranscriptionResult(text=await text_of(audio_input, self._assistant.transcribe))
 
     async def action(
         self,

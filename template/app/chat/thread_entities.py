@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 
+from chatkit.icons import IconName
 from chatkit.store import NotFoundError
 from chatkit.types import ThreadMetadata
 from sqlalchemy import Connection
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 from app.chat.entities import Entity
 from app.chat.history import History
 from app.context import User
+from app.i18n import _
 from app.store import sql
 from app.store.codec import item_text
 from app.store.engine import Database
@@ -18,6 +20,9 @@ PAGE = 200
 MAX_SEARCHED = 1_000
 MAX_ITEMS = 20
 MAX_TOKENS = 1_000
+ICON: IconName = "book-clock"
+GROUP = _("Conversations")
+UNTITLED = _("Untitled")
 
 
 class ThreadEntities:
@@ -62,8 +67,7 @@ def _fits(thread: ThreadMetadata, query: str) -> bool:
 
 
 def _entity(thread: ThreadMetadata) -> Entity:
-    title = thread.title or "Untitled"
-    return Entity(id=thread.id, title=title, icon="book-clock", group="Conversations")
+    return Entity(id=thread.id, title=thread.title or UNTITLED, icon=ICON, group=GROUP)
 
 
 async def _newest_first(items: Sequence[StoredItem]) -> AsyncIterator[StoredItem]:

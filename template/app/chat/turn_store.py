@@ -14,17 +14,21 @@ from chatkit.store import NotFoundError
 from chatkit.types import (
     Attachment,
     ClientToolCallItem,
+    ClosedStatus,
+    LockedStatus,
     Page,
     StructuredInputItem,
     ThreadItem,
     ThreadMetadata,
     UserMessageItem,
+    WorkflowItem,
 )
 from sqlalchemy import Connection
 
 from app.chat.cut_off import mark_cut_off, report_unknown
 from app.context import RequestContext
 from app.errors import Conflict
+from app.i18n import _
 from app.store import keys, maintenance, sql
 from app.store.engine import Database
 from app.store.ids import new_id
@@ -34,7 +38,7 @@ from app.store.presence import Presence
 from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_record
 
 PAGE = 50
-DECIDED = "This was decided already."
+DECIDED = _("This was decided already.")
 MERGED = tuple(name for name in ThreadMetadata.model_fields if name not in ("id", "created_at"))
 
 
@@ -46,6 +50,7 @@ class Opening:
     opens_thread: bool = False
     retried: str | None = None
     again: Earlier | None = None
+    image_domains: list[str] | None = None
 
     @property
     def message_id(self) -> str | None:
@@ -89,7 +94,11 @@ class TurnStore(sql.SqlStore):
     def _begin(self, connection: Connection, presence: Presence, opening: Opening) -> None:
         thread_id, user_id, key = self.lease.thread_id, self.lease.user_id, self.lease.key
         if opening.opens_thread:
-            self._thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
+            self._thread = ThreadMetadata(
+                id=thread_id,
+                created_at=datetime.now(UTC),
+                allowed_image_domains=opening.image_domains,
+            )
             sql.save_thread(connection, self._thread, user_id)
         else:
             self._thread = sql.load_thread(connection, thread_id, user_id)
@@ -231,6 +240,7 @@ class TurnStore(sql.SqlStore):
             if len(newest) > limit or self._recent.older is None:
                 more = len(newest) > limit
                 data = newest[:limit]
+                data = [_in_sdk_time(item) for item in data]
                 return Page(data=data, has_more=more, after=data[-1].id if more else None)
         return await super().load_thread_items(thread_id, after, limit, order, context)
 
@@ -328,10 +338,27 @@ class TurnStore(sql.SqlStore):
                 del self._staged[item_id]
 
 
+def _in_sdk_time(item: ThreadItem) -> ThreadItem:
+    """Return a workflow with a naive local time: the SDK measures how long it has gone on."""
+    if not isinstance(item, WorkflowItem):
+        return item
+    local = item.created_at.astimezone().replace(tzinfo=None)
+    return item.model_copy(update={"created_at": local})
+
+
 def check_open(thread: ThreadMetadata) -> None:
-    if thread.status.type != "active":
-        reason = f": {thread.status.reason}" if thread.status.reason else "."
-        raise Conflict(f"This thread is {thread.status.type}{reason}")
+    """Raise `Conflict` when the thread takes no more turns."""
+    match thread.status:
+        case LockedStatus(reason=str(reason)) if reason:
+            raise Conflict(_("This thread is locked: {reason}", reason=reason))
+        case LockedStatus():
+            raise Conflict(_("This thread is locked."))
+        case ClosedStatus(reason=str(reason)) if reason:
+            raise Conflict(_("This thread is closed: {reason}", reason=reason))
+        case ClosedStatus():
+            raise Conflict(_("This thread is closed."))
+        case _:
+            pass
 
 
 def _changes(before: ThreadMetadata, after: ThreadMetadata) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from app.chat.open_items import OpenItems
 from app.chat.server import AssistantServer
 from app.chat.turn_store import TurnStore
 from app.errors import Unavailable
+from app.i18n import _
 from app.store.engine import DatabaseUnavailable
 from app.store.maintenance import LEASE_SECONDS, LeaseLost, Outcome
 
@@ -28,8 +29,8 @@ STOP_SECONDS = 5.0
 RENEW_EVERY = LEASE_SECONDS // 3
 CLOSE_PAUSES = (0.2, 0.5, *(1.0,) * 29)
 HEARTBEAT = b": ping\n\n"
-GONE = "This thread was deleted or taken over meanwhile. The answer was not kept."
-RESTARTING = "The server is restarting. What was written is kept; please ask again."
+GONE = _("This thread was deleted or taken over meanwhile. The answer was not kept.")
+RESTARTING = _("The server is restarting. What was written is kept; please ask again.")
 
 
 class Encoder(Protocol):
@@ -135,7 +136,7 @@ class Turn:
         await self._put(event)
 
     async def _put(self, event: ThreadStreamEvent) -> None:
-        if chunk := self._encoder.encode(event):
+        if chunk := self._encoder.encode(self._server.localized(event)):
             await self._buffer.put(chunk)
 
     async def _end(self) -> None:
@@ -210,7 +211,7 @@ class Turns:
 
     def refuse_if_draining(self) -> None:
         if self.draining:
-            raise Unavailable("The server is restarting. Try again in a few seconds.")
+            raise Unavailable(_("The server is restarting. Try again in a few seconds."))
 
     async def drain(self, grace_seconds: float) -> None:
         """Take no more turns, let the running ones end, and interrupt and save the rest."""

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ContentTooLarge, problem
+from app.i18n import _
 
 
 class BodyLimitMiddleware:
@@ -23,7 +25,8 @@ class BodyLimitMiddleware:
             return
         limit = self._limit(scope["path"])
         if _declared_bytes(scope) > limit:
-            response = problem(413, _detail(limit), code=ContentTooLarge.code)
+            request = HTTPConnection(scope)
+            response = problem(request, 413, _detail(limit), code=ContentTooLarge.code)
             await response(scope, receive, send)
         else:
             await self._app(scope, _counted(receive, limit), send)
@@ -50,7 +53,7 @@ def _counted(receive: Receive, limit: int) -> Receive:
 
 
 def _detail(limit: int) -> str:
-    return f"The body may have at most {limit} bytes."
+    return _("The body may have at most {limit} bytes.", limit=limit)
 
 
 def _declared_bytes(scope: Scope) -> int:

@@ -24,13 +24,14 @@ from app.context import ClientContext, Text
 from app.errors import ModelFailed
 from app.http.dependencies import Chat, IdempotencyKey, request_context, request_key
 from app.http.sse import TurnStream, replay_headers, wait_for
+from app.i18n import _, translate
 from app.security.authentication import CurrentUser
 from app.store.maintenance import Outcome
 
 router = APIRouter(prefix="/api", tags=["chat"])
 
 MAX_MESSAGE = 100_000
-FAILED = "The assistant could not answer. Please try again."
+FAILED = _("The assistant could not answer. Please try again.")
 
 
 class ChatRequest(BaseModel):
@@ -59,7 +60,7 @@ async def chat(
 ) -> Response | ChatReply:
     """Send a message; without `thread_id` it opens a thread."""
     context = request_context(request, user, body.context)
-    events = PlainEvents()
+    events = PlainEvents(context.language)
     asked = user_message_request(body.message, body.thread_id)
     turn = await service.start(asked, context, events, request_key(key, asked, body.context))
     if body.stream:
@@ -72,7 +73,8 @@ async def chat(
 class PlainEvents:
     """Turns ChatKit's events into plain ones, and remembers what a JSON answer needs."""
 
-    def __init__(self) -> None:
+    def __init__(self, language: str) -> None:
+        self._failed = translate(FAILED, language)
         self._thread_id = ""
         self._message_ids: list[str] = []
         self._texts: list[str] = []
@@ -90,7 +92,7 @@ class PlainEvents:
             case ErrorEvent():
                 self._error = event
                 return _sse(
-                    "error", {"message": event.message or FAILED, "retry": event.allow_retry}
+                    "error", {"message": event.message or self._failed, "retry": event.allow_retry}
                 )
             case _:
                 return b""
@@ -100,7 +102,7 @@ class PlainEvents:
 
     def reply(self) -> ChatReply:
         if self._error is not None:
-            detail = self._error.message or FAILED
+            detail = self._error.message or self._failed
             raise ModelFailed(detail, thread_id=self._thread_id, retry=self._error.allow_retry)
         return ChatReply(
             thread_id=self._thread_id,

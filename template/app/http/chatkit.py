@@ -7,6 +7,7 @@ from app.chat.requests import parse_request
 from app.errors import ThreadBusy
 from app.http.dependencies import Chat, IdempotencyKey, request_context, request_key
 from app.http.sse import HEADERS, MEDIA_TYPE, TurnStream
+from app.i18n import translate
 from app.security.authentication import CurrentUser
 
 router = APIRouter(tags=["chatkit"])
@@ -24,7 +25,8 @@ async def chatkit(
     try:
         turn = await chat.start(parsed, context, key=request_key(key, parsed, client))
     except ThreadBusy as busy:
-        return _one_event(ErrorEvent(code="custom", message=busy.detail, allow_retry=True))
+        message = translate(busy.detail, context.language)
+        return _one_event(ErrorEvent(message=message, allow_retry=True))
     return TurnStream(turn, request.app.state.settings.heartbeat_seconds)
 
 

@@ -1,6 +1,5 @@
 """What the routes share: the chat, the request's context, and checked parameters."""
 
-import re
 from hashlib import sha256
 from typing import Annotated, cast
 
@@ -11,13 +10,11 @@ from app.chat.entities import EntityLookup
 from app.chat.preflight import MAX_PAGE
 from app.chat.service import ChatService
 from app.context import ClientContext, RequestContext, User
+from app.i18n import message_language, preferred_locale
 from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.maintenance import Key
-
-LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2})\s*(?:;|,|$)")
-DEFAULT_LOCALE = "en"
 
 
 async def chat_service(request: Request) -> ChatService:
@@ -36,10 +33,15 @@ async def entity_lookup(request: Request) -> EntityLookup:
     return cast(EntityLookup, request.app.state.entities)
 
 
+async def language(request: Request) -> str:
+    return message_language(request.headers.get("accept-language", ""))
+
+
 Chat = Annotated[ChatService, Depends(chat_service)]
 Db = Annotated[Database, Depends(database)]
 BlobStore = Annotated[Blobs, Depends(blobs)]
 Lookup = Annotated[EntityLookup, Depends(entity_lookup)]
+Language = Annotated[str, Depends(language)]
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 IdempotencyKey = Annotated[
@@ -53,12 +55,14 @@ def request_context(
 ) -> RequestContext:
     """Join what the request's headers, its user and its front end say."""
     client = client or ClientContext()
+    accept_language = request.headers.get("accept-language", "")
     return RequestContext(
         user=user,
         page_context=client.page_context,
         selected_text=client.selected_text,
         timezone=client.timezone,
-        locale=preferred_locale(request.headers.get("accept-language", "")),
+        locale=preferred_locale(accept_language),
+        language=message_language(accept_language),
         request_id=request.state.request_id,
         base_url=base_url(request),
     )
@@ -76,9 +80,3 @@ def request_key(key: str | None, request: StreamingReq, client: ClientContext) -
         return None
     asked = request.model_dump_json() + client.model_dump_json()
     return Key(key, sha256(asked.encode()).hexdigest())
-
-
-def preferred_locale(accept_language: str) -> str:
-    """Return the first language of an `Accept-Language` header (RFC 9110, 12.5.4)."""
-    match = LANGUAGE.match(accept_language)
-    return match.group(1) if match else DEFAULT_LOCALE

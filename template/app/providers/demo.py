@@ -45,7 +45,9 @@ from app.providers.base import ChatModel
 from app.settings import Settings
 from app.store.ids import new_id
 
-NOTICE = "No model key is set, so a demo model answers. Set OPENAI_API_KEY for a real one."
+NOTICE = (
+    "No model key is set, so a demo model answers. Set LLM_PROVIDER and its key for a real one."
+)
 WORD_SECONDS = 0.02
 SLOW_WORD_SECONDS = 0.5
 FILLERS = frozenset({"current", "get", "my", "the", "user"})

@@ -1,101 +1,85 @@
-"""OpenAI's Responses API, or a server that speaks it (`OPENAI_BASE_URL`)."""
+"""OpenAI's Responses API, or a server that speaks it."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from functools import cached_property
-from typing import Any, cast, get_args
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, cast
 
-from agents import ModelRetrySettings, ModelSettings, OpenAIResponsesModel, retry_policies
-from agents.models import get_default_model
-from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
-from openai.resources.responses import AsyncResponses
-from openai.types.responses import ResponseStreamEvent
-from pydantic import BaseModel, ValidationError
+from agents import ModelResponse, ModelSettings, OpenAIResponsesModel
+from agents.items import TResponseStreamEvent
+from openai import AsyncOpenAI
 
-from app.providers.base import ChatModel
-from app.providers.merge import merge_deltas
-from app.settings import Settings
+from app.providers.endings import whole_answer
+from app.providers.refusals import as_text
 
-CONNECT_SECONDS = 5.0
-RETRIED_STATUS = (408, 409, 429, 500, 502, 503, 504)
+ENCRYPTED = "reasoning.encrypted_content"
+REASONING = re.compile(r"o\d|gpt-5(?!.*chat)")
+NAMED_BY_OPENAI = ("message", "function_call")
 
 
-def create_openai_model(settings: Settings) -> ChatModel:
-    """Return the model over the client that reads fastest: C parser, merged deltas.
+class ResponsesModel(OpenAIResponsesModel):
+    """A model that OpenAI keeps nothing for: each request brings all that it needs."""
 
-    The SDK retries, not the client: before the first token only, honouring Retry-After.
-    """
-    if settings.openai_api_key is None:
-        raise ValueError("OPENAI_API_KEY is not set")
-    timeout = Timeout(settings.llm_timeout_seconds, connect=CONNECT_SECONDS)
-    http_client = DefaultAioHttpClient(timeout=timeout, event_hooks={"response": [merge_deltas]})
-    client = Client(
-        api_key=settings.openai_api_key.get_secret_value(),
-        base_url=settings.openai_base_url,
-        max_retries=0,
-        timeout=timeout,
-        http_client=http_client,
-    )
-    name = settings.llm_model or get_default_model()
-    return ChatModel(
-        name=name,
-        model=OpenAIResponsesModel(model=name, openai_client=client),
-        settings=ModelSettings(store=False, retry=_retry(settings)),
-        close=client.close,
-    )
+    def __init__(self, name: str, client: AsyncOpenAI) -> None:
+        super().__init__(name, client)
 
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        response = await super().get_response(*args, **kwargs)
+        return replace(response, output=as_text(response.output))
 
-NESTED = ("input", "tools")
-EVENTS: dict[object, type[BaseModel]] = {
-    get_args(event.model_fields["type"].annotation)[0]: event
-    for event in get_args(get_args(ResponseStreamEvent)[0])
-}
+    async def stream_response(
+        self, *args: Any, **kwargs: Any
+    ) -> AsyncGenerator[TResponseStreamEvent]:
+        async with aclosing(whole_answer(super().stream_response(*args, **kwargs))) as events:
+            async for event in events:
+                yield event
 
-
-class Client(AsyncOpenAI):
-    """The official client, without the work that the Agents SDK's streams do not need."""
-
-    @cached_property
-    def responses(self) -> AsyncResponses:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Responses(self)
-
-    def _process_response_data(self, **parameters: Any) -> Any:
-        """Read an event as the type that it names; the client tries all of some fifty types.
-
-        What does not fit goes the client's own, forgiving way.
-        """
-        data = parameters.get("data")
-        event = (
-            EVENTS.get(cast(dict[str, Any], data).get("type")) if isinstance(data, dict) else None
+    async def _fetch_response(
+        self,
+        system_instructions: str | None,
+        input: Any,
+        model_settings: ModelSettings,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        taken = replace(
+            model_settings, store=False, response_include=self._included(model_settings)
         )
-        if event is not None:
-            with suppress(ValidationError):
-                return event.model_validate(data)
-        return super()._process_response_data(**parameters)
+        fetch: Any = super()._fetch_response
+        return await fetch(system_instructions, stateless(input), taken, *args, **kwargs)
+
+    def _included(self, model_settings: ModelSettings) -> list[Any] | None:
+        """Have reasoning sent along, encrypted, by the models that reason; others refuse to."""
+        included = list(model_settings.response_include or [])
+        if REASONING.match(str(self.model)):
+            included.append(ENCRYPTED)
+        return included or None
 
 
-class Responses(AsyncResponses):
-    """Sends input and tools as they are.
+def stateless(input: Any) -> Any:
+    """Return the input without what refers to items at OpenAI, where `store=False` kept none.
 
-    The client walks through every nested parameter to rename what was written in Python's style:
-    a third of a short turn's CPU. The Agents SDK writes the wire's names, so there is nothing to
-    rename; `extra_body` is sent without the walk.
+    That is the ids of messages and calls, and reasoning whose content did not come with it.
     """
-
-    async def create(self, **parameters: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        body: dict[str, Any] = dict(parameters.pop("extra_body", None) or {})
-        for name in NESTED:
-            if isinstance(parameters.get(name), list):
-                body[name] = parameters.pop(name)
-        create = cast(Callable[..., Awaitable[Any]], super().create)
-        return await create(**parameters, extra_body=body)
+    if not isinstance(input, list):
+        return input
+    items = cast(list[Any], input)
+    return [_without_id(item) for item in items if not _is_reference(item)]
 
 
-def _retry(settings: Settings) -> ModelRetrySettings:
-    policy = retry_policies.any(
-        retry_policies.provider_suggested(),
-        retry_policies.retry_after(),
-        retry_policies.network_error(),
-        retry_policies.http_status(RETRIED_STATUS),
-    )
-    return ModelRetrySettings(max_retries=settings.llm_max_retries, policy=policy)
+def _is_reference(item: Any) -> bool:
+    if not isinstance(item, dict):
+        return False
+    values = cast(dict[str, Any], item)
+    is_foreign = "provider_data" in values or not values.get("encrypted_content")
+    return values.get("type") == "reasoning" and is_foreign
+
+
+def _without_id(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item
+    values = cast(dict[str, Any], item)
+    if values.get("type") not in NAMED_BY_OPENAI or "id" not in values:
+        return values
+    return {name: value for name, value in values.items() if name != "id"}

@@ -13,6 +13,7 @@ from fastapi import Request
 
 from app.context import User
 from app.errors import Forbidden, UnsupportedMediaType
+from app.i18n import _
 from app.settings import Settings, is_loopback
 
 LOCAL_USER = User(id="local")
@@ -38,22 +39,28 @@ class LocalAuthenticator:
         else:
             allowed = origin == f"{request.url.scheme}://{host}" or origin in self._allowed_origins
         if not allowed:
-            raise Forbidden("This page may not call the server: add its origin to ALLOWED_ORIGINS.")
+            raise Forbidden(
+                _("This page may not call the server: add its origin to ALLOWED_ORIGINS.")
+            )
 
 
 def _check_peer(request: Request) -> None:
     if request.client is None or not is_loopback(request.client.host):
-        raise Forbidden("AUTH_MODE=local answers this machine only: set AUTH_MODE=jwt for others.")
+        raise Forbidden(
+            _("AUTH_MODE=local answers this machine only: set AUTH_MODE=jwt for others.")
+        )
 
 
 def _check_host(request: Request) -> str:
     host = request.headers.get("host", "")
     if not LOCAL_HOST.fullmatch(host):
-        raise Forbidden("AUTH_MODE=local is reached as localhost or 127.0.0.1 only.")
+        raise Forbidden(_("AUTH_MODE=local is reached as localhost or 127.0.0.1 only."))
     return host
 
 
 def _check_content_type(request: Request, media_types: Collection[str]) -> None:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method not in WITHOUT_BODY and content_type not in media_types:
-        raise UnsupportedMediaType(f"Send the body as Content-Type: {' or '.join(media_types)}.")
+        raise UnsupportedMediaType(
+            _("Send the body as Content-Type: {types}.", types=", ".join(media_types))
+        )

@@ -9,6 +9,7 @@ from fastapi import Request
 
 from app.context import User
 from app.errors import Unauthenticated
+from app.i18n import _
 from app.settings import Settings
 
 ALGORITHM = "HS256"
@@ -21,9 +22,9 @@ class JwtAuthenticator:
         self._secret = _secret(settings)
 
     def authenticate(self, request: Request, media_types: Collection[str]) -> User:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthenticated("Send a token: Authorization: Bearer TOKEN.")
+            raise Unauthenticated(_("Send a token: Authorization: Bearer TOKEN."))
         return User(id=_subject(self._claims(token.strip())))
 
     def _claims(self, token: str) -> dict[str, Any]:
@@ -41,9 +42,9 @@ class JwtAuthenticator:
                 },
             )
         except jwt.ExpiredSignatureError:
-            raise Unauthenticated("The token has expired. Get a new one.") from None
+            raise Unauthenticated(_("The token has expired. Get a new one.")) from None
         except (jwt.PyJWTError, ValueError, OverflowError):
-            raise Unauthenticated("The token is not valid here.") from None
+            raise Unauthenticated(_("The token is not valid here.")) from None
 
 
 def issue_token(settings: Settings, user_id: str, lifetime: timedelta) -> str:
@@ -64,7 +65,7 @@ def _secret(settings: Settings) -> str:
 
 def _subject(claims: dict[str, Any]) -> str:
     if not is_usable_subject(claims["sub"]):
-        raise Unauthenticated("The token's subject is no usable user id.")
+        raise Unauthenticated(_("The token's subject is no usable user id."))
     return str(claims["sub"])
 
 

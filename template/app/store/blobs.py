@@ -15,6 +15,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, S3Store
 
 from app.errors import NotFound, Unavailable
+from app.i18n import _
 from app.settings import Settings
 
 log = structlog.stdlib.get_logger(__name__)
@@ -33,14 +34,14 @@ class BlobMissing(NotFound):
     """There are no bytes under the key."""
 
     def __init__(self) -> None:
-        super().__init__("The file's content is gone. Upload it again.")
+        super().__init__(_("The file's content is gone. Upload it again."))
 
 
 class BlobsUnavailable(Unavailable):
     """The storage cannot be reached, or refuses; the log says why."""
 
     def __init__(self) -> None:
-        super().__init__("The file storage does not answer. Try again in a few seconds.")
+        super().__init__(_("The file storage does not answer. Try again in a few seconds."))
 
 
 def user_prefix(user_id: str) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from app.errors import Unavailable
+from app.i18n import _
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, or takes no more work just now."""
 
     def __init__(self) -> None:
-        super().__init__("The database does not answer. Try again in a few seconds.")
+        super().__init__(_("The database does not answer. Try again in a few seconds."))
 
 
 class Database(ABC):

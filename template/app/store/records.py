@@ -17,7 +17,8 @@ class ToolCall(ThreadItemBase):
     """A call of a tool with its output: one record, so that neither is ever without the other.
 
     A call that needs the user's approval is `waiting`, then `running`, then `completed`; or
-    `refused`; or `unknown` when the process ended while it ran. `result` is a typed result's JSON.
+    `refused`; or `unknown` when the process ended while it ran. The widget `widget_id` shows it, in
+    `language`. `result` is a typed result's JSON.
     """
 
     type: Literal["tool_call"] = "tool_call"
@@ -29,6 +30,7 @@ class ToolCall(ThreadItemBase):
     output: str = ""
     result: JsonValue = None
     widget_id: str | None = None
+    language: str = "en"
 
 
 class Blocked(ThreadItemBase):

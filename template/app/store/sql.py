@@ -1,6 +1,7 @@
 """ChatKit's store on SQL. Every statement filters on the user of the context."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from sqlalchemy.engine import Row
 
 from app.context import RequestContext
 from app.errors import BadRequest, Conflict
+from app.i18n import _
 from app.store.codec import (
     ATTACHMENT,
     THREAD,
@@ -275,6 +277,16 @@ def load_item(connection: Connection, thread_id: str, item_id: str, user_id: str
     return item
 
 
+def title_thread(
+    connection: Connection, thread_id: str, title: str, user_id: str
+) -> ThreadMetadata | None:
+    """Give a thread a title and return it, unless it has one already or is gone."""
+    with suppress(NotFoundError):
+        if lock_thread(connection, thread_id, user_id).title is None:
+            return change_thread(connection, thread_id, {"title": title}, user_id)
+    return None
+
+
 def load_stored(connection: Connection, thread_id: str, item_id: str, user_id: str) -> StoredItem:
     """Return an item or a record."""
     mine = _own_items(thread_id, user_id) & (items.c.id == item_id)
@@ -323,7 +335,9 @@ def claim_attachments(
         claim = update(attachments).where(mine, free).values(thread_id=thread_id)
         if connection.execute(claim).rowcount == 0:
             load_attachment(connection, attachment.id, user_id)
-            raise Conflict(f"'{attachment.name}' belongs to another thread. Upload it again.")
+            raise Conflict(
+                _("'{name}' belongs to another thread. Upload it again.", name=attachment.name)
+            )
 
 
 def delete_attachment(connection: Connection, attachment_id: str, user_id: str) -> None:
@@ -386,7 +400,7 @@ def _page(
         return connection.execute(pages.first[descending], values).all()
     cursor = connection.scalar(pages.cursor, {**scope, "after": after})
     if cursor is None:
-        raise BadRequest("'after' names nothing here. Start again without it.")
+        raise BadRequest(_("'after' names nothing here. Start again without it."))
     return connection.execute(pages.next[descending], values | {"cursor": cursor}).all()
 
 

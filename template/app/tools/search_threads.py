@@ -4,10 +4,14 @@ from agents import RunContextWrapper, function_tool
 from chatkit.types import EntitySource
 
 from app.chat.context import AssistantContext
+from app.chat.thread_entities import GROUP, ICON, UNTITLED
+from app.i18n import _
 from app.store.search import SearchHit, search_messages
 
 MAX_HITS = 5
 MAX_SHOWN = 100
+PROGRESS = _("Searching earlier conversations")
+NOTHING = _("Nothing was found in earlier conversations.")
 CITE = "Where you use one of these, repeat its mark, such as [1]."
 
 
@@ -19,29 +23,25 @@ async def search_threads(ctx: RunContextWrapper[AssistantContext], query: str) -
         query: The words to look for.
     """
     context = ctx.context
-    await context.progress("Searching earlier conversations", icon="search")
-    async with context.step(
-        f"Searched earlier conversations: {query[:MAX_SHOWN]}", icon="search"
-    ) as step:
+    await context.progress(PROGRESS, icon="search")
+    title = _("Searched earlier conversations: {words}", words=query[:MAX_SHOWN])
+    async with context.step(title, icon="search") as step:
         hits = await search_messages(context.database, context.user.id, query, MAX_HITS)
-        elsewhere = [hit for hit in hits if hit.thread_id != context.thread.id]
-        step.content = "\n".join(f"- {_title(hit)}" for hit in elsewhere) or "Nothing was found."
-    if not elsewhere:
-        return "Nothing was found in earlier conversations."
-    found = [f"- {context.cite(_source(hit))} {_title(hit)}: {hit.snippet}" for hit in elsewhere]
-    return "\n".join([*found, CITE])
+        sources = [
+            (hit, _source(context, hit)) for hit in hits if hit.thread_id != context.thread.id
+        ]
+        titles = "\n".join(f"- {source.title}" for _hit, source in sources)
+        step.content = titles or context.say(NOTHING)
+    found = [f"- {context.cite(source)} {source.title}: {hit.snippet}" for hit, source in sources]
+    return "\n".join([*found, CITE]) if found else NOTHING
 
 
-def _title(hit: SearchHit) -> str:
-    return hit.title or "Untitled"
-
-
-def _source(hit: SearchHit) -> EntitySource:
+def _source(context: AssistantContext, hit: SearchHit) -> EntitySource:
     return EntitySource(
         id=hit.thread_id,
-        title=_title(hit),
-        icon="book-clock",
-        group="Conversations",
+        title=hit.title or context.say(UNTITLED),
+        icon=ICON,
+        group=context.say(GROUP),
         interactive=True,
         data={"item_id": hit.item_id},
     )

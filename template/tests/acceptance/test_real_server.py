@@ -43,6 +43,7 @@ def _server(folder: Path, model_api: FakeModelApi) -> AbstractContextManager[Ser
         OPENAI_API_KEY="sk-test",
         OPENAI_BASE_URL=model_api.url,
         LLM_MODEL="fake",
+        THREAD_TITLES="false",
         SHUTDOWN_GRACE_SECONDS="0.2",
     )
 

@@ -93,6 +93,7 @@ def running_server(folder: Path, **environment: str) -> Generator[Server]:
         "PYTHONPATH": str(ROOT),
         "PORT": str(port),
         "DATABASE_URL": "sqlite:///data/chat.db",
+        "DEFAULT_PROVIDER": "openai",
         **environment,
     }
     with log.open("wb") as output:

@@ -3,8 +3,7 @@
 from typing import Any
 
 from chatkit.types import ThreadItem
-
-from app.store.codec import ITEM
+from pydantic import TypeAdapter
 
 FILE_SOURCE = {"type": "file", "title": "A file", "filename": "a.pdf", "group": "g"}
 URL_SOURCE = {
@@ -134,10 +133,13 @@ _ITEMS: list[dict[str, Any]] = [
 ]
 
 
+_ITEM: TypeAdapter[ThreadItem] = TypeAdapter(ThreadItem)
+
+
 def every_item(thread_id: str) -> list[ThreadItem]:
     """Return items of every kind, for a thread, as the protocol reads them."""
     common = {"thread_id": thread_id, "created_at": "2026-01-01T00:00:00Z"}
     return [
-        ITEM.validate_python({**common, "id": f"item_{number}", **fields})
+        _ITEM.validate_python({**common, "id": f"item_{number}", **fields})
         for number, fields in enumerate(_ITEMS)
     ]

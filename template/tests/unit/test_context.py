@@ -5,7 +5,6 @@ from agents.testing import ScriptedModel, assistant_message, function_call
 
 from app.chat.context import AssistantContext
 from app.context import PageContext
-from app.http.dependencies import preferred_locale
 from app.providers import ChatModel
 from app.settings import Settings
 from tests.support.app import running_app
@@ -87,22 +86,6 @@ async def test_without_a_page_nothing_is_said_of_one(settings: Settings) -> None
         await app.http.post("/api/chat", json={"message": "Hello", "context": {}})
 
     assert "<page>" not in str(model.calls[0].system_instructions)
-
-
-@pytest.mark.parametrize(
-    ("header", "locale"),
-    [
-        ("fr-CH, fr;q=0.9, en;q=0.8", "fr-CH"),
-        ("de", "de"),
-        ("", "en"),
-        ("*", "en"),
-        ("\x00", "en"),
-        ("x" * 5000, "en"),
-        ("../../etc", "en"),
-    ],
-)
-def test_the_locale_is_the_first_language_of_the_header(header: str, locale: str) -> None:
-    assert preferred_locale(header) == locale
 
 
 async def test_a_request_id_is_kept_if_sane_and_made_if_not(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 from app.errors import Unprocessable, UnsupportedMediaType
 from app.features.attachments.settings import AttachmentsSettings
 from app.features.attachments.types import IMAGES, PDF, TEXTS, sniffed_type
+from app.i18n import _
 
 HEAD_BYTES = 16
 TAIL_BYTES = 1024
@@ -17,7 +18,8 @@ PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 JPEG_END = b"\xff\xd9"
 PDF_END = b"%%EOF"
 
-DAMAGED = "The file is damaged, or has something behind its end. Save it again and send that."
+DAMAGED = _("The file is damaged, or has something behind its end. Save it again and send that.")
+NOT_TEXT = _("The file is not text. Send text as UTF-8.")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Inspector:
     def check_type(self, declared: str) -> None:
         """Raise `UnsupportedMediaType` for a type that is not taken."""
         if declared not in self._types:
-            raise UnsupportedMediaType(f"Send a file of one of these types: {self._taken}.")
+            raise UnsupportedMediaType(
+                _("Send a file of one of these types: {types}.", types=self._taken)
+            )
 
     def inspect(self, file: BinaryIO, declared: str) -> Found:
         """Return what the file is. It reads the file, and so blocks.
@@ -56,8 +60,12 @@ class Inspector:
             _check_text(file)
         elif found != declared:
             raise UnsupportedMediaType(
-                f"The file is not of the type {declared}. Send it with the type that it has; "
-                f"these are taken: {self._taken}."
+                _(
+                    "The file is not of the type {declared}. Send it with the type that it has; "
+                    "these are taken: {types}.",
+                    declared=declared,
+                    types=self._taken,
+                )
             )
         if declared in IMAGES:
             return self._inspect_image(file, declared)
@@ -84,8 +92,12 @@ class Inspector:
 
     def _too_large(self) -> Unprocessable:
         return Unprocessable(
-            f"The image has too many pixels. Make it smaller: at most {self._max_pixels} pixels, "
-            f"and {self._max_side} on each side."
+            _(
+                "The image has too many pixels. Make it smaller: at most {pixels} pixels, "
+                "and {side} on each side.",
+                pixels=self._max_pixels,
+                side=self._max_side,
+            )
         )
 
 
@@ -136,7 +148,7 @@ def _check_text(file: BinaryIO) -> None:
         while chunk := file.read(CHUNK_BYTES):
             text = decoder.decode(chunk)
             if "\x00" in text:
-                raise UnsupportedMediaType("The file is not text. Send text as UTF-8.")
+                raise UnsupportedMediaType(NOT_TEXT)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        raise UnsupportedMediaType("The file is not text. Send text as UTF-8.") from None
+        raise UnsupportedMediaType(NOT_TEXT) from None

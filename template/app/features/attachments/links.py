@@ -14,6 +14,7 @@ import jwt
 
 from app.context import RequestContext
 from app.errors import Forbidden, Unauthenticated
+from app.i18n import _
 from app.settings import Settings
 
 ALGORITHM = "HS256"
@@ -59,7 +60,9 @@ class Links:
             Forbidden: it has expired, or was not made for this.
         """
         if not token:
-            raise Unauthenticated("The link lacks its token. Load the thread again for a new link.")
+            raise Unauthenticated(
+                _("The link lacks its token. Load the thread again for a new link.")
+            )
         try:
             claims = jwt.decode(
                 token,
@@ -69,7 +72,9 @@ class Links:
                 options={"require": ["exp", "sub", "aud"]},
             )
         except jwt.ExpiredSignatureError:
-            raise Forbidden("The link has expired. Load the thread again for a new one.") from None
+            raise Forbidden(
+                _("The link has expired. Load the thread again for a new one.")
+            ) from None
         except (jwt.PyJWTError, ValueError, OverflowError):
             raise _wrong_link() from None
         if claims.get("attachment") != attachment_id:
@@ -79,4 +84,4 @@ class Links:
 
 
 def _wrong_link() -> Forbidden:
-    return Forbidden("The link is not valid for this. Load the thread again for a new one.")
+    return Forbidden(_("The link is not valid for this. Load the thread again for a new one."))

@@ -18,12 +18,13 @@ from app.features.attachments.names import content_disposition
 from app.features.attachments.service import Uploads
 from app.features.attachments.types import IMAGES
 from app.http.dependencies import Id, request_context
+from app.i18n import _
 from app.security.authentication import CurrentUser, UploadingUser
 
 PATH = "/api/attachments"
 FIELD = "file"
 MAX_FIELDS = 10
-FORM_ADVICE = f"Send one file as multipart/form-data, in the field '{FIELD}'."
+FORM_ADVICE = _("Send one file as multipart/form-data, in the field '{field}'.", field=FIELD)
 FORM: dict[str, Any] = {
     "type": "object",
     "properties": {FIELD: {"type": "string", "format": "binary"}},

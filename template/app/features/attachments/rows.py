@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, 
 from sqlalchemy.engine import Row
 
 from app.errors import Conflict
+from app.i18n import _
 from app.store import dead_blobs, sql
 from app.store.codec import ATTACHMENT
 from app.store.engine import database_now
@@ -21,7 +22,7 @@ from app.store.tables import attachments
 
 BATCH = 500
 
-LOST = "The upload took too long, and was taken over. Try again."
+LOST = _("The upload took too long, and was taken over. Try again.")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,9 @@ def check_sendable(connection: Connection, user_id: str, attachment_ids: Sequenc
         stored = load(connection, user_id, attachment_id)
         if stored.size is None:
             name = stored.attachment.name
-            raise Conflict(f"'{name}' is not uploaded yet. Send the message when it is.")
+            raise Conflict(
+                _("'{name}' is not uploaded yet. Send the message when it is.", name=name)
+            )
 
 
 def add(connection: Connection, user_id: str, attachment: Attachment, max_waiting: int) -> None:
@@ -57,7 +60,9 @@ def add(connection: Connection, user_id: str, attachment: Attachment, max_waitin
     waiting = _of(user_id) & attachments.c.thread_id.is_(None)
     count = connection.scalar(select(func.count()).select_from(attachments).where(waiting)) or 0
     if count >= max_waiting:
-        raise Conflict(f"You have {count} files that are not sent. Send or delete some first.")
+        raise Conflict(
+            _("You have {count} files that are not sent. Send or delete some first.", count=count)
+        )
     sql.save_attachment(connection, attachment, user_id)
 
 
@@ -81,13 +86,13 @@ def claim(connection: Connection, user_id: str, attachment_id: str) -> float:
     claimed = dead_blobs.claim(connection, user_id, attachment_id)
     check_not_uploaded(load(connection, user_id, attachment_id))
     if claimed is None:
-        raise Conflict("This file is being uploaded already. Wait for the end of that.")
+        raise Conflict(_("This file is being uploaded already. Wait for the end of that."))
     return claimed
 
 
 def check_not_uploaded(stored: Stored) -> None:
     if stored.size is not None:
-        raise Conflict("This file is uploaded already. Make a new attachment for another one.")
+        raise Conflict(_("This file is uploaded already. Make a new attachment for another one."))
 
 
 def complete(
@@ -123,7 +128,7 @@ def remove(connection: Connection, user_id: str, attachment_id: str) -> None:
     mine = _mine(user_id, attachment_id).with_for_update()
     row = _one(connection, mine, attachment_id)
     if row.thread_id is not None:
-        raise Conflict("This file is part of a message. Delete its thread to delete it.")
+        raise Conflict(_("This file is part of a message. Delete its thread to delete it."))
     sql.delete_attachment(connection, attachment_id, user_id)
 
 

@@ -19,6 +19,7 @@ from app.features.attachments.rows import Stored
 from app.features.attachments.settings import AttachmentsSettings
 from app.features.attachments.spool import read_chunks, size_of, spooled
 from app.features.attachments.types import declared_type
+from app.i18n import _
 from app.store import dead_blobs
 from app.store.blobs import Blobs, blob_key
 from app.store.dead_blobs import WORK_SECONDS, bury_blobs
@@ -91,7 +92,9 @@ class Uploads:
         size = details_of(announced).size
         async with spooled(body, size) as file:
             if size_of(file) < size:
-                raise Unprocessable(f"The file was announced with {size} bytes. Send all of them.")
+                raise Unprocessable(
+                    _("The file was announced with {size} bytes. Send all of them.", size=size)
+                )
             found = await self._inspect(file, announced.mime_type)
             attachment = _uploaded(attachment_id, announced.name, found, size)
             claimed = await self._database.write(rows.claim, user_id, attachment_id)
@@ -111,7 +114,7 @@ class Uploads:
         """
         stored = await self.load(user_id, attachment_id)
         if stored.size is None:
-            raise NotFound("This file is not uploaded yet.")
+            raise NotFound(_("This file is not uploaded yet."))
         chunks = await self._blobs.get(blob_key(user_id, attachment_id))
         return stored.attachment, stored.size, chunks
 
@@ -125,9 +128,9 @@ class Uploads:
         """
         limit = self._settings.attachment_max_per_message
         if len(attachment_ids) > limit:
-            raise BadRequest(f"A message may have at most {limit} attachments.")
+            raise BadRequest(_("A message may have at most {limit} attachments.", limit=limit))
         if len(set(attachment_ids)) < len(attachment_ids):
-            raise BadRequest("The message names an attachment twice. Name it once.")
+            raise BadRequest(_("The message names an attachment twice. Name it once."))
         await self._database.read(rows.check_sendable, user.id, attachment_ids)
 
     async def delete(self, user: User, attachment_id: str) -> None:
@@ -143,9 +146,9 @@ class Uploads:
     def _check_size(self, size: int) -> None:
         limit = self._settings.upload_max_bytes
         if size <= 0:
-            raise Unprocessable("The file is empty. Send one that has something in it.")
+            raise Unprocessable(_("The file is empty. Send one that has something in it."))
         if size > limit:
-            raise ContentTooLarge(f"The file may have at most {limit} bytes.")
+            raise ContentTooLarge(_("The file may have at most {limit} bytes.", limit=limit))
 
     async def _inspect(self, file: BinaryIO, declared: str) -> Found:
         return await asyncio.to_thread(self._inspector.inspect, file, declared)
@@ -164,7 +167,7 @@ class Uploads:
             with CancelScope(shield=True):
                 await self._clear_away(user_id, attachment.id, claimed, give_up)
             if isinstance(error, TimeoutError):
-                raise Unavailable("The file storage is too slow. Try again later.") from None
+                raise Unavailable(_("The file storage is too slow. Try again later.")) from None
             raise
 
     async def _clear_away(

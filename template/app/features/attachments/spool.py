@@ -7,6 +7,7 @@ from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from app.errors import ContentTooLarge
+from app.i18n import _
 
 IN_MEMORY_BYTES = 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
@@ -20,7 +21,9 @@ async def spooled(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerato
         async for chunk in chunks:
             await asyncio.to_thread(file.write, chunk)
             if file.tell() > max_bytes:
-                raise ContentTooLarge(f"The file may have at most {max_bytes} bytes.")
+                raise ContentTooLarge(
+                    _("The file may have at most {limit} bytes.", limit=max_bytes)
+                )
         yield file
 
 

@@ -11,6 +11,7 @@ from app.context import User
 from app.errors import Conflict, NotFound
 from app.features.notes.settings import NotesSettings
 from app.features.notes.tables import notes
+from app.i18n import _
 from app.store.engine import Database
 from app.store.ids import new_id
 
@@ -47,7 +48,7 @@ class Notes:
 def _add(connection: Connection, user_id: str, text: str, limit: int) -> Note:
     count = select(func.count()).select_from(notes).where(notes.c.user_id == user_id)
     if (connection.scalar(count) or 0) >= limit:
-        raise Conflict(f"You have {limit} notes. Delete one first.")
+        raise Conflict(_("You have {count} notes. Delete one first.", count=limit))
     values = {"id": new_id("note"), "user_id": user_id, "text": text}
     return _note(connection.execute(insert(notes).values(values).returning(notes)).one())
 
@@ -61,7 +62,7 @@ def _newest(connection: Connection, user_id: str, limit: int) -> list[Note]:
 def _delete(connection: Connection, user_id: str, note_id: str) -> None:
     mine = (notes.c.user_id == user_id) & (notes.c.id == note_id)
     if connection.execute(delete(notes).where(mine)).rowcount == 0:
-        raise NotFound("This note does not exist.")
+        raise NotFound(_("This note does not exist."))
 
 
 def _note(row: Row[Any]) -> Note:

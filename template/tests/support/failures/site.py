@@ -32,6 +32,7 @@ class Site:
             OPENAI_API_KEY="sk-test",
             OPENAI_BASE_URL=self.model_api.url,
             LLM_MODEL="fake",
+            THREAD_TITLES="false",
             LOG_LEVEL="WARNING",
         )
 

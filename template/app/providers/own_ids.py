@@ -1,0 +1,65 @@
+"""Ids for what comes over Chat Completions: there the Agents SDK calls every item the same."""
+
+from typing import Any
+
+from agents.items import TResponseOutputItem, TResponseStreamEvent
+from agents.models.fake_id import FAKE_RESPONSES_ID
+from openai.types.responses import (
+    ResponseCompletedEvent,
+    ResponseFunctionToolCall,
+    ResponseOutputItemAddedEvent,
+    ResponseOutputItemDoneEvent,
+)
+
+from app.store.ids import new_id
+
+PREFIXES = {"message": "msg", "function_call": "fc", "reasoning": "rs"}
+
+
+class OwnIds:
+    """The ids of one answer's items: one message and one reasoning at most, and the calls."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, object], str] = {}
+
+    def in_event(self, event: TResponseStreamEvent) -> TResponseStreamEvent:
+        """Give the item that the event is about its own id."""
+        match event:
+            case ResponseOutputItemAddedEvent() | ResponseOutputItemDoneEvent():
+                self._name(event.item, event.output_index)
+            case ResponseCompletedEvent():
+                self.in_output(event.response.output)
+            case _:
+                if getattr(event, "item_id", None) == FAKE_RESPONSES_ID:
+                    self._name_place(event)
+        return event
+
+    def in_output(self, output: list[TResponseOutputItem]) -> None:
+        """Give the items of a whole answer their own ids."""
+        for index, item in enumerate(output):
+            self._name(item, index)
+
+    def _name_place(self, event: Any) -> None:
+        prefix = _prefix(event.type)
+        event.item_id = self._id(prefix, event.output_index if prefix == "fc" else None)
+
+    def _name(self, item: Any, index: int) -> None:
+        if item.id != FAKE_RESPONSES_ID:
+            return
+        prefix = PREFIXES[item.type]
+        if not isinstance(item, ResponseFunctionToolCall):
+            item.id = self._id(prefix, None)
+            return
+        call = ("call", item.call_id)
+        if call not in self._ids:
+            self._ids[call] = self._id(prefix, index)
+        item.id = self._ids[call]
+
+    def _id(self, prefix: str, place: object) -> str:
+        return self._ids.setdefault((prefix, place), new_id(prefix))
+
+
+def _prefix(event_type: str) -> str:
+    if "function_call" in event_type:
+        return "fc"
+    return "rs" if "reasoning" in event_type else "msg"
