@@ -9,6 +9,8 @@ from fastapi import APIRouter
 from app.agents.team import Specialist
 from app.chat.actions import AnyAction
 from app.chat.attachments import Attachments
+from app.chat.client_tools import ClientTool
+from app.chat.entities import Entities
 from app.chat.sweeper import Sweep
 from app.http.health import HealthCheck
 from app.settings import Settings
@@ -30,6 +32,8 @@ class Builder:
         self.routers: list[APIRouter] = []
         self.tools: list[Tool] = []
         self.actions: list[AnyAction] = []
+        self.client_tools: list[ClientTool] = []
+        self.entities: list[Entities] = []
         self.specialists: list[Specialist] = []
         self.migrations: list[Migrations] = []
         self.health_checks: list[HealthCheck] = []
@@ -48,6 +52,14 @@ class Builder:
     def add_actions(self, *actions: AnyAction) -> None:
         """Handle actions of widgets."""
         self.actions.extend(actions)
+
+    def add_client_tools(self, *tools: ClientTool) -> None:
+        """Declare tools that the front end runs."""
+        self.client_tools.extend(tools)
+
+    def add_entities(self, entities: Entities) -> None:
+        """Let messages name the feature's things with `@`, and answers cite them."""
+        self.entities.append(entities)
 
     def add_specialist(self, specialist: Specialist) -> None:
         """Have the assistant hand off to another agent, which the function makes of a kit."""

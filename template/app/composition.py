@@ -16,15 +16,18 @@ from app.agents.team import create_team
 from app.builder import Builder
 from app.chat.actions import Actions
 from app.chat.assistant import Assistant
+from app.chat.client_tools import ClientTools
 from app.chat.converter import Converter
+from app.chat.entities import EntityLookup
 from app.chat.history import History
 from app.chat.metering import Meter
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
+from app.chat.thread_entities import ThreadEntities
 from app.chat.titles import Titles
 from app.errors import add_error_handlers
 from app.features import install_features
-from app.http import chat, chatkit, health, threads, usage, user_data
+from app.http import chat, chatkit, entities, health, threads, usage, user_data
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
@@ -37,7 +40,7 @@ from app.store.databases import open_database
 from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
-from app.tools import discover_tools
+from app.tools import discover_client_tools, discover_tools
 from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
@@ -46,6 +49,7 @@ ROUTERS = (
     chatkit.router,
     chat.router,
     threads.router,
+    entities.router,
     usage.router,
     user_data.router,
     health.router,
@@ -63,6 +67,7 @@ class Application:
         self.builder = Builder(settings, self.database, self.blobs)
         self.builder.add_sweep(partial(bury_blobs, self.database, self.blobs))
         install_features(self.builder)
+        self.entities = EntityLookup([ThreadEntities(self.database), *self.builder.entities])
         self.migrations = [CORE, *self.builder.migrations]
         self._given_model = model
 
@@ -144,9 +149,12 @@ class Application:
             titles=Titles(model, self.database, meter) if settings.thread_titles else None,
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
+            client_tools=ClientTools([*discover_client_tools(), *builder.client_tools]),
+            entities=self.entities,
             guardrails=create_guardrails(settings),
             models={name: model.named(name) for name in {model.name, *settings.llm_models}},
             transcribe=model.transcribe,
+            image_domains=settings.allowed_image_domains or None,
         )
 
 
@@ -164,6 +172,7 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = application.database
     app.state.blobs = application.blobs
+    app.state.entities = application.entities
     app.state.authenticator = create_authenticator(settings)
     add_error_handlers(app)
     for router in (*ROUTERS, *application.builder.routers):

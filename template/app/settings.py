@@ -28,6 +28,7 @@ from app.llm_settings import LlmSettings, split_list
 from app.urls import check_base_url
 
 DEFAULTS = Path(__file__).with_name("defaults.toml")
+DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 URL_EXAMPLES = {
     "public_url": "https://chat.example.com",
@@ -94,6 +95,7 @@ class Settings(LlmSettings, SettingsBase):
         "http://localhost:3000",
         "http://localhost:5173",
     ]
+    allowed_image_domains: Annotated[list[str], NoDecode] = []
 
     database_url: str = "sqlite:///data/chat.db"
     database_pool_size: int = Field(default=10, ge=1)
@@ -135,9 +137,9 @@ class Settings(LlmSettings, SettingsBase):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "allowed_image_domains", mode="before")
     @classmethod
-    def _split_origins(cls, value: Any) -> Any:
+    def _split(cls, value: Any) -> Any:
         return split_list(value)
 
     @field_validator("allowed_origins")
@@ -155,6 +157,13 @@ class Settings(LlmSettings, SettingsBase):
                     "such as https://app.example.com"
                 )
         return origins
+
+    @field_validator("allowed_image_domains")
+    @classmethod
+    def _plain_domains(cls, domains: list[str]) -> list[str]:
+        if not all(DOMAIN.fullmatch(domain) for domain in domains):
+            raise ValueError("an entry is not a domain: write it alone, such as img.example.com")
+        return domains
 
     @field_validator("database_url")
     @classmethod

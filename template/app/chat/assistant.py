@@ -9,8 +9,10 @@ from chatkit.types import InferenceOptions, UserMessageInput, UserMessageItem
 
 from app.chat.actions import Actions
 from app.chat.attachments import Attachments
+from app.chat.client_tools import ClientTools
 from app.chat.context import AssistantContext
 from app.chat.converter import Converter
+from app.chat.entities import EntityLookup
 from app.chat.failures import for_the_model
 from app.chat.history import History
 from app.chat.metering import Meter
@@ -35,7 +37,8 @@ class Guardrails:
 class Assistant:
     """The agents by name, the first of which takes new threads, and what they share.
 
-    `models` are the models that a request may choose, by name.
+    `models` are the models that a request may choose, by name. `image_domains` are those that
+    images in new threads may come from; `None` leaves it to ChatKit.
     """
 
     agents: Mapping[str, Agent[AssistantContext]]
@@ -47,9 +50,12 @@ class Assistant:
     titles: Titles | None = None
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)
+    client_tools: ClientTools = field(default_factory=ClientTools)
+    entities: EntityLookup = field(default_factory=EntityLookup)
     guardrails: Guardrails = field(default_factory=Guardrails)
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
     transcribe: Transcribe | None = None
+    image_domains: list[str] | None = None
 
     def agent_of(self, metadata: Mapping[str, Any]) -> Agent[AssistantContext]:
         """Return the agent that a thread was handed to last."""

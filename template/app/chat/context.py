@@ -1,8 +1,8 @@
 """What a tool, a widget's action and a guardrail find in `ctx.context`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from chatkit.agents import AgentContext, ClientToolCall
 from chatkit.icons import IconName
 from chatkit.types import (
     ClientEffectEvent,
+    CustomTask,
     HiddenContextItem,
     NoticeEvent,
     ProgressUpdateEvent,
@@ -26,10 +27,14 @@ from chatkit.widgets import WidgetRoot
 from pydantic import Field, SkipValidation
 
 from app.context import PageContext, RequestContext, User
+from app.i18n import translate
 from app.store.engine import Database
 from app.store.ids import new_id
 
 MAX_WRONG_ARGUMENTS = 3
+ASKED = "The user was asked. The answers follow."
+CALLED = "The front end was called. Its answer follows."
+ONE_AT_A_TIME = "The front end was not called: it runs one tool at a time. Call it again later."
 
 Level = Literal["info", "warning", "danger"]
 
@@ -37,12 +42,13 @@ Level = Literal["info", "warning", "danger"]
 class AssistantContext(AgentContext[RequestContext]):
     """One turn's context: who asks, and what the turn can show besides text.
 
-    Every method but `cite` streams to the client; what it shows is stored with the turn.
+    What its methods show is streamed to the client, and stored with the turn.
     """
 
     database: SkipValidation[Database]
     question: str = ""
     sources: list[Source] = Field(default_factory=list[Source])
+    asked: list[StructuredInputItem] = Field(default_factory=list[StructuredInputItem])
     waits_for_user: bool = False
     wrong_arguments: int = 0
     model_goes_on: bool = False
@@ -66,13 +72,35 @@ class AssistantContext(AgentContext[RequestContext]):
     def page_context(self) -> PageContext | None:
         return self.request_context.page_context
 
+    def say(self, text: str) -> str:
+        """Return one of our own texts in the user's language."""
+        return translate(text, self.request_context.language)
+
     async def progress(self, text: str, icon: IconName | None = None) -> None:
         """Say what is being done, until the next text or progress takes its place."""
-        await self.stream(ProgressUpdateEvent(text=text, icon=icon))
+        await self.stream(ProgressUpdateEvent(text=self.say(text), icon=icon))
+
+    @asynccontextmanager
+    async def step(self, title: str, icon: IconName | None = None) -> AsyncGenerator[CustomTask]:
+        """Show a step of the work in the turn's workflow, as under way until the block ends.
+
+        What the block sets, such as `content`, is shown then.
+        """
+        task = CustomTask(title=self.say(title), icon=icon, status_indicator="loading")
+        await self.add_workflow_task(task)
+        workflow = self.workflow_item
+        index = len(workflow.workflow.tasks) - 1 if workflow else 0
+        try:
+            yield task
+        finally:
+            task.status_indicator = "complete"
+            if workflow is self.workflow_item:
+                await self.update_workflow_task(task, index)
 
     async def notice(self, level: Level, message: str, title: str | None = None) -> None:
         """Tell the user something beside the conversation; `message` may be Markdown."""
-        await self.stream(NoticeEvent(level=level, message=message, title=title))
+        title = self.say(title) if title else None
+        await self.stream(NoticeEvent(level=level, message=self.say(message), title=title))
 
     async def effect(self, name: str, **data: Any) -> None:
         """Have the front end do something (`onEffect`). Nothing comes back."""
@@ -96,20 +124,27 @@ class AssistantContext(AgentContext[RequestContext]):
         item = HiddenContextItem(**self._new("hid"), content=text)
         await self.stream(ThreadItemDoneEvent(item=item))
 
-    async def ask(self, *questions: StructuredInput) -> None:
-        """Ask the user questions with choices or free text. The turn ends, and waits for them."""
-        item = StructuredInputItem(**self._new("inp"), inputs=list(questions))
-        await self.stream(ThreadItemDoneEvent(item=item))
-        self.waits_for_user = True
+    async def ask(self, *questions: StructuredInput) -> str:
+        """Ask the user questions with choices or free text. The turn ends, and waits for them.
 
-    def call_client(self, ctx: ToolContext[Any], name: str, **arguments: Any) -> None:
+        Returns what the tool is to tell the model.
+        """
+        self.asked.append(StructuredInputItem(**self._new("inp"), inputs=list(questions)))
+        self.waits_for_user = True
+        return ASKED
+
+    def call_client(self, ctx: ToolContext[Any], name: str, **arguments: Any) -> str:
         """Have the front end run a tool (`onClientTool`). The turn ends, and waits for its output.
 
-        `ctx` is the context of the tool that calls: the output becomes that call's.
+        `ctx` is the context of the tool that calls: the output becomes that call's. The client's
+        tool is declared as a `ClientTool`. Returns what the tool is to tell the model.
         """
+        self.waits_for_user = True
+        if self.client_tool_call is not None:
+            return ONE_AT_A_TIME
         self.client_tool_call = ClientToolCall(name=name, arguments=arguments)
         self.client_call_id = ctx.tool_call_id
-        self.waits_for_user = True
+        return CALLED
 
     def cite(self, source: Source) -> str:
         """Return a mark such as `[1]`; where the model repeats it, the answer cites the source."""

@@ -1,6 +1,6 @@
 """Thread items and records as the model reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Self
 
@@ -9,6 +9,7 @@ from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
     AssistantMessageItem,
     Attachment,
+    UserMessageContent,
     UserMessageItem,
     UserMessageTagContent,
 )
@@ -19,7 +20,6 @@ from openai.types.responses import (
     ResponseInputTextParam,
 )
 from openai.types.responses.response_input_item_param import FunctionCallOutput
-from pydantic_core import to_json
 
 from app.chat.attachments import Contents
 from app.store.records import CallStatus, StoredItem, ToolCall, is_record
@@ -31,17 +31,26 @@ NOT_YET: dict[CallStatus, str] = {
     "unknown": "It is unknown whether this was done: it was cut off. Never repeat it by yourself.",
 }
 
+UNKNOWN = "this is not known here."
+
 
 class Converter(ThreadItemConverter):
     """ChatKit's converter, with tags as text, and attachments as they were read for one turn."""
 
     def __init__(self) -> None:
         self.contents: dict[str, ResponseInputContentParam] = {}
+        self.entities: Mapping[str, str] = {}
 
     def with_attachments(self, contents: Contents) -> Self:
         """Return a converter for one history, which has these attachments."""
         converter = copy(self)
         converter.contents = dict(contents)
+        return converter
+
+    def with_entities(self, described: Mapping[str, str]) -> Self:
+        """Return a converter for one history, whose tags name these entities."""
+        converter = copy(self)
+        converter.entities = described
         return converter
 
     async def to_model_input(self, history: Sequence[StoredItem]) -> list[TResponseInputItem]:
@@ -58,7 +67,7 @@ class Converter(ThreadItemConverter):
         self, item: UserMessageItem, is_last_message: bool = True
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
         """Give what the user quoted with every message: it is a part of what was said."""
-        return await super().user_message_to_input(item, is_last_message=True)
+        return await super().user_message_to_input(_told_apart(item), is_last_message=True)
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
@@ -76,8 +85,26 @@ class Converter(ThreadItemConverter):
         return self.contents.pop(attachment.id, absent)
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputTextParam:
-        data = to_json(tag.data).decode()
-        return ResponseInputTextParam(type="input_text", text=f"@{tag.text} (id {tag.id}): {data}")
+        """Tell what was looked up as the user, and nothing of the `data` that the client sends."""
+        described = self.entities.get(tag.id, UNKNOWN)
+        return ResponseInputTextParam(type="input_text", text=f"{tag.text}: {described}")
+
+
+def _told_apart(item: UserMessageItem) -> UserMessageItem:
+    """Return the message with tags of one text numbered: upstream takes those for the same."""
+    ids: dict[str, list[str]] = {}
+    content: list[UserMessageContent] = []
+    for part in item.content:
+        if isinstance(part, UserMessageTagContent):
+            known = ids.setdefault(part.text, [])
+            if part.id not in known:
+                known.append(part.id)
+            number = known.index(part.id) + 1
+            text = f"{part.text} ({number})" if number > 1 else part.text
+            content.append(part.model_copy(update={"text": text}))
+        else:
+            content.append(part)
+    return item.model_copy(update={"content": content})
 
 
 def _call(record: ToolCall) -> list[TResponseInputItem]:

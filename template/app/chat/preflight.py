@@ -90,6 +90,9 @@ async def _check_action(
             await approvals.check(decision, request.params.thread_id, store, context.user.id)
         case ThreadsCustomActionReq():
             assistant.actions.streamed(request.params.action)
+        case ThreadsAddClientToolOutputReq():
+            call = await _waiting_call(request.params.thread_id, store, context)
+            assistant.client_tools.check(call.name, request.params.result)
         case ThreadsSyncCustomActionReq():
             check_open(await store.load_thread(request.params.thread_id, context))
             assistant.actions.sync(request.params.action)
@@ -140,10 +143,6 @@ async def _check_item(
             if request.params.item_id is not None:
                 item = await store.load_item(thread_id, request.params.item_id, context)
                 _expect(item, WidgetItem, _("Only a widget can send an action."))
-        case ThreadsAddClientToolOutputReq():
-            newest = await store.load_thread_items(thread_id, None, 1, "desc", context)
-            if not any(_is_pending_call(item) for item in newest.data):
-                raise Conflict(_("No client tool waits for its output in this thread."))
         case _:
             pass
 
@@ -153,5 +152,11 @@ def _expect(item: ThreadItem, kind: type[ThreadItem], otherwise: str) -> None:
         raise BadRequest(otherwise)
 
 
-def _is_pending_call(item: ThreadItem) -> bool:
-    return isinstance(item, ClientToolCallItem) and item.status == "pending"
+async def _waiting_call(
+    thread_id: str, store: SqlStore, context: RequestContext
+) -> ClientToolCallItem:
+    newest = await store.load_thread_items(thread_id, None, 1, "desc", context)
+    for item in newest.data:
+        if isinstance(item, ClientToolCallItem) and item.status == "pending":
+            return item
+    raise Conflict(_("No client tool waits for its output in this thread."))

@@ -19,7 +19,7 @@ from chatkit.agents import (
     stream_agent_response,  # pyright: ignore[reportUnknownVariableType]
 )
 from chatkit.errors import CustomStreamError
-from chatkit.types import InferenceOptions, ThreadStreamEvent
+from chatkit.types import InferenceOptions, ThreadItemDoneEvent, ThreadStreamEvent
 from openai.types.responses import ResponseCompletedEvent
 
 from app.chat.assistant import AGENT, Assistant
@@ -65,6 +65,8 @@ class AgentRun:
             shown = stream_agent_response(self._context, observed)
             async for event in with_own_ids(shown, self._context):
                 yield event
+            for question in self._context.asked:
+                yield ThreadItemDoneEvent(item=question)
             self._finish(self.result)
         finally:
             self._context.close()
@@ -109,6 +111,11 @@ class AgentRun:
             tokens = event.response.usage.input_tokens
             self._assistant.history.estimator.learn(self._sent, tokens)
 
+    def take_up_workflow(self) -> None:
+        """Have the time of a workflow that goes on as upstream reckons: naive and local."""
+        if (item := self._context.workflow_item) is not None:
+            item.created_at = item.created_at.astimezone().replace(tzinfo=None)
+
     def _chosen(self, options: InferenceOptions) -> tuple[Agent[AssistantContext], RunConfig]:
         agent = self._assistant.agent_of(self._context.thread.metadata)
         if options.tool_choice is not None:
@@ -136,6 +143,7 @@ class _Observed:
         self._run = run
 
     async def stream_events(self) -> AsyncIterator[StreamEvent]:
+        self._run.take_up_workflow()
         async for event in self._result.stream_events():
             await self._run.observe(event)
             if not is_idle(event):

@@ -94,7 +94,19 @@ class AssistantServer(ChatKitServer[RequestContext]):
         self, request: StreamingReq, context: RequestContext
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Return the events of a request that was parsed already."""
+        if isinstance(request, ThreadsCreateReq):
+            return self._open_thread(request, context)
         return self._process_streaming_impl(request, context)
+
+    async def _open_thread(
+        self, request: ThreadsCreateReq, context: RequestContext
+    ) -> AsyncIterator[ThreadStreamEvent]:
+        """Tell of the thread as it is stored: upstream would make one of its own."""
+        thread = await self.store.load_thread(self._turn_store.lease.thread_id, context)
+        yield ThreadCreatedEvent(thread=self._to_thread_response(thread))
+        message = await self._build_user_message_item(request.params.input, thread, context)
+        async for event in self._process_new_thread_item_respond(thread, message, context):
+            yield event
 
     async def stream_again(
         self, message_id: str | None, context: RequestContext, *, opens_thread: bool
@@ -235,6 +247,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
             shown = [item for item in history if not is_record(item)]
             contents = await attachments.contents(shown, self._context)
             converter = converter.with_attachments(contents)
+        if described := await self._assistant.entities.described(self._context.user, history):
+            converter = converter.with_entities(described)
         return await converter.to_model_input(history)
 
     def _agent_context(self, thread: ThreadMetadata) -> AssistantContext:
@@ -290,6 +304,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
         try:
             async for event in agent_context.events_of(work):
                 yield event
+            for question in agent_context.asked:
+                yield ThreadItemDoneEvent(item=question)
         except Exception as error:
             raise for_the_user(error) from error
         if agent_context.model_goes_on:

@@ -109,9 +109,14 @@ class ChatService:
         thread_id = new_id("thr") if opens_thread else request.params.thread_id
         store, server = self._parts(thread_id, context, key)
         message = await server.prepare(request, thread_id, context)
-        await store.begin(
-            self._presence, Opening(message, opens_thread, retried=_retried(request), again=again)
+        opening = Opening(
+            message,
+            opens_thread,
+            retried=_retried(request),
+            again=again,
+            image_domains=self._assistant.image_domains,
         )
+        await store.begin(self._presence, opening)
         return self.turns.start(server, store, server.stream(request, context), encoder or server)
 
     async def _answer_again(

@@ -51,6 +51,7 @@ class Opening:
     opens_thread: bool = False
     retried: str | None = None
     again: Earlier | None = None
+    image_domains: list[str] | None = None
 
     @property
     def message_id(self) -> str | None:
@@ -94,7 +95,11 @@ class TurnStore(sql.SqlStore):
     def _begin(self, connection: Connection, presence: Presence, opening: Opening) -> None:
         thread_id, user_id, key = self.lease.thread_id, self.lease.user_id, self.lease.key
         if opening.opens_thread:
-            self._thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
+            self._thread = ThreadMetadata(
+                id=thread_id,
+                created_at=datetime.now(UTC),
+                allowed_image_domains=opening.image_domains,
+            )
             sql.save_thread(connection, self._thread, user_id)
         else:
             self._thread = sql.load_thread(connection, thread_id, user_id)

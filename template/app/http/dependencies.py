@@ -6,6 +6,7 @@ from typing import Annotated, cast
 from chatkit.types import StreamingReq
 from fastapi import Depends, Header, Path, Query, Request
 
+from app.chat.entities import EntityLookup
 from app.chat.preflight import MAX_PAGE
 from app.chat.service import ChatService
 from app.context import ClientContext, RequestContext, User
@@ -28,9 +29,19 @@ async def blobs(request: Request) -> Blobs:
     return cast(Blobs, request.app.state.blobs)
 
 
+async def entity_lookup(request: Request) -> EntityLookup:
+    return cast(EntityLookup, request.app.state.entities)
+
+
+async def language(request: Request) -> str:
+    return message_language(request.headers.get("accept-language", ""))
+
+
 Chat = Annotated[ChatService, Depends(chat_service)]
 Db = Annotated[Database, Depends(database)]
 BlobStore = Annotated[Blobs, Depends(blobs)]
+Lookup = Annotated[EntityLookup, Depends(entity_lookup)]
+Language = Annotated[str, Depends(language)]
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 IdempotencyKey = Annotated[

@@ -1,11 +1,18 @@
 """What the user said and was told before."""
 
 from agents import RunContextWrapper, function_tool
+from chatkit.types import EntitySource
 
 from app.chat.context import AssistantContext
-from app.store.search import search_messages
+from app.chat.thread_entities import GROUP, ICON, UNTITLED
+from app.i18n import _
+from app.store.search import SearchHit, search_messages
 
 MAX_HITS = 5
+MAX_SHOWN = 100
+PROGRESS = _("Searching earlier conversations")
+NOTHING = _("Nothing was found in earlier conversations.")
+CITE = "Where you use one of these, repeat its mark, such as [1]."
 
 
 @function_tool
@@ -16,8 +23,25 @@ async def search_threads(ctx: RunContextWrapper[AssistantContext], query: str) -
         query: The words to look for.
     """
     context = ctx.context
-    hits = await search_messages(context.database, context.user.id, query, MAX_HITS)
-    elsewhere = [hit for hit in hits if hit.thread_id != context.thread.id]
-    if not elsewhere:
-        return "Nothing was found in earlier conversations."
-    return "\n".join(f"- {hit.title or 'Untitled'}: {hit.snippet}" for hit in elsewhere)
+    await context.progress(PROGRESS, icon="search")
+    title = _("Searched earlier conversations: {words}", words=query[:MAX_SHOWN])
+    async with context.step(title, icon="search") as step:
+        hits = await search_messages(context.database, context.user.id, query, MAX_HITS)
+        sources = [
+            (hit, _source(context, hit)) for hit in hits if hit.thread_id != context.thread.id
+        ]
+        titles = "\n".join(f"- {source.title}" for _hit, source in sources)
+        step.content = titles or context.say(NOTHING)
+    found = [f"- {context.cite(source)} {source.title}: {hit.snippet}" for hit, source in sources]
+    return "\n".join([*found, CITE]) if found else NOTHING
+
+
+def _source(context: AssistantContext, hit: SearchHit) -> EntitySource:
+    return EntitySource(
+        id=hit.thread_id,
+        title=hit.title or context.say(UNTITLED),
+        icon=ICON,
+        group=context.say(GROUP),
+        interactive=True,
+        data={"item_id": hit.item_id},
+    )

@@ -19,6 +19,7 @@ from app.providers import ChatModel
 from app.settings import Settings
 from tests.support.fake_model_api import FakeModelApi
 from tests.support.ports import free_port
+from tests.support.requests import Json, events, op
 
 LOCAL = "http://localhost:8000"
 SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP"
@@ -54,6 +55,17 @@ class Running:
 
     async def chatkit(self, request: object) -> httpx2.Response:
         return await self.http.post("/chatkit", json=request)
+
+    async def ask(self, request: Json) -> list[Json]:
+        """Send a request that opens a turn, and return its events."""
+        response = await self.chatkit(request)
+        assert response.status_code == 200, response.text
+        return events(response.text)
+
+    async def items(self, thread: str) -> list[Json]:
+        """Return a thread's items as the front end lists them, oldest first."""
+        request = op("items.list", thread_id=thread, order="asc", limit=100)
+        return (await self.chatkit(request)).json()["data"]
 
 
 @asynccontextmanager

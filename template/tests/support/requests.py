@@ -48,3 +48,9 @@ def thread_id(streamed: list[Json]) -> str:
 def text_of(item: Json) -> str:
     """Join the texts of a message's parts."""
     return "".join(part["text"] for part in item["content"])
+
+
+def items_of(streamed: list[Json], kind: str, event: str = "thread.item.done") -> list[Json]:
+    """Return the items of a kind that the events of a type brought."""
+    found = (each["item"] for each in streamed if each["type"] == event)
+    return [item for item in found if item["type"] == kind]

@@ -1,0 +1,49 @@
+"""Tools that the front end runs (`onClientTool`), each with the result that it must give."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from app.errors import BadRequest, ContentTooLarge, describe
+from app.i18n import _
+
+MAX_OUTPUT_BYTES = 100_000
+
+
+@dataclass(frozen=True)
+class ClientTool:
+    """A tool of the front end: its name, and the type of its result."""
+
+    name: str
+    result_type: Any
+
+
+class ClientTools:
+    """The application's client tools."""
+
+    def __init__(self, tools: Iterable[ClientTool] = ()) -> None:
+        self._results = {tool.name: TypeAdapter[Any](tool.result_type) for tool in tools}
+
+    def check(self, name: str, output: object) -> None:
+        """Check what the front end gave. A call that was answered wrongly goes on waiting.
+
+        Raises:
+            BadRequest: it is not of the tool's type, or the tool is not declared.
+            ContentTooLarge: it has too many bytes.
+        """
+        if name not in self._results:
+            raise BadRequest(_("This client tool is not declared: give it a `ClientTool`."))
+        if len(to_json(output)) > MAX_OUTPUT_BYTES:
+            raise ContentTooLarge(
+                _("The output may have at most {limit} bytes of JSON.", limit=MAX_OUTPUT_BYTES)
+            )
+        try:
+            self._results[name].validate_python(output)
+        except ValidationError as error:
+            raise BadRequest(
+                _("The output is not what the client tool gives; `errors` says why."),
+                errors=describe(error.errors(include_input=False, include_context=False)),
+            ) from None
