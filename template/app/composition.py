@@ -36,7 +36,7 @@ from app.store.databases import open_database
 from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
-from app.tools import discover_tools
+from app.tools import discover_tool_creators, discover_tools
 from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
@@ -125,6 +125,7 @@ class Application:
         settings, builder = self.settings, self.builder
         tools = [*discover_tools(), *builder.tools]
         kit = AgentKit(model, tools, settings.tool_timeout_seconds)
+        kit = kit.with_tools([*discover_tool_creators(), *builder.tool_creators])
         return Assistant(
             agents=create_team(kit, builder.specialists),
             database=self.database,
@@ -136,6 +137,8 @@ class Application:
             guardrails=create_guardrails(settings),
             models={name: model.named(name) for name in {model.name, *settings.llm_models}},
             transcribe=model.transcribe,
+            max_model_calls=settings.max_model_calls,
+            max_handoffs=settings.max_handoffs,
         )
 
 

@@ -1,10 +1,19 @@
-"""The assistant's tools: one a file. Every function tool in this folder is the assistant's."""
+"""The assistant's tools: one a file, with an `@function_tool`.
+
+A tool that has an agent of its own is made by a function `create(kit)`.
+"""
 
 from agents import FunctionTool
 
-from app.discovery import discover
+from app.agents.kit import ToolCreator
+from app.discovery import discover, discover_factories
 
 
 def discover_tools() -> list[FunctionTool]:
     """Return the tools of this folder's modules, sorted by name."""
     return sorted(discover(__name__, __path__, FunctionTool), key=lambda tool: tool.name)
+
+
+def discover_tool_creators() -> list[ToolCreator]:
+    """Return what makes the tools that have an agent of their own."""
+    return discover_factories(__name__, __path__)
