@@ -12,8 +12,13 @@ from agents import (
     FunctionToolResult,
     RunContextWrapper,
     Tool,
+    ToolOutputFileContent,
+    ToolOutputImage,
+    ToolOutputText,
     ToolsToFinalOutputResult,
 )
+from agents.tool_context import ToolContext
+from pydantic import BaseModel
 
 from app.chat.context import AssistantContext
 from app.chat.failures import tool_failed
@@ -68,20 +73,32 @@ class AgentKit:
         return replace(self, tools=[*self.tools, *(create(self) for create in creators)])
 
     def _bounded(self, tool: Tool) -> Tool:
-        """Return the tool with a timeout, if it has none of its own."""
-        if not isinstance(tool, FunctionTool) or tool.timeout_seconds is not None:
+        """Return the tool with a timeout, if it has none of its own, and typed results as JSON."""
+        if not isinstance(tool, FunctionTool):
             return tool
         bounded, invoke = copy(tool), tool.on_invoke_tool
 
-        async def invoke_awaited(ctx: Any, arguments: str) -> Any:
-            return await invoke(ctx, arguments)
+        async def invoke_awaited(ctx: ToolContext[AssistantContext], arguments: str) -> Any:
+            return _told(ctx, await invoke(ctx, arguments))
 
         bounded.on_invoke_tool = invoke_awaited
-        bounded.timeout_seconds = self.tool_timeout_seconds
+        if tool.timeout_seconds is None:
+            bounded.timeout_seconds = self.tool_timeout_seconds
         return bounded
 
 
 ToolCreator = Callable[[AgentKit], FunctionTool]
+
+
+CONTENT = ToolOutputText | ToolOutputImage | ToolOutputFileContent
+
+
+def _told(ctx: ToolContext[AssistantContext], output: Any) -> Any:
+    """Return what the model is given: of a typed result its JSON, which is remembered too."""
+    if not isinstance(output, BaseModel) or isinstance(output, CONTENT):
+        return output
+    ctx.context.results[ctx.tool_call_id] = output.model_dump(mode="json")
+    return output.model_dump_json()
 
 
 def _unheard(event: AgentToolStreamEvent) -> None:

@@ -23,8 +23,7 @@ from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
 from app.chat.history import request_size
 from app.chat.stream import is_idle, with_own_ids
 from app.chat.turn_store import TurnStore
-
-TAKES_OVER = "{agent} takes over."
+from app.i18n import _, translate
 
 
 class AgentRun:
@@ -102,7 +101,8 @@ class AgentRun:
         self._handoffs += 1
         if self._handoffs > self._assistant.max_handoffs:
             raise CustomStreamError(TOO_MANY_HANDOFFS, allow_retry=False)
-        await self._context.progress(TAKES_OVER.format(agent=agent))
+        told = _("{agent} takes over.", agent=agent)
+        await self._context.progress(translate(told, self._context.request_context.language))
 
     def _measure(self, call: CallModelData[AssistantContext]) -> ModelInputData:
         """Note how many bytes a request has, for the history's estimate of tokens."""
@@ -120,6 +120,8 @@ class AgentRun:
 
     def _finish(self, result: RunResultStreaming) -> None:
         """Keep the agent that has the thread now."""
+        if self._context.failure is not None:
+            raise self._context.failure
         if self._context.gave_up:
             raise CustomStreamError(NO_VALID_RESULT, allow_retry=True)
         metadata, name = self._context.thread.metadata, result.last_agent.name
