@@ -40,7 +40,7 @@ from app.store.databases import open_database
 from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
-from app.tools import discover_client_tools, discover_tools
+from app.tools import discover_client_tools, discover_tool_creators, discover_tools
 from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
@@ -139,6 +139,7 @@ class Application:
         tools = [*discover_tools(), *builder.tools]
         meter = Meter(settings.llm_prices)
         kit = AgentKit(model, tools, settings.tool_timeout_seconds)
+        kit = kit.with_tools([*discover_tool_creators(), *builder.tool_creators])
         return Assistant(
             agents=create_team(kit, builder.specialists),
             database=self.database,
@@ -155,6 +156,8 @@ class Application:
             models={name: model.named(name) for name in {model.name, *settings.llm_models}},
             transcribe=model.transcribe,
             image_domains=settings.allowed_image_domains or None,
+            max_model_calls=settings.max_model_calls,
+            max_handoffs=settings.max_handoffs,
         )
 
 

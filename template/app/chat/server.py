@@ -41,6 +41,7 @@ from pydantic import BaseModel
 from app.chat import approvals
 from app.chat.assistant import Assistant, said
 from app.chat.attachments import with_links
+from app.chat.calls import told_of
 from app.chat.context import AssistantContext
 from app.chat.failures import for_the_user
 from app.chat.localized import localized
@@ -129,8 +130,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
     ) -> list[ThreadStreamEvent]:
         """Return the events that tell of stored items, without those that are hidden."""
         created = [ThreadCreatedEvent(thread=self._to_thread_response(thread))]
-        done = [ThreadItemDoneEvent(item=item) for item in items if not is_hidden(item)]
-        return [*(created if opens_thread else []), *done]
+        told = [event for item in items if (event := told_of(item))]
+        return [*(created if opens_thread else []), *told]
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         """Return the JSON answer to a request that was parsed already."""
