@@ -70,6 +70,8 @@ class CallRecorder:
         raw = cast(dict[str, Any], item.raw_item)
         call_id = str(raw["call_id"])
         call = self._open.pop(call_id, None)
+        if self._context.client_tool_call and not self._context.client_call_id:
+            self._context.client_call_id = call_id
         if call is None or call_id == self._context.client_call_id:
             return
         result = self._context.results.pop(call_id, None)
