@@ -4,6 +4,7 @@ import platform
 import sys
 from contextlib import aclosing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -69,7 +70,7 @@ async def _model(settings: Settings) -> Check:
 
 def _described(settings: Settings) -> str:
     models = [settings.llm, settings.llm_fallback]
-    names = [f"{each.model} at {each.url}" for each in models if each]
+    names = [f"{each.model} at {urlsplit(each.url).hostname}" for each in models if each]
     return ", and else ".join(names)
 
 
