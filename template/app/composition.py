@@ -18,12 +18,13 @@ from app.chat.actions import Actions
 from app.chat.assistant import Assistant
 from app.chat.converter import Converter
 from app.chat.history import History
+from app.chat.metering import Meter
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
 from app.chat.titles import Titles
 from app.errors import add_error_handlers
 from app.features import install_features
-from app.http import chat, chatkit, health, threads, user_data
+from app.http import chat, chatkit, health, threads, usage, user_data
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
@@ -41,7 +42,14 @@ from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
 
-ROUTERS = (chatkit.router, chat.router, threads.router, user_data.router, health.router)
+ROUTERS = (
+    chatkit.router,
+    chat.router,
+    threads.router,
+    usage.router,
+    user_data.router,
+    health.router,
+)
 
 
 class Application:
@@ -125,12 +133,14 @@ class Application:
         settings, builder = self.settings, self.builder
         tools = [*discover_tools(), *builder.tools]
         kit = AgentKit(model, tools, settings.tool_timeout_seconds)
+        meter = Meter(settings.llm_prices)
         return Assistant(
             agents=create_team(kit, builder.specialists),
             database=self.database,
             converter=Converter(),
             history=History(settings.history_max_tokens),
-            titles=Titles(model, self.database) if settings.thread_titles else None,
+            meter=meter,
+            titles=Titles(model, self.database, meter) if settings.thread_titles else None,
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
             guardrails=create_guardrails(settings),

@@ -13,6 +13,7 @@ from app.chat.context import AssistantContext
 from app.chat.converter import Converter
 from app.chat.failures import for_the_model
 from app.chat.history import History
+from app.chat.metering import Meter
 from app.chat.titles import Titles
 from app.errors import BadRequest, ContentTooLarge
 from app.i18n import _
@@ -41,6 +42,7 @@ class Assistant:
     database: Database
     converter: Converter
     history: History
+    meter: Meter
     titles: Titles | None = None
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)

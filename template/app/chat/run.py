@@ -21,15 +21,16 @@ from chatkit.agents import (
 from chatkit.errors import CustomStreamError
 from chatkit.types import InferenceOptions, ThreadStreamEvent
 from openai.types.responses import ResponseCompletedEvent
-from pydantic_core import to_json
 
 from app.chat.assistant import AGENT, Assistant
 from app.chat.calls import CallRecorder
 from app.chat.context import AssistantContext
 from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
 from app.chat.history import request_size
+from app.chat.metering import UNNAMED, model_of
 from app.chat.stream import is_idle, with_own_ids
 from app.chat.turn_store import TurnStore
+from app.store.usage import Usage
 
 MAX_MODEL_CALLS = 10
 MAX_HANDOFFS = 4
@@ -44,6 +45,7 @@ class AgentRun:
         self.calls = CallRecorder(context, store)
         self._handoffs = 0
         self._sent = 0
+        self._model = UNNAMED
         self.result: RunResultStreaming | None = None
 
     async def events(
@@ -77,18 +79,12 @@ class AgentRun:
         return True
 
     @property
-    def usage(self) -> str | None:
-        """What the model has reported by now, as JSON."""
+    def usage(self) -> Usage | None:
+        """What the model has used, as far as it has reported that by now."""
         if self.result is None:
             return None
-        usage = self.result.context_wrapper.usage
-        return to_json(
-            {
-                "requests": usage.requests,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-            }
-        ).decode()
+        reported = self.result.context_wrapper.usage
+        return self._assistant.meter.read(self._model, reported)
 
     @property
     def interruptions(self) -> Sequence[ToolApprovalItem]:
@@ -111,6 +107,7 @@ class AgentRun:
         return call.model_data
 
     def _learn(self, event: TResponseStreamEvent) -> None:
+        self._model = model_of(event) or self._model
         if isinstance(event, ResponseCompletedEvent) and event.response.usage:
             tokens = event.response.usage.input_tokens
             self._assistant.history.estimator.learn(self._sent, tokens)

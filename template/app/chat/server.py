@@ -58,6 +58,7 @@ from app.store.ids import new_id
 from app.store.maintenance import Outcome
 from app.store.records import Blocked, StoredItem, is_hidden, is_record
 from app.store.sql import SqlStore
+from app.store.usage import Usage
 
 REFUSED = _("I cannot help with that.")
 
@@ -140,8 +141,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
             self.interrupted = True
 
     @property
-    def usage(self) -> str | None:
-        """What the model has reported by now, as JSON."""
+    def usage(self) -> Usage | None:
+        """What the model has used, as far as it has reported that by now."""
         return self._run.usage if self._run else None
 
     def localized(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
@@ -154,7 +155,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
             return b""
         return b"data: " + self._serialize(in_utc(event)) + b"\n\n"
 
-    def end(self, outcome: Outcome) -> bytes:
+    def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
         """ChatKit's front end takes the end of the response for the end of the turn."""
         return b""
 

@@ -1,7 +1,8 @@
 """`POST /api/chat`: the same assistant for clients that do not speak ChatKit.
 
 As a stream it sends named events: `thread` once the message is stored, `delta` for text as it
-comes, `message` for a whole message, `error`, and `done` when everything is stored.
+comes, `message` for a whole message, `error`, and `done` when everything is stored, with what the
+model has used.
 """
 
 from typing import Annotated
@@ -24,9 +25,11 @@ from app.context import ClientContext, Text
 from app.errors import ModelFailed
 from app.http.dependencies import Chat, IdempotencyKey, request_context, request_key
 from app.http.sse import TurnStream, replay_headers, wait_for
+from app.http.usage import TurnUsage, turn_usage
 from app.i18n import _, translate
 from app.security.authentication import CurrentUser
 from app.store.maintenance import Outcome
+from app.store.usage import Usage
 
 router = APIRouter(prefix="/api", tags=["chat"])
 
@@ -42,11 +45,15 @@ class ChatRequest(BaseModel):
 
 
 class ChatReply(BaseModel):
-    """The assistant's answer. `message` joins its messages' texts by a blank line."""
+    """The assistant's answer. `message` joins its messages' texts by a blank line.
+
+    `usage` is null when the model reported none.
+    """
 
     thread_id: str
     message_id: str
     message: str
+    usage: TurnUsage | None
 
 
 @router.post("/chat", response_model=ChatReply)
@@ -79,6 +86,7 @@ class PlainEvents:
         self._message_ids: list[str] = []
         self._texts: list[str] = []
         self._error: ErrorEvent | None = None
+        self._usage: TurnUsage | None = None
 
     def encode(self, event: ThreadStreamEvent) -> bytes:
         match event:
@@ -97,8 +105,10 @@ class PlainEvents:
             case _:
                 return b""
 
-    def end(self, outcome: Outcome) -> bytes:
-        return _sse("done", {"thread_id": self._thread_id, "outcome": outcome})
+    def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
+        self._usage = turn_usage(usage)
+        done = {"thread_id": self._thread_id, "outcome": outcome, "usage": self._usage}
+        return _sse("done", done)
 
     def reply(self) -> ChatReply:
         if self._error is not None:
@@ -108,6 +118,7 @@ class PlainEvents:
             thread_id=self._thread_id,
             message_id=self._message_ids[-1] if self._message_ids else "",
             message="\n\n".join(self._texts),
+            usage=self._usage,
         )
 
     def _message(self, item: AssistantMessageItem) -> bytes:
