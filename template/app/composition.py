@@ -144,7 +144,6 @@ class Application:
             agents=create_team(kit, builder.specialists),
             database=self.database,
             converter=Converter(),
-            model_name=model.name,
             meter=meter,
             history=History(settings.history_max_tokens),
             titles=Titles(model, self.database, meter) if settings.thread_titles else None,

@@ -44,9 +44,8 @@ class Assistant:
     agents: Mapping[str, Agent[AssistantContext]]
     database: Database
     converter: Converter
-    model_name: str
-    meter: Meter
     history: History
+    meter: Meter
     titles: Titles | None = None
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)

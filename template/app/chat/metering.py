@@ -4,11 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 
 from agents import Usage as Reported
+from agents.items import TResponseStreamEvent
+from openai.types.responses import ResponseCompletedEvent, ResponseCreatedEvent
 
 from app.store.usage import Usage
 
 MILLION = 1_000_000
 MOST = 2**53
+UNNAMED = "unnamed"
 SNAPSHOT = re.compile(r"[-@](latest|\d{3,8}|\d{4}-\d{2}-\d{2})")
 
 
@@ -45,6 +48,12 @@ class Meter:
         """Return the model's own prices, or those of the model that it is a snapshot of."""
         names = sorted(self._prices, key=len, reverse=True)
         return next((self._prices[name] for name in names if _is_or_snapshot(model, name)), None)
+
+
+def model_of(event: TResponseStreamEvent) -> str:
+    """Return the model that answers, as its provider calls it; empty where the event is silent."""
+    named = isinstance(event, ResponseCreatedEvent | ResponseCompletedEvent)
+    return event.response.model if named else ""
 
 
 def _is_or_snapshot(model: str, name: str) -> bool:

@@ -20,6 +20,7 @@ from app.chat.calls import CallRecorder
 from app.chat.context import AssistantContext
 from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
 from app.chat.history import request_size
+from app.chat.metering import UNNAMED, model_of
 from app.chat.stream import is_idle, with_own_ids
 from app.chat.turn_store import TurnStore
 from app.i18n import _, translate
@@ -35,7 +36,7 @@ class AgentRun:
         self.calls = CallRecorder(context, store)
         self._handoffs = 0
         self._sent = 0
-        self._model = assistant.model_name
+        self._model = UNNAMED
         self.result: RunResultStreaming | None = None
 
     async def events(
@@ -75,10 +76,11 @@ class AgentRun:
 
     @property
     def usage(self) -> Usage | None:
-        """What the model has reported by now."""
+        """What the model has used, as far as it has reported that by now."""
         if self.result is None:
             return None
-        return self._assistant.meter.read(self._model, self.result.context_wrapper.usage)
+        reported = self.result.context_wrapper.usage
+        return self._assistant.meter.read(self._model, reported)
 
     @property
     def interruptions(self) -> Sequence[ToolApprovalItem]:
@@ -106,14 +108,13 @@ class AgentRun:
         return call.model_data
 
     def _learn(self, event: TResponseStreamEvent) -> None:
+        self._model = model_of(event) or self._model
         if isinstance(event, ResponseCompletedEvent) and event.response.usage:
             tokens = event.response.usage.input_tokens
             self._assistant.history.estimator.learn(self._sent, tokens)
 
     def _config(self, options: InferenceOptions) -> RunConfig:
         config = self._assistant.run_config(options)
-        if config.model is not None:
-            self._model = options.model or self._model
         return replace(config, call_model_input_filter=self._measure)
 
     def _finish(self, result: RunResultStreaming) -> None:

@@ -155,7 +155,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
 
     @property
     def usage(self) -> Usage | None:
-        """What the model has reported by now."""
+        """What the model has used, as far as it has reported that by now."""
         return self._run.usage if self._run else None
 
     def localized(self, event: ThreadStreamEvent) -> ThreadStreamEvent:

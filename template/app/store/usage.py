@@ -16,7 +16,7 @@ from app.store.tables import usage
 
 COUNTS = ("requests", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
 
-Kind = Literal["turn", "title", "transcription"]
+Kind = Literal["turn", "title"]
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from app.providers import ChatModel
 from app.providers.demo import DemoModel
 from app.security.tokens import issue_token
 from app.settings import Settings
-from app.store.user_data import _tables  # pyright: ignore[reportPrivateUsage]
 from tests.support.app import SECRET, Running, running_app
+from tests.support.eventually import eventually
 from tests.support.fake_model_api import FakeModelApi, Reply
 from tests.support.requests import Json, create, events, named_events, thread_id
 from tests.support.sql import run_sql
@@ -34,6 +34,7 @@ def settings(each_database: Settings, model_api: FakeModelApi) -> Settings:
         "llm_model": "fake",
         "llm_max_retries": 0,
         "llm_prices": {"fake": (2, 1, 8)},
+        "thread_titles": False,
     }
     return Settings.model_validate(values)
 
@@ -131,17 +132,14 @@ async def test_a_users_usage_is_summed_by_model_since_a_day(settings: Settings) 
 async def test_a_cost_is_unknown_as_soon_as_a_part_of_it_is(settings: Settings) -> None:
     async with _ada_and_eve(settings) as (_app, ada, _eve):
         thread = (await ada.ask())["thread_id"]
-    other = settings.model_copy(update={"llm_model": "unpriced"})
+    other = settings.model_copy(update={"llm_prices": {}})
     async with _ada_and_eve(other) as (_app, ada, _eve):
         unpriced = await ada.ask(thread_id=thread)
         user = await ada.get("/api/usage")
         told = await ada.get(f"/api/threads/{thread}/usage")
 
     assert unpriced["usage"]["cost"] is None
-    assert [(each["model"], each["cost"]) for each in user["models"]] == [
-        ("fake", pytest.approx(COST)),
-        ("unpriced", None),
-    ]
+    assert user["models"] == [{"model": "fake"} | user["total"]]
     assert (user["total"]["cost"], user["total"]["unpriced_requests"]) == (None, 1)
     assert told["total"] == user["total"]
     assert [turn["cost"] for turn in told["turns"]] == [None, pytest.approx(COST)]
@@ -176,14 +174,15 @@ async def test_it_outlives_its_thread_and_goes_with_its_user(settings: Settings)
         assert [row[0] for row in await _rows(app)] == ["eve"]
 
 
-async def test_an_erase_takes_the_turns_first_and_so_what_a_running_one_records(
+async def test_an_erase_takes_it_last_and_so_what_a_running_turn_records(
     settings: Settings,
 ) -> None:
     """A turn that ends meanwhile holds its own row: its usage is there when that row is free."""
-    async with running_app(settings) as app:
-        names = [table.name for table in await app.app.state.database.read(_tables)][::-1]
+    async with _ada_and_eve(settings) as (_app, ada, _eve):
+        await ada.ask()
+        erased = (await ada.delete("/api/me/data")).json()
 
-    assert names.index("turns") < names.index("usage")
+    assert list(erased)[-1] == "usage"
 
 
 async def test_a_turn_that_breaks_off_records_what_was_reported_by_then(
@@ -231,6 +230,25 @@ async def test_an_answer_that_is_sent_again_tells_what_it_used_and_records_nothi
         assert again == first
         assert again["usage"] == TURN
         assert len(await _rows(app)) == 1
+
+
+async def test_a_title_is_recorded_beside_the_turn_that_it_was_made_with(
+    settings: Settings, model_api: FakeModelApi
+) -> None:
+    model_api.default = Reply("A short title")
+    titled = settings.model_copy(update={"thread_titles": True})
+    async with _ada_and_eve(titled) as (app, ada, _eve):
+        thread = (await ada.ask())["thread_id"]
+
+        async def both_are_there() -> bool:
+            return len(await _rows(app)) == 2
+
+        await eventually(both_are_there)
+        told = await ada.get(f"/api/threads/{thread}/usage")
+        rows = await _rows(app)
+
+    assert {row[1:] for row in rows} == {(kind, "fake", 1, 10, 5) for kind in ("turn", "title")}
+    assert told["total"]["cost"] == pytest.approx(2 * COST)
 
 
 async def test_the_turn_keeps_its_usage_as_json(settings: Settings) -> None:

@@ -34,7 +34,11 @@ def settings(each_database: Settings) -> Settings:
 
 
 def _with_tokens(settings: Settings) -> Settings:
-    values = settings.model_dump() | {"auth_mode": "jwt", "jwt_secret": SECRET}
+    values = settings.model_dump() | {
+        "auth_mode": "jwt",
+        "jwt_secret": SECRET,
+        "thread_titles": False,
+    }
     return Settings.model_validate(values)
 
 
