@@ -14,7 +14,7 @@ from app.store.engine import Database
 from app.store.migrate import Migrations, revise, upgrade
 from app.store.sqlite import SqliteDatabase
 from app.store.transfer import transfer
-from app.store.user_data import erase_user, export_user
+from app.store.user_data import erase_user, every_row, export_user
 
 commands = typer.Typer()
 
@@ -93,7 +93,7 @@ async def _move(application: Application, source: Database) -> dict[str, int]:
 
 async def _export(application: Application, user: str, output: BinaryIO) -> None:
     async with aclosing(application.database) as database, aclosing(application.blobs) as blobs:
-        async for line in await export_user(database, blobs, user):
+        async for line in await export_user(database, blobs, user, every_row):
             output.write(line)
 
 

@@ -5,7 +5,7 @@ from fastapi.responses import StreamingResponse
 
 from app.http.dependencies import BlobStore, Db
 from app.security.authentication import CurrentUser
-from app.store.user_data import erase_user, export_user
+from app.store.user_data import erase_user, export_user, without_hidden_context
 
 router = APIRouter(prefix="/api/me/data", tags=["user data"])
 
@@ -18,7 +18,7 @@ HEADERS = {
 @router.get("", response_class=StreamingResponse)
 async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> StreamingResponse:
     """Return all that is kept of the user, as JSON Lines."""
-    lines = await export_user(database, blobs, user.id)
+    lines = await export_user(database, blobs, user.id, without_hidden_context)
     return StreamingResponse(lines, media_type="application/jsonl", headers=HEADERS)
 
 

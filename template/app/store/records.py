@@ -43,6 +43,7 @@ class Blocked(ThreadItemBase):
 Record = ToolCall | Blocked
 StoredItem = ThreadItem | Record
 RECORD_TYPES = ("tool_call", "blocked")
+HIDDEN_CONTEXT_TYPES = ("hidden_context_item", "sdk_hidden_context")
 HIDDEN = (HiddenContextItem, SDKHiddenContextItem, ToolCall, Blocked)
 
 

@@ -8,13 +8,14 @@ An export is JSON Lines. The first line names the user and the time. Then each r
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     TableClause,
     column,
@@ -22,39 +23,58 @@ from sqlalchemy import (
     inspect,
     select,
     table,
+    true,
 )
 
 from app.store.blobs import BlobMissing, Blobs
 from app.store.dead_blobs import bury_blobs, uploads_of
 from app.store.engine import Database
+from app.store.records import HIDDEN_CONTEXT_TYPES
 from app.store.sql import bury_attachments
-from app.store.tables import attachments, dead_blobs, usage
+from app.store.tables import attachments, dead_blobs, items, usage
 
 FORMAT = 1
 BATCH = 200
 JSON_COLUMNS = ("data", "usage")
 
 
-async def export_user(database: Database, blobs: Blobs, user_id: str) -> AsyncIterator[bytes]:
-    """Return the lines of the user's export."""
+Rows = Callable[[TableClause], ColumnElement[bool]]
+
+
+def every_row(source: TableClause) -> ColumnElement[bool]:
+    """Leave nothing out: an export for the operator."""
+    return true()
+
+
+def without_hidden_context(source: TableClause) -> ColumnElement[bool]:
+    """Leave out what only the model was told: an export for the user."""
+    if source.name != items.name:
+        return true()
+    return source.c.type.not_in(HIDDEN_CONTEXT_TYPES)
+
+
+async def export_user(
+    database: Database, blobs: Blobs, user_id: str, rows: Rows
+) -> AsyncIterator[bytes]:
+    """Return the lines of the user's export, with the rows that `rows` picks of each table."""
     sources = await database.read(_tables)
     keys = await blobs.keys(user_id)
-    return _lines(database, blobs, user_id, sources, keys)
+    return _lines(database, blobs, user_id, {source: rows(source) for source in sources}, keys)
 
 
 async def _lines(
     database: Database,
     blobs: Blobs,
     user_id: str,
-    sources: Sequence[TableClause],
+    sources: Mapping[TableClause, ColumnElement[bool]],
     keys: Sequence[str],
 ) -> AsyncIterator[bytes]:
     now = datetime.now(UTC).isoformat()
     yield _line({"user": user_id, "exported_at": now, "format": FORMAT})
-    for source in sources:
+    for source, picked in sources.items():
         after: int | None = 0
         while after is not None:
-            rows, after = await database.read(_page, source, user_id, after)
+            rows, after = await database.read(_page, source, picked, user_id, after)
             for row in rows:
                 yield _line({"table": source.name, "row": _readable(row)})
     for key in keys:
@@ -96,10 +116,14 @@ def _tables(connection: Connection) -> list[TableClause]:
 
 
 def _page(
-    connection: Connection, source: TableClause, user_id: str, after: int
+    connection: Connection,
+    source: TableClause,
+    picked: ColumnElement[bool],
+    user_id: str,
+    after: int,
 ) -> tuple[list[dict[str, Any]], int | None]:
     """Return some of the user's rows, and where to go on; a table without an order comes whole."""
-    mine = select(source).where(source.c.user_id == user_id)
+    mine = select(source).where(source.c.user_id == user_id, picked)
     if "seq" in source.c:
         mine = mine.where(source.c.seq > after).order_by(source.c.seq).limit(BATCH)
     rows = [dict(row) for row in connection.execute(mine).mappings()]

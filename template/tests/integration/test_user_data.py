@@ -17,7 +17,7 @@ from app.security.tokens import issue_token
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.sql import save_items, save_thread
-from app.store.user_data import erase_user, export_user
+from app.store.user_data import erase_user, every_row, export_user
 from tests.support.app import SECRET, Running, running_app
 from tests.support.postgres import running_postgres
 from tests.support.requests import Json, create, events, op, thread_id
@@ -266,7 +266,9 @@ async def test_tables_of_a_feature_that_is_gone_and_ones_without_an_order_count_
             insert = "INSERT INTO leftovers VALUES (:user, 'something')"
             await database.write(run_sql, insert, user=user)
 
-        lines = [json.loads(line) async for line in await export_user(database, blobs, "ada")]
+        lines = [
+            json.loads(line) async for line in await export_user(database, blobs, "ada", every_row)
+        ]
         erased = await erase_user(database, blobs, "ada", wipe=True)
 
         assert lines[1:] == [{"table": "leftovers", "row": {"user_id": "ada", "body": "something"}}]
