@@ -1,12 +1,14 @@
 """Typed results: asked for until they are valid, shown as a widget, given as JSON."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from app.chat.failures import NO_VALID_RESULT
-from tests.support.app import Running
+from app.settings import Settings
+from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi, Reply
 from tests.support.requests import Json, add, answer, create, events, op, thread_id
 from tests.support.sql import run_sql
@@ -128,6 +130,18 @@ async def test_every_attempt_counts_in_the_turns_usage(
     ((usage,),) = await database.read(run_sql, "SELECT usage FROM turns")
     used = {"requests": 4, "input_tokens": 40, "output_tokens": 20}
     assert json.loads(usage).items() >= used.items()
+
+
+async def test_a_planner_that_hangs_is_given_up_and_its_model_stopped(
+    with_model: Settings, model_api: FakeModelApi
+) -> None:
+    model_api.script(CALLED, Reply("never whole", hang_after_words=1), Reply("Sorry"))
+
+    async with running_app(with_model.model_copy(update={"tool_timeout_seconds": 0.5})) as app:
+        streamed = events((await app.chatkit(create("Plan my move"))).text)
+
+        assert await asyncio.to_thread(model_api.dropped.wait, 10)
+    assert answer(streamed).strip() == "Sorry"
 
 
 async def test_a_step_is_checked_off_and_on_again_and_stays_so(

@@ -1,5 +1,6 @@
 """The handoffs feature: the assistant, its specialists, and the thread that goes between them."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -232,6 +233,21 @@ async def test_a_nested_agent_that_fails_is_a_tool_that_failed(
 
     assert answer(streamed).strip() == "Sorry"
     assert model_api.requests[-1]["input"][-1]["output"] == TOOL_FAILED
+
+
+async def test_a_nested_agent_that_hangs_is_given_up_and_its_model_stopped(
+    with_model: Settings, model_api: FakeModelApi
+) -> None:
+    text: dict[str, Any] = {"input": "Into German: good morning"}
+    hanging = Reply("Guten Morgen", hang_after_words=1)
+    model_api.script(Reply(calls=[("translate", text)]), hanging, Reply("Sorry"))
+
+    async with running_app(with_model.model_copy(update={"tool_timeout_seconds": 0.5})) as app:
+        streamed = events((await app.chatkit(create("Good morning in German?"))).text)
+
+        assert await asyncio.to_thread(model_api.dropped.wait, 10)
+    assert answer(streamed).strip() == "Sorry"
+    assert "timed out" in model_api.requests[-1]["input"][-1]["output"]
 
 
 async def test_plain_clients_see_the_handoff_as_a_tool(
