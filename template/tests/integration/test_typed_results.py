@@ -10,6 +10,7 @@ from app.chat.failures import NO_VALID_RESULT
 from app.settings import Settings
 from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi, Reply
+from tests.support.model_requests import Said, read
 from tests.support.requests import Json, add, answer, create, events, op, thread_id
 from tests.support.sql import run_sql
 
@@ -78,25 +79,26 @@ async def test_a_plain_client_gets_the_result_as_json(
     ],
 )
 async def test_a_result_that_does_not_fit_is_asked_for_again(
-    app_with_model: Running, model_api: FakeModelApi, wrong: str, problem: str
+    app_on_each_wire: Running, model_api: FakeModelApi, wrong: str, problem: str
 ) -> None:
-    streamed = await _planned(app_with_model, model_api, Reply(wrong), VALID)
+    streamed = await _planned(app_on_each_wire, model_api, Reply(wrong), VALID)
 
     assert len(_widgets(streamed)) == 1
     assert streamed[-1]["type"] != "error"
-    goal, first, correction = model_api.texts(2)
-    assert goal == "Move house by May"
-    assert first.strip() == wrong
-    assert problem in correction
+    goal, first, correction = read(model_api.requests[2])
+    assert goal == Said("user", "Move house by May")
+    assert first == Said("assistant", wrong)
+    assert correction.kind == "user"
+    assert problem in correction.text
 
 
 async def test_a_result_that_never_fits_ends_the_turn_and_the_next_one_works(
-    app_with_model: Running, model_api: FakeModelApi
+    app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(CALLED, Reply("no"), Reply("no"), Reply("no"), Reply("fine again"))
 
-    failed = events((await app_with_model.chatkit(create("Plan my move"))).text)
-    again = events((await app_with_model.chatkit(add(thread_id(failed), "Hello"))).text)
+    failed = events((await app_on_each_wire.chatkit(create("Plan my move"))).text)
+    again = events((await app_on_each_wire.chatkit(add(thread_id(failed), "Hello"))).text)
 
     assert failed[-1] == {
         "type": "error",
@@ -106,8 +108,9 @@ async def test_a_result_that_never_fits_ends_the_turn_and_the_next_one_works(
     }
     assert not _widgets(failed)
     assert answer(again).strip() == "fine again"
-    kinds = [item["type"] for item in model_api.requests[-1]["input"] if "type" in item]
-    assert kinds.count("function_call") == kinds.count("function_call_output") == 1
+    assert [said.text for said in read(model_api.requests[-1]) if said.kind == "call"] == [
+        "make_plan"
+    ]
 
 
 async def test_a_plain_client_is_told_that_the_result_never_fit(
