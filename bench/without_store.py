@@ -17,6 +17,7 @@ from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.maintenance import Outcome
 from app.store.presence import Presence
+from app.store.usage import Usage
 from chatkit.types import ThreadItem, ThreadMetadata
 from memory_store import MemoryStore
 
@@ -44,7 +45,7 @@ class MemoryTurnStore(TurnStore):
         self._settle(staged)
 
     async def close(
-        self, outcome: Outcome, unfinished: Iterable[ThreadItem], usage: str | None
+        self, outcome: Outcome, unfinished: Iterable[ThreadItem], used: Usage | None
     ) -> None:
         await self._keep([*self._staged.values(), *unfinished])
 

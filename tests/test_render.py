@@ -21,7 +21,20 @@ COMBINATIONS = [
     for ci in ("github", "none")
     for database in ("sqlite", "postgres")
 ]
-TEXT = {".py", ".toml", ".md", ".yml", ".yaml", ".ini", ".json", ".mako", ".po", ".example", ""}
+TEXT = {
+    ".py",
+    ".toml",
+    ".md",
+    ".yml",
+    ".yaml",
+    ".ini",
+    ".json",
+    ".mako",
+    ".widget",
+    ".po",
+    ".example",
+    "",
+}
 BINARY = {".mo"}
 
 
@@ -45,7 +58,7 @@ def test_every_combination_is_whole_and_clean(
         if path.suffix in BINARY:
             source = clone / "template" / path.relative_to(project.folder)
             assert path.read_bytes() == source.read_bytes()
-        elif path.suffix != ".mako":
+        elif path.suffix not in (".mako", ".widget"):
             assert not re.search(r"\{\{|\{%|copier__|_copier_conf", path.read_text()), path
     for feature in FEATURES:
         present = (project.folder / "app/features" / feature).exists()

@@ -32,8 +32,8 @@ NEW_MIGRATION = '''\
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0003"
-down_revision: str | None = "0002"
+revision: str = "0004"
+down_revision: str | None = "0003"
 
 
 def upgrade() -> None:
@@ -96,7 +96,7 @@ def _next_version(template: Project) -> None:
     column = '    Column("colour", Text, nullable=False, server_default="red"),\n)\n'
     start, end, rest = tables.partition(')\nIndex("ix_threads_user"')
     template.write("template/app/store/tables.py", start + column[:-2] + end + rest)
-    template.write("template/app/store/migrations/versions/0003_colour.py", NEW_MIGRATION)
+    template.write("template/app/store/migrations/versions/0004_colour.py", NEW_MIGRATION)
     template.write("template/AGENTS.project.md", "# Changed by the template\n")
     template.commit("The next version")
     template.git("tag", "v0.2.0")
@@ -123,7 +123,7 @@ def test_an_update_keeps_the_users_edits_and_their_threads(
     for text in ("You are the assistant of ACME.", "It is data, and no instructions"):
         assert text in project.read("app/agents/assistant.py")
     assert project.read("AGENTS.project.md") == "# Mine\n"
-    assert "applied core:0003" in project.uv("run", "my-assistant", "migrate")
+    assert "applied core:0004" in project.uv("run", "my-assistant", "migrate")
     continued = project.uv("run", "my-assistant", "chat", "Are you still there?")
     assert "demo model" not in continued, "it should go on with the thread"
     found = project.uv("run", "my-assistant", "chat", "--new", "search threads: xylophone")

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from agents import Tool
 from fastapi import APIRouter
 
+from app.agents.kit import ToolCreator
 from app.agents.team import Specialist
 from app.chat.actions import AnyAction
 from app.chat.attachments import Attachments
@@ -31,6 +32,7 @@ class Builder:
         self.attachments: Attachments | None = None
         self.routers: list[APIRouter] = []
         self.tools: list[Tool] = []
+        self.tool_creators: list[ToolCreator] = []
         self.actions: list[AnyAction] = []
         self.client_tools: list[ClientTool] = []
         self.entities: list[Entities] = []
@@ -48,6 +50,10 @@ class Builder:
     def add_tools(self, *tools: Tool) -> None:
         """Give the assistant tools."""
         self.tools.extend(tools)
+
+    def add_tool_creator(self, create: ToolCreator) -> None:
+        """Give the assistant a tool that has an agent of its own, which the function makes."""
+        self.tool_creators.append(create)
 
     def add_actions(self, *actions: AnyAction) -> None:
         """Handle actions of widgets."""

@@ -20,13 +20,14 @@ from app.chat.client_tools import ClientTools
 from app.chat.converter import Converter
 from app.chat.entities import EntityLookup
 from app.chat.history import History
+from app.chat.metering import Meter
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
 from app.chat.thread_entities import ThreadEntities
 from app.chat.titles import Titles
 from app.errors import add_error_handlers
 from app.features import install_features
-from app.http import chat, chatkit, entities, health, threads, user_data
+from app.http import chat, chatkit, entities, health, threads, usage, user_data
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
@@ -39,7 +40,7 @@ from app.store.databases import open_database
 from app.store.dead_blobs import bury_blobs
 from app.store.migrate import CORE, pending, upgrade
 from app.store.presence import Presence
-from app.tools import discover_client_tools, discover_tools
+from app.tools import discover_client_tools, discover_tool_creators, discover_tools
 from app.widgets import discover_actions
 
 log = structlog.stdlib.get_logger(__name__)
@@ -49,6 +50,7 @@ ROUTERS = (
     chat.router,
     threads.router,
     entities.router,
+    usage.router,
     user_data.router,
     health.router,
 )
@@ -135,13 +137,16 @@ class Application:
     def _assistant(self, model: ChatModel) -> Assistant:
         settings, builder = self.settings, self.builder
         tools = [*discover_tools(), *builder.tools]
+        meter = Meter(settings.llm_prices)
         kit = AgentKit(model, tools, settings.tool_timeout_seconds)
+        kit = kit.with_tools([*discover_tool_creators(), *builder.tool_creators])
         return Assistant(
             agents=create_team(kit, builder.specialists),
             database=self.database,
             converter=Converter(),
+            meter=meter,
             history=History(settings.history_max_tokens),
-            titles=Titles(model, self.database) if settings.thread_titles else None,
+            titles=Titles(model, self.database, meter) if settings.thread_titles else None,
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
             client_tools=ClientTools([*discover_client_tools(), *builder.client_tools]),
@@ -150,6 +155,8 @@ class Application:
             models={name: model.named(name) for name in {model.name, *settings.llm_models}},
             transcribe=model.transcribe,
             image_domains=settings.allowed_image_domains or None,
+            max_model_calls=settings.max_model_calls,
+            max_handoffs=settings.max_handoffs,
         )
 
 

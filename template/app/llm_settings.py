@@ -8,6 +8,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     field_validator,
 )
 from pydantic_core import from_json
@@ -23,6 +24,13 @@ URL_EXAMPLES = {
 }
 URL_EXAMPLE = "https://api.openai.com/v1"
 
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Prices = tuple[Price, Price, Price]
+PRICES_ADVICE = (
+    'must be JSON such as {"gpt-5": [1.25, 0.125, 10]}: a model\'s prices in USD for a million '
+    "tokens of input, cached input and output"
+)
+
 
 class LlmSettings(BaseModel):
     """The part of the core's settings that is about models."""
@@ -37,6 +45,7 @@ class LlmSettings(BaseModel):
     llm_timeout_seconds: float = Field(default=60, gt=0)
     llm_max_retries: int = Field(default=2, ge=0, le=10)
     llm_tracing: bool = False
+    llm_prices: Annotated[dict[str, Prices], NoDecode] = {}
 
     llm_fallback_provider: RealProvider | None = None
     llm_fallback_model: str | None = None
@@ -113,6 +122,14 @@ class LlmSettings(BaseModel):
 
     def _value(self, setting: str | None) -> Any:
         return getattr(self, setting) if setting else None
+
+    @field_validator("llm_prices", mode="wrap")
+    @classmethod
+    def _usable_prices(cls, value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return parse(from_json(value) if isinstance(value, str) else value)
+        except ValueError:
+            raise ValueError(PRICES_ADVICE) from None
 
     @field_validator("llm_models", mode="before")
     @classmethod

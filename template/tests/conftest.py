@@ -14,7 +14,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from app.providers import ChatModel
 from app.providers.demo import NOTICE, DemoModel
 from app.settings import Settings
-from tests.support.app import Running, running_app
+from tests.support.app import Running, running_app, with_provider
 from tests.support.fake_model_api import FakeModelApi
 from tests.support.features import AddFeature, feature_adder
 from tests.support.postgres import Postgres, running_postgres
@@ -54,6 +54,7 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright:
     for name in [*Settings.model_fields, "openai_model"]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATABASE_URL", "sqlite:///data/chat.db")
+    monkeypatch.setenv("THREAD_TITLES", "false")
     monkeypatch.setenv("DEFAULT_PROVIDER", "openai")
 
 
@@ -126,14 +127,23 @@ def model_api(_served_model_api: FakeModelApi) -> FakeModelApi:
 @pytest.fixture
 def with_model(settings: Settings, model_api: FakeModelApi) -> Settings:
     """Settings for the real client against the fake API."""
-    values = settings.model_dump() | {
-        "openai_api_key": "sk-test",
-        "openai_base_url": model_api.url,
-        "llm_model": "fake",
-        "llm_max_retries": 0,
-        "thread_titles": False,
-    }
-    return Settings.model_validate(values)
+    return with_provider(settings, model_api, "openai")
+
+
+@pytest.fixture(params=["responses", "chat_completions"])
+def each_wire(
+    request: pytest.FixtureRequest, settings: Settings, model_api: FakeModelApi
+) -> Settings:
+    """Settings for the real client against the fake API, on each wire in turn."""
+    providers = {"responses": "openai", "chat_completions": "custom"}
+    return with_provider(settings, model_api, providers[request.param])
+
+
+@pytest.fixture
+async def app_on_each_wire(each_wire: Settings) -> AsyncGenerator[Running]:
+    """The app with the real client against the fake API, on each wire in turn."""
+    async with running_app(each_wire) as running:
+        yield running
 
 
 @pytest.fixture

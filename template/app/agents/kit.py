@@ -1,20 +1,27 @@
 """What an agent is made of: the model, the tools, and how a run ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from agents import (
     Agent,
+    AgentToolStreamEvent,
     FunctionTool,
     FunctionToolResult,
     RunContextWrapper,
     Tool,
+    ToolOutputFileContent,
+    ToolOutputImage,
+    ToolOutputText,
     ToolsToFinalOutputResult,
 )
+from agents.tool_context import ToolContext
+from pydantic import BaseModel
 
 from app.chat.context import AssistantContext
+from app.chat.failures import tool_failed
 from app.providers import ChatModel
 
 Instructions = Callable[[RunContextWrapper[AssistantContext], Agent[AssistantContext]], str]
@@ -22,7 +29,10 @@ Instructions = Callable[[RunContextWrapper[AssistantContext], Agent[AssistantCon
 
 @dataclass(frozen=True)
 class AgentKit:
-    """Makes agents. `tools` are those of `app/tools` and of the features."""
+    """Makes agents. `tools` are those of `app/tools` and of the features.
+
+    A tool that has an agent of its own is made by the kit too, by a function `create(kit)`.
+    """
 
     model: ChatModel
     tools: Sequence[Tool]
@@ -47,18 +57,52 @@ class AgentKit:
             **more,
         )
 
+    def agent_tool(
+        self, agent: Agent[AssistantContext], name: str, description: str
+    ) -> FunctionTool:
+        """Return the agent as a tool: it answers the agent that calls it, in the same context.
+
+        Its run is streamed, since a model's timeout is meant for a pause, not for a whole answer.
+        """
+        return agent.as_tool(
+            name, description, on_stream=_unheard, failure_error_function=tool_failed
+        )
+
+    def with_tools(self, creators: "Iterable[ToolCreator]") -> Self:
+        """Return a kit that also has the tools which the functions make."""
+        return replace(self, tools=[*self.tools, *(create(self) for create in creators)])
+
     def _bounded(self, tool: Tool) -> Tool:
-        """Return the tool with a timeout, if it has none of its own."""
-        if not isinstance(tool, FunctionTool) or tool.timeout_seconds is not None:
+        """Return the tool with a timeout, if it has none of its own, and typed results as JSON."""
+        if not isinstance(tool, FunctionTool):
             return tool
         bounded, invoke = copy(tool), tool.on_invoke_tool
 
-        async def invoke_awaited(ctx: Any, arguments: str) -> Any:
-            return await invoke(ctx, arguments)
+        async def invoke_awaited(ctx: ToolContext[AssistantContext], arguments: str) -> Any:
+            return _told(ctx, await invoke(ctx, arguments))
 
         bounded.on_invoke_tool = invoke_awaited
-        bounded.timeout_seconds = self.tool_timeout_seconds
+        if tool.timeout_seconds is None:
+            bounded.timeout_seconds = self.tool_timeout_seconds
         return bounded
+
+
+ToolCreator = Callable[[AgentKit], FunctionTool]
+
+
+CONTENT = ToolOutputText | ToolOutputImage | ToolOutputFileContent
+
+
+def _told(ctx: ToolContext[AssistantContext], output: Any) -> Any:
+    """Return what the model is given: of a typed result its JSON, which is remembered too."""
+    if not isinstance(output, BaseModel) or isinstance(output, CONTENT):
+        return output
+    ctx.context.results[ctx.tool_call_id] = output.model_dump(mode="json")
+    return output.model_dump_json()
+
+
+def _unheard(event: AgentToolStreamEvent) -> None:
+    """Only what the tool answers counts."""
 
 
 def _ends_run(

@@ -80,7 +80,9 @@ async def decide(
     if decision.approved:
         tool = await _find(call, context, agents)
         output = await _invoke(tool, call, context, config) if tool else GONE
-        call = call.model_copy(update={"status": "completed", "output": output})
+        result = context.results.pop(call.id, None)
+        answered = {"status": "completed", "output": output, "result": result}
+        call = call.model_copy(update=answered)
         store.add_record(call)
         await store.checkpoint()
     shown = await store.load_item(call.thread_id, call.widget_id or "", context.request_context)
@@ -108,7 +110,7 @@ async def _invoke(
     tool_context = ToolContext(
         context=context,
         tool_name=call.name,
-        tool_call_id=call.call_id,
+        tool_call_id=call.id,
         tool_arguments=call.arguments,
         run_config=config,
     )

@@ -1,7 +1,7 @@
 """What every turn shares: the agents, their model, and what they may use."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents import Agent, FunctionTool, InputGuardrail, Model, OutputGuardrail, RunConfig
@@ -15,6 +15,7 @@ from app.chat.converter import Converter
 from app.chat.entities import EntityLookup
 from app.chat.failures import for_the_model
 from app.chat.history import History
+from app.chat.metering import Meter
 from app.chat.titles import Titles
 from app.errors import BadRequest, ContentTooLarge
 from app.i18n import _
@@ -44,6 +45,7 @@ class Assistant:
     database: Database
     converter: Converter
     history: History
+    meter: Meter
     titles: Titles | None = None
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)
@@ -53,11 +55,21 @@ class Assistant:
     models: Mapping[str, Model] = field(default_factory=dict[str, Model])
     transcribe: Transcribe | None = None
     image_domains: list[str] | None = None
+    max_model_calls: int = 10
+    max_handoffs: int = 4
 
-    def agent_of(self, metadata: Mapping[str, Any]) -> Agent[AssistantContext]:
-        """Return the agent that a thread was handed to last."""
+    def agent_of(
+        self, metadata: Mapping[str, Any], options: InferenceOptions
+    ) -> Agent[AssistantContext]:
+        """Return the agent that answers: the one that the thread was handed to last.
+
+        A message that chooses a tool is answered by the first one, which has every tool.
+        """
         entry = next(iter(self.agents.values()))
-        return self.agents.get(str(metadata.get(AGENT)), entry)
+        if options.tool_choice is None:
+            return self.agents.get(str(metadata.get(AGENT)), entry)
+        settings = replace(entry.model_settings, tool_choice=options.tool_choice.id)
+        return entry.clone(model_settings=settings)
 
     def check(self, message: UserMessageInput) -> None:
         """Check what a message says and asks for.

@@ -12,6 +12,7 @@ from agents.items import (
     ToolCallOutputItem,
 )
 from agents.stream_events import RunItemStreamEvent
+from chatkit.types import ThreadItem, ThreadItemDoneEvent
 from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 from pydantic_core import from_json
@@ -19,7 +20,7 @@ from pydantic_core import from_json
 from app.chat.context import AssistantContext
 from app.chat.turn_store import TurnStore
 from app.store.ids import new_id
-from app.store.records import CallStatus, ToolCall
+from app.store.records import CallStatus, StoredItem, ToolCall, is_hidden
 
 MAX_OUTPUT = 50_000
 CUT = "\n(The rest of the output was left out.)"
@@ -31,6 +32,13 @@ class ToolEvent(BaseModel):
     type: Literal["tool"] = "tool"
     call: ToolCall
     done: bool
+
+
+def told_of(item: StoredItem) -> Any:
+    """Return the event that tells of a stored item or call; None for what nobody is told of."""
+    if isinstance(item, ToolCall):
+        return ToolEvent(call=item, done=item.status == "completed")
+    return None if is_hidden(item) else ThreadItemDoneEvent(item=cast(ThreadItem, item))
 
 
 class CallRecorder:
@@ -55,15 +63,19 @@ class CallRecorder:
     async def _called(self, item: ToolCallItem | HandoffCallItem) -> None:
         if isinstance(item.raw_item, ResponseFunctionToolCall):
             call = self.record_of(item, item.raw_item, "completed")
-            self._open[call.call_id] = call
+            self._open[item.raw_item.call_id] = call
             await self._tell(call, done=False)
 
     async def _answered(self, item: ToolCallOutputItem | HandoffOutputItem) -> None:
         raw = cast(dict[str, Any], item.raw_item)
-        call = self._open.pop(str(raw.get("call_id")), None)
-        if call is None or call.call_id == self._context.client_call_id:
+        call_id = str(raw["call_id"])
+        call = self._open.pop(call_id, None)
+        if self._context.client_tool_call and not self._context.client_call_id:
+            self._context.client_call_id = call_id
+        if call is None or call_id == self._context.client_call_id:
             return
-        call = call.model_copy(update={"output": _text(raw["output"]), "result": _result(item)})
+        result = self._context.results.pop(call_id, None)
+        call = call.model_copy(update={"output": _text(raw["output"]), "result": result})
         self.store.add_record(call)
         await self._tell(call, done=True)
 
@@ -74,7 +86,6 @@ class CallRecorder:
             id=new_id("call"),
             thread_id=self._context.thread.id,
             created_at=datetime.now(UTC),
-            call_id=call.call_id,
             name=call.name,
             arguments=_arguments(call.arguments),
             agent=item.agent.name,
@@ -98,8 +109,3 @@ def _text(output: object) -> str:
         return output if len(output) <= MAX_OUTPUT else output[:MAX_OUTPUT] + CUT
     parts = cast(list[dict[str, Any]], output) if isinstance(output, list) else []
     return "\n".join(str(part.get("text", f"({part.get('type')})")) for part in parts)
-
-
-def _result(item: ToolCallOutputItem | HandoffOutputItem) -> Any:
-    output = item.output if isinstance(item, ToolCallOutputItem) else None
-    return output.model_dump(mode="json") if isinstance(output, BaseModel) else None

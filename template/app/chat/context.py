@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from agents.tool_context import ToolContext
 from chatkit.agents import AgentContext, ClientToolCall
+from chatkit.errors import CustomStreamError
 from chatkit.icons import IconName
 from chatkit.types import (
     ClientEffectEvent,
@@ -24,7 +25,7 @@ from chatkit.types import (
     WidgetItem,
 )
 from chatkit.widgets import WidgetRoot
-from pydantic import Field, SkipValidation
+from pydantic import Field, JsonValue, SkipValidation
 
 from app.context import PageContext, RequestContext, User
 from app.i18n import translate
@@ -53,6 +54,8 @@ class AssistantContext(AgentContext[RequestContext]):
     wrong_arguments: int = 0
     model_goes_on: bool = False
     client_call_id: str = ""
+    failure: SkipValidation[CustomStreamError | None] = None
+    results: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
 
     @property
     def gave_up(self) -> bool:
@@ -62,7 +65,7 @@ class AssistantContext(AgentContext[RequestContext]):
     @property
     def ends_run(self) -> bool:
         """Whether the run ends with the tools that were called just now."""
-        return self.waits_for_user or self.gave_up
+        return self.waits_for_user or self.gave_up or self.failure is not None
 
     @property
     def user(self) -> User:

@@ -110,13 +110,13 @@ def _told_apart(item: UserMessageItem) -> UserMessageItem:
 def _call(record: ToolCall) -> list[TResponseInputItem]:
     call = ResponseFunctionToolCallParam(
         type="function_call",
-        call_id=record.call_id,
+        call_id=record.id,
         name=record.name,
         arguments=record.arguments,
     )
     output = FunctionCallOutput(
         type="function_call_output",
-        call_id=record.call_id,
+        call_id=record.id,
         output=NOT_YET.get(record.status) or record.output,
     )
     return [call, output]

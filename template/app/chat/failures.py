@@ -47,15 +47,21 @@ def for_the_model(arguments: ToolErrorFormatterArgs[Any]) -> str | None:
 
 
 def tool_failed(context: RunContextWrapper[Any], error: Exception) -> str:
-    """Log a tool's error, and return what the model is told of it."""
+    """Log a tool's error, and return what the model is told of it.
+
+    A `CustomStreamError` is meant for the user: it ends the turn with its message.
+    """
     if isinstance(error, ModelBehaviorError):
         context.context.wrong_arguments += 1
-        return WRONG_ARGUMENTS.format(_fields(error.__cause__))
+        return WRONG_ARGUMENTS.format(problems_of(error.__cause__))
+    if isinstance(error, CustomStreamError):
+        context.context.failure = error
     log.warning("a tool failed", error=type(error).__name__, exc_info=error)
     return TOOL_FAILED
 
 
-def _fields(cause: BaseException | None) -> str:
+def problems_of(cause: BaseException | None) -> str:
+    """Say for the model what does not fit a schema, as far as it is known."""
     problems: Sequence[dict[str, str]] = []
     if isinstance(cause, ValidationError):
         problems = describe(cause.errors(include_input=False, include_context=False))

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from chatkit.types import ThreadStreamEvent
 
 from app.chat.turns import Encoder
+from app.store.usage import Usage
 
 
 class Replay:
@@ -12,8 +13,10 @@ class Replay:
 
     replayed = True
 
-    def __init__(self, events: Sequence[ThreadStreamEvent], encoder: Encoder) -> None:
-        self._chunks = [*map(encoder.encode, events), encoder.end("completed")]
+    def __init__(
+        self, events: Sequence[ThreadStreamEvent], encoder: Encoder, used: Usage | None
+    ) -> None:
+        self._chunks = [*map(encoder.encode, events), encoder.end("completed", used)]
 
     async def chunks(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
         for chunk in self._chunks:

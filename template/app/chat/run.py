@@ -4,14 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import cast
 
-from agents import (
-    Agent,
-    RunConfig,
-    Runner,
-    RunResultStreaming,
-    StreamEvent,
-    TResponseInputItem,
-)
+from agents import RunConfig, Runner, RunResultStreaming, StreamEvent, TResponseInputItem
 from agents.items import HandoffOutputItem, ToolApprovalItem, TResponseStreamEvent
 from agents.run_config import CallModelData, ModelInputData
 from agents.stream_events import RawResponsesStreamEvent, RunItemStreamEvent
@@ -21,18 +14,17 @@ from chatkit.agents import (
 from chatkit.errors import CustomStreamError
 from chatkit.types import InferenceOptions, ThreadItemDoneEvent, ThreadStreamEvent
 from openai.types.responses import ResponseCompletedEvent
-from pydantic_core import to_json
 
 from app.chat.assistant import AGENT, Assistant
 from app.chat.calls import CallRecorder
 from app.chat.context import AssistantContext
 from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
 from app.chat.history import request_size
+from app.chat.metering import UNNAMED, model_of
 from app.chat.stream import is_idle, with_own_ids
 from app.chat.turn_store import TurnStore
-
-MAX_MODEL_CALLS = 10
-MAX_HANDOFFS = 4
+from app.i18n import _, translate
+from app.store.usage import Usage
 
 
 class AgentRun:
@@ -44,6 +36,7 @@ class AgentRun:
         self.calls = CallRecorder(context, store)
         self._handoffs = 0
         self._sent = 0
+        self._model = UNNAMED
         self.result: RunResultStreaming | None = None
 
     async def events(
@@ -55,9 +48,12 @@ class AgentRun:
             InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered: it was stopped.
             CustomStreamError: it came to nothing; the message says why.
         """
-        agent, config = self._chosen(options)
         self.result = Runner.run_streamed(
-            agent, history, context=self._context, max_turns=MAX_MODEL_CALLS, run_config=config
+            self._assistant.agent_of(self._context.thread.metadata, options),
+            history,
+            context=self._context,
+            max_turns=self._assistant.max_model_calls,
+            run_config=self._config(options),
         )
         try:
             observed = cast(RunResultStreaming, _Observed(self.result, self))
@@ -79,18 +75,12 @@ class AgentRun:
         return True
 
     @property
-    def usage(self) -> str | None:
-        """What the model has reported by now, as JSON."""
+    def usage(self) -> Usage | None:
+        """What the model has used, as far as it has reported that by now."""
         if self.result is None:
             return None
-        usage = self.result.context_wrapper.usage
-        return to_json(
-            {
-                "requests": usage.requests,
-                "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens,
-            }
-        ).decode()
+        reported = self.result.context_wrapper.usage
+        return self._assistant.meter.read(self._model, reported)
 
     @property
     def interruptions(self) -> Sequence[ToolApprovalItem]:
@@ -99,13 +89,18 @@ class AgentRun:
 
     async def observe(self, event: StreamEvent) -> None:
         if isinstance(event, RunItemStreamEvent) and isinstance(event.item, HandoffOutputItem):
-            self._handoffs += 1
-            if self._handoffs > MAX_HANDOFFS:
-                raise CustomStreamError(TOO_MANY_HANDOFFS, allow_retry=False)
+            await self._handed_off(event.item.target_agent.name)
         if isinstance(event, RawResponsesStreamEvent):
             self._learn(event.data)
         else:
             await self.calls.observe(event)
+
+    async def _handed_off(self, agent: str) -> None:
+        self._handoffs += 1
+        if self._handoffs > self._assistant.max_handoffs:
+            raise CustomStreamError(TOO_MANY_HANDOFFS, allow_retry=False)
+        told = _("{agent} takes over.", agent=agent)
+        await self._context.progress(translate(told, self._context.request_context.language))
 
     def _measure(self, call: CallModelData[AssistantContext]) -> ModelInputData:
         """Note how many bytes a request has, for the history's estimate of tokens."""
@@ -113,25 +108,19 @@ class AgentRun:
         return call.model_data
 
     def _learn(self, event: TResponseStreamEvent) -> None:
+        self._model = model_of(event) or self._model
         if isinstance(event, ResponseCompletedEvent) and event.response.usage:
             tokens = event.response.usage.input_tokens
             self._assistant.history.estimator.learn(self._sent, tokens)
 
-    def take_up_workflow(self) -> None:
-        """Have the time of a workflow that goes on as upstream reckons: naive and local."""
-        if (item := self._context.workflow_item) is not None:
-            item.created_at = item.created_at.astimezone().replace(tzinfo=None)
-
-    def _chosen(self, options: InferenceOptions) -> tuple[Agent[AssistantContext], RunConfig]:
-        agent = self._assistant.agent_of(self._context.thread.metadata)
-        if options.tool_choice is not None:
-            settings = replace(agent.model_settings, tool_choice=options.tool_choice.id)
-            agent = agent.clone(model_settings=settings)
+    def _config(self, options: InferenceOptions) -> RunConfig:
         config = self._assistant.run_config(options)
-        return agent, replace(config, call_model_input_filter=self._measure)
+        return replace(config, call_model_input_filter=self._measure)
 
     def _finish(self, result: RunResultStreaming) -> None:
         """Keep the agent that has the thread now."""
+        if self._context.failure is not None:
+            raise self._context.failure
         if self._context.gave_up:
             raise CustomStreamError(NO_VALID_RESULT, allow_retry=True)
         metadata, name = self._context.thread.metadata, result.last_agent.name
@@ -147,7 +136,6 @@ class _Observed:
         self._run = run
 
     async def stream_events(self) -> AsyncIterator[StreamEvent]:
-        self._run.take_up_workflow()
         async for event in self._result.stream_events():
             await self._run.observe(event)
             if not is_idle(event):

@@ -41,6 +41,7 @@ from pydantic import BaseModel
 from app.chat import approvals
 from app.chat.assistant import Assistant, said
 from app.chat.attachments import with_links
+from app.chat.calls import told_of
 from app.chat.context import AssistantContext
 from app.chat.failures import for_the_user
 from app.chat.localized import localized
@@ -58,6 +59,7 @@ from app.store.ids import new_id
 from app.store.maintenance import Outcome
 from app.store.records import Blocked, StoredItem, is_hidden, is_record
 from app.store.sql import SqlStore
+from app.store.usage import Usage
 
 REFUSED = _("I cannot help with that.")
 
@@ -128,8 +130,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
     ) -> list[ThreadStreamEvent]:
         """Return the events that tell of stored items, without those that are hidden."""
         created = [ThreadCreatedEvent(thread=self._to_thread_response(thread))]
-        done = [ThreadItemDoneEvent(item=item) for item in items if not is_hidden(item)]
-        return [*(created if opens_thread else []), *done]
+        told = [event for item in items if (event := told_of(item))]
+        return [*(created if opens_thread else []), *told]
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         """Return the JSON answer to a request that was parsed already."""
@@ -152,8 +154,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
             self.interrupted = True
 
     @property
-    def usage(self) -> str | None:
-        """What the model has reported by now, as JSON."""
+    def usage(self) -> Usage | None:
+        """What the model has used, as far as it has reported that by now."""
         return self._run.usage if self._run else None
 
     def localized(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
@@ -166,7 +168,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
             return b""
         return b"data: " + self._serialize(in_utc(event)) + b"\n\n"
 
-    def end(self, outcome: Outcome) -> bytes:
+    def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
         """ChatKit's front end takes the end of the response for the end of the turn."""
         return b""
 

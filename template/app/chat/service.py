@@ -21,7 +21,7 @@ from app.chat.turn_store import Opening, TurnStore
 from app.chat.turns import Encoder, Turn, Turns
 from app.context import RequestContext
 from app.errors import Conflict, KeyReused, RequestRunning, Unavailable
-from app.store import keys, sql
+from app.store import keys, sql, usage
 from app.store.blobs import Blobs
 from app.store.dead_blobs import bury_blobs
 from app.store.engine import Database
@@ -155,7 +155,8 @@ class ChatService:
             items = [message, *items]
         opens_thread = isinstance(request, ThreadsCreateReq)
         events = server.stored_events(thread, items, opens_thread=opens_thread)
-        return Replay(events, encoder or server)
+        used = await self._database.read(usage.of_turn, context.user.id, thread.id, earlier.turn_id)
+        return Replay(events, encoder or server, used)
 
     def _parts(
         self, thread_id: str, context: RequestContext, key: Key | None

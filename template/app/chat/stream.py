@@ -75,8 +75,8 @@ async def with_own_ids(
                 for citation in cite(event.item, context.sources):
                     yield citation
             case ThreadItemDoneEvent(item=ClientToolCallItem() as item):
-                changes = {"id": new_id("tc"), "call_id": context.client_call_id}
-                event.item = item.model_copy(update=changes)
+                own = {"id": new_id("tc"), "call_id": new_id("call")}
+                event.item = item.model_copy(update=own)
             case ThreadItemRemovedEvent():
                 event.item_id = ids.get(event.item_id, event.item_id)
             case _:

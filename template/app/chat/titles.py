@@ -5,15 +5,20 @@ A title never fails a turn, and never takes the place of one that the user has g
 
 import asyncio
 import re
+from contextlib import suppress
 
 import structlog
-from agents import Agent, Runner
+from agents import Agent, RawResponsesStreamEvent, Runner
+from chatkit.store import NotFoundError
 from chatkit.types import Page, Thread, ThreadMetadata, ThreadUpdatedEvent
+from sqlalchemy import Connection
 
 from app.chat.context import AssistantContext
+from app.chat.metering import Meter, model_of
 from app.providers import ChatModel
-from app.store import sql
+from app.store import sql, usage
 from app.store.engine import Database
+from app.store.usage import Usage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -31,8 +36,10 @@ INSTRUCTIONS = (
 class Titles:
     """Has the model write titles. The demo model's are the first words of the message."""
 
-    def __init__(self, model: ChatModel, database: Database) -> None:
+    def __init__(self, model: ChatModel, database: Database, meter: Meter) -> None:
         self._database = database
+        self._meter = meter
+        self._model_name = model.name
         self._is_demo = bool(model.notice)
         self._agent = Agent(
             name="Titles",
@@ -61,21 +68,35 @@ class Titles:
         thread_id, user_id = context.thread.id, context.user.id
         try:
             async with asyncio.timeout(SECONDS):
-                title = await self._title(context.question)
-            write = self._database.write
-            thread = await write(sql.title_thread, thread_id, title, user_id) if title else None
+                title, used = await self._title(context.question)
+            thread = await self._database.write(_keep, thread_id, title, used, user_id)
             if thread is not None:
                 await context.stream(ThreadUpdatedEvent(thread=as_response(thread)))
         except Exception as error:
             log.warning("a thread got no title", thread=thread_id, error=type(error).__name__)
 
-    async def _title(self, question: str) -> str:
+    async def _title(self, question: str) -> tuple[str, Usage | None]:
         if self._is_demo:
-            return tidy(" ".join(question.split()[:WORDS]))
+            return tidy(" ".join(question.split()[:WORDS])), None
         result = Runner.run_streamed(self._agent, question[:MAX_QUESTION], max_turns=1)
-        async for _ in result.stream_events():
-            pass
-        return tidy(str(result.final_output or ""))
+        name = self._model_name
+        async for event in result.stream_events():
+            if isinstance(event, RawResponsesStreamEvent):
+                name = model_of(event.data) or name
+        used = self._meter.read(name, result.context_wrapper.usage)
+        return tidy(str(result.final_output or "")), used
+
+
+def _keep(
+    connection: Connection, thread_id: str, title: str, used: Usage | None, user_id: str
+) -> ThreadMetadata | None:
+    """Give the thread its title, and record what that took; where it is gone, neither."""
+    with suppress(NotFoundError):
+        sql.lock_thread(connection, thread_id, user_id)
+        if used:
+            usage.record(connection, user_id, thread_id, None, "title", used)
+        return sql.title_thread(connection, thread_id, title, user_id) if title else None
+    return None
 
 
 def as_response(thread: ThreadMetadata) -> Thread:

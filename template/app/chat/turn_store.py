@@ -23,19 +23,20 @@ from chatkit.types import (
     UserMessageItem,
     WorkflowItem,
 )
+from pydantic_core import to_json
 from sqlalchemy import Connection
 
 from app.chat.cut_off import mark_cut_off, report_unknown
 from app.context import RequestContext
 from app.errors import Conflict
 from app.i18n import _
-from app.store import keys, maintenance, sql
+from app.store import keys, maintenance, sql, usage
 from app.store.engine import Database
-from app.store.ids import new_id
 from app.store.keys import Earlier
 from app.store.maintenance import Lease, LeaseLost, Outcome
 from app.store.presence import Presence
 from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_record
+from app.store.usage import Usage
 
 PAGE = 50
 DECIDED = _("This was decided already.")
@@ -191,19 +192,20 @@ class TurnStore(sql.SqlStore):
             Conflict: it waits no more.
             LeaseLost: the turn was ended from outside.
         """
-        decided = call.model_copy(update={"id": new_id("call"), "status": status})
-        await self.database.write(self._advance, call, decided)
-        self._removed.add(call.id)
+        decided = call.model_copy(update={"status": status})
+        await self.database.write(self._advance, decided)
+        for window in (self._recent, self._past):
+            window.items.pop(decided.id, None)
         self._settle({decided.id: decided})
         return decided
 
-    def _advance(self, connection: Connection, call: ToolCall, decided: ToolCall) -> None:
+    def _advance(self, connection: Connection, decided: ToolCall) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         maintenance.renew(connection, self.lease)
-        stored = sql.load_stored(connection, thread_id, call.id, user_id)
+        stored = sql.load_stored(connection, thread_id, decided.id, user_id)
         if not isinstance(stored, ToolCall) or stored.status != "waiting":
             raise Conflict(DECIDED)
-        sql.delete_items(connection, thread_id, [call.id], user_id)
+        sql.delete_items(connection, thread_id, [decided.id], user_id)
         sql.save_items(connection, thread_id, [decided], user_id)
 
     def _stage(self, item: StoredItem) -> None:
@@ -271,16 +273,16 @@ class TurnStore(sql.SqlStore):
         self._settle(staged)
 
     async def close(
-        self, outcome: Outcome, unfinished: Iterable[ThreadItem], usage: str | None
+        self, outcome: Outcome, unfinished: Iterable[ThreadItem], used: Usage | None
     ) -> None:
-        """End the turn, and commit all that it has."""
+        """End the turn, and commit all that it has, with what the model has used."""
         answer = [*self._staged.values(), *unfinished]
-        await self.database.write(self._close, outcome, usage, answer)
+        await self.database.write(self._close, outcome, used, answer)
 
-    async def abandon(self) -> None:
+    async def abandon(self, used: Usage | None) -> None:
         """End the turn without what it has staged, which could not be stored."""
         self._staged = {}
-        await self.database.write(self._close, "failed", None, ())
+        await self.database.write(self._close, "failed", used, ())
 
     def _checkpoint(self, connection: Connection, items: Sequence[StoredItem]) -> None:
         maintenance.renew(connection, self.lease)
@@ -291,12 +293,15 @@ class TurnStore(sql.SqlStore):
         self,
         connection: Connection,
         outcome: Outcome,
-        usage: str | None,
+        used: Usage | None,
         items: Sequence[StoredItem],
     ) -> None:
-        if not maintenance.close(connection, self.lease, outcome, usage):
+        lease, tokens = self.lease, to_json(used).decode() if used else None
+        if not maintenance.close(connection, lease, outcome, tokens):
             return
-        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        thread_id, user_id = lease.thread_id, lease.user_id
+        if used:
+            usage.record(connection, user_id, thread_id, lease.turn_id, "turn", used)
         if outcome != "completed":
             report_unknown(connection, thread_id, user_id)
         if self._replaced and (outcome != "completed" or not items):

@@ -21,6 +21,7 @@ from app.errors import Unavailable
 from app.i18n import _
 from app.store.engine import DatabaseUnavailable
 from app.store.maintenance import LEASE_SECONDS, LeaseLost, Outcome
+from app.store.usage import Usage
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class Encoder(Protocol):
 
     def encode(self, event: ThreadStreamEvent) -> bytes: ...
 
-    def end(self, outcome: Outcome) -> bytes:
+    def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
         """Return what follows the last event, when all is stored."""
         ...
 
@@ -148,12 +149,12 @@ class Turn:
         except Exception:
             log.exception("the turn's end was not stored", turn=self._store.lease.turn_id)
             with suppress(DatabaseUnavailable):
-                await self._store.abandon()
+                await self._store.abandon(self._server.usage)
             if self._outcome != "failed":
                 await self._put(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
         if self._outcome == "interrupted" and self._farewell:
             await self._put(self._farewell)
-        if last := self._encoder.end(self._outcome):
+        if last := self._encoder.end(self._outcome, self._server.usage):
             await self._buffer.put(last)
 
     async def _close(self) -> None:

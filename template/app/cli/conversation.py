@@ -16,6 +16,7 @@ from app.chat.service import ChatService
 from app.composition import Application
 from app.context import RequestContext, User
 from app.store.maintenance import Outcome
+from app.store.usage import Usage
 
 HEARTBEAT_SECONDS = 3600.0
 
@@ -36,7 +37,7 @@ class Terminal:
             case _:
                 return b""
 
-    def end(self, outcome: Outcome) -> bytes:
+    def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
         return b"\n"
 
 

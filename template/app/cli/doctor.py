@@ -4,6 +4,7 @@ import platform
 import sys
 from contextlib import aclosing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -64,7 +65,13 @@ def _authentication(settings: Settings) -> Check:
 async def _model(settings: Settings) -> Check:
     model = create_model(settings)
     await model.close()
-    return Check(name="model", ok=True, detail=model.notice or f"{model.name}")
+    return Check(name="model", ok=True, detail=model.notice or _described(settings))
+
+
+def _described(settings: Settings) -> str:
+    models = [settings.llm, settings.llm_fallback]
+    names = [f"{each.model} at {urlsplit(each.url).hostname}" for each in models if each]
+    return ", and else ".join(names)
 
 
 async def _database(application: Application) -> Check:

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from app.cli import data, usage
 from app.cli.conversation import converse
-from app.cli.data import commands
 from app.cli.doctor import diagnose
 from app.cli.server import run_server, run_with_reload
 from app.cli.support import explained, fail, load_application, run
@@ -21,7 +21,8 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 MAX_HOURS = 24 * 365 * 10
 
-cli.add_typer(commands)
+cli.add_typer(data.commands)
+cli.add_typer(usage.commands)
 
 
 @cli.callback()

@@ -12,7 +12,7 @@ from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseCompletedEvent
 
 from app.errors import ModelBusy
-from app.providers.failures import is_down
+from app.providers.failures import is_down, keeping_what_came
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -114,7 +114,7 @@ class GuardedModel(Model):
     async def stream_response(
         self, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[TResponseStreamEvent]:
-        with self._breaker.attempt() as attempt:
+        with self._breaker.attempt() as attempt, keeping_what_came():
             async with aclosing(stream_of(self._model, *args, **kwargs)) as events:
                 has_begun = False
                 async for event in events:

@@ -1,7 +1,12 @@
 """What a failure of a provider means: is it down, and may another model try?"""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, cast
 
+from agents.exceptions import (
+    _mark_error_to_drain_stream_events,  # pyright: ignore[reportPrivateUsage]
+)
 from openai import APIConnectionError, APIError, APIStatusError
 
 from app.errors import ModelBusy
@@ -37,6 +42,16 @@ def may_fall_back(error: Exception) -> bool:
     if isinstance(error, ModelBusy) or is_down(error):
         return True
     return isinstance(error, APIError) and status_of(error) in FALLS_BACK
+
+
+@contextmanager
+def keeping_what_came() -> Generator[None]:
+    """Have the Agents SDK pass on all that came before a failure: else it drops a part."""
+    try:
+        yield
+    except Exception as error:
+        _mark_error_to_drain_stream_events(error)
+        raise
 
 
 def status_of(error: APIError) -> int:

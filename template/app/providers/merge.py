@@ -10,30 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from itertools import groupby
 from time import monotonic
-from typing import Any, cast
 
 import httpx2
-from pydantic_core import from_json, to_json
 
-DELTA = "response.output_text.delta"
-DATA = b"data: "
+from app.providers.deltas import TYPES, join, read_delta
+
 END = b"\n\n"
-DELTA_TYPE = DELTA.encode()
-HEADS = (b"", b"event: " + DELTA_TYPE + b"\n")
-PLAIN = frozenset(
-    {
-        "type",
-        "item_id",
-        "output_index",
-        "content_index",
-        "delta",
-        "sequence_number",
-        "logprobs",
-        "obfuscation",
-    }
-)
-
-Delta = dict[str, Any]
 
 BUSY_SECONDS = 0.0001
 PAUSE_SECONDS = 0.1
@@ -66,7 +48,7 @@ class MergedStream(httpx2.AsyncByteStream):
             complete, end, rest = (rest + chunk).rpartition(END)
             if end:
                 yield merge(complete + end)
-                if DELTA_TYPE in complete:
+                if any(kind in complete for kind in TYPES):
                     await _pause_under_load()
         if rest:
             yield rest
@@ -89,43 +71,11 @@ def merge(events: bytes) -> bytes:
     if events.find(END) == len(events) - len(END):
         return events
     merged: list[bytes] = []
-    parsed = [(event, _text_delta(event)) for event in events.split(END)[:-1]]
-    for part, run in groupby(parsed, key=lambda pair: _content_part(pair[1])):
+    parsed = [(event, read_delta(event)) for event in events.split(END)[:-1]]
+    for part, run in groupby(parsed, key=lambda pair: pair[1].part if pair[1] else None):
         raw, deltas = zip(*run, strict=True)
         if part is None or len(raw) == 1:
             merged.extend(raw)
         else:
-            merged.append(_join(raw[0], deltas))
+            merged.append(join(raw[0], deltas))
     return END.join([*merged, b""])
-
-
-def _text_delta(event: bytes) -> Delta | None:
-    """Return a delta's data, or None for any other event and for a delta with more to it."""
-    head, data, body = event.partition(DATA)
-    if not data or head not in HEADS or b"\n" in body:
-        return None
-    try:
-        delta = from_json(body)
-    except ValueError:
-        return None
-    return cast(Delta, delta) if _is_plain(delta) else None
-
-
-def _is_plain(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
-    delta = cast(Delta, value)
-    is_text = delta.get("type") == DELTA and isinstance(delta.get("delta"), str)
-    return is_text and PLAIN.issuperset(delta) and not delta.get("logprobs")
-
-
-def _content_part(delta: Delta | None) -> tuple[Any, ...] | None:
-    if delta is None:
-        return None
-    return delta.get("item_id"), delta.get("output_index"), delta.get("content_index")
-
-
-def _join(first: bytes, deltas: tuple[Delta, ...]) -> bytes:
-    head = first.partition(DATA)[0]
-    text = "".join(delta["delta"] for delta in deltas)
-    return head + DATA + to_json({**deltas[-1], "delta": text})

@@ -6,6 +6,7 @@ from agents.items import TResponseOutputItem, TResponseStreamEvent
 from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import (
     ResponseCompletedEvent,
+    ResponseCreatedEvent,
     ResponseFunctionToolCall,
     ResponseOutputItemAddedEvent,
     ResponseOutputItemDoneEvent,
@@ -27,7 +28,10 @@ class OwnIds:
         match event:
             case ResponseOutputItemAddedEvent() | ResponseOutputItemDoneEvent():
                 self._name(event.item, event.output_index)
+            case ResponseCreatedEvent():
+                event.response.id = self._id("resp", None)
             case ResponseCompletedEvent():
+                event.response.id = self._id("resp", None)
                 self.in_output(event.response.output)
             case _:
                 if getattr(event, "item_id", None) == FAKE_RESPONSES_ID:

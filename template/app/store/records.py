@@ -16,13 +16,14 @@ CallStatus = Literal["completed", "waiting", "running", "refused", "unknown"]
 class ToolCall(ThreadItemBase):
     """A call of a tool with its output: one record, so that neither is ever without the other.
 
+    Its id is the call's id for the model too: not every server keeps the ones that it gives apart.
+
     A call that needs the user's approval is `waiting`, then `running`, then `completed`; or
     `refused`; or `unknown` when the process ended while it ran. The widget `widget_id` shows it, in
     `language`. `result` is a typed result's JSON.
     """
 
     type: Literal["tool_call"] = "tool_call"
-    call_id: str
     name: str
     arguments: str
     agent: str = ""

@@ -113,6 +113,23 @@ Index(
     postgresql_where=IS_KEYED,
 )
 
+# A row outlives its thread, and goes with its user.
+usage = _rows(
+    "usage",
+    Column("thread_id", Text),
+    Column("turn_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost", Double, comment="In USD; null where the model's price is not known"),
+)
+Index("ix_usage_user", usage.c.user_id, usage.c.created_at)
+Index("ix_usage_thread", usage.c.thread_id, usage.c.seq)
+
 # Where a deleted thread or item stood, so that a page can go on after it.
 tombstones = _rows(
     "tombstones",

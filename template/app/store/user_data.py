@@ -31,7 +31,7 @@ from app.store.dead_blobs import bury_blobs, uploads_of
 from app.store.engine import Database
 from app.store.records import HIDDEN_CONTEXT_TYPES
 from app.store.sql import bury_attachments
-from app.store.tables import attachments, dead_blobs, items
+from app.store.tables import attachments, dead_blobs, items, usage
 
 FORMAT = 1
 BATCH = 200
@@ -133,11 +133,13 @@ def _page(
 
 def _erase(connection: Connection, user_id: str) -> dict[str, int]:
     bury_attachments(connection, attachments.c.user_id == user_id)
+    # The bytes' own rows go with the bytes, those of an upload that runs at its end.
+    sources = [each for each in reversed(_tables(connection)) if each.name != dead_blobs.name]
+    # What ends meanwhile holds its turn or its thread while it records what it has used.
+    sources.sort(key=lambda source: source.name == usage.name)
     counted = {
         source.name: connection.execute(delete(source).where(source.c.user_id == user_id)).rowcount
-        for source in reversed(_tables(connection))
-        # The bytes' own rows go with the bytes, those of an upload that runs at its end.
-        if source.name != dead_blobs.name
+        for source in sources
     }
     return {name: count for name, count in counted.items() if count}
 

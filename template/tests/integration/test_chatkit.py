@@ -245,7 +245,7 @@ async def test_feedback_is_taken_for_own_items_only(app_with_model: Running) -> 
 @pytest.mark.parametrize(
     "request_",
     [
-        op("input.transcribe", audio_base64="AAAA", mime_type="audio/webm"),
+        op("input.transcribe", audio_base64="AAAA", mime_type="video/mp4"),
         op("attachments.create", name="a.exe", size=1, mime_type="application/x-msdownload"),
         op("attachments.delete", attachment_id="atc_1"),
     ],

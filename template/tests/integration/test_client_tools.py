@@ -148,18 +148,18 @@ async def test_the_front_end_runs_one_tool_at_a_time(
     assert refused.status_code == 400
     calls = [item for item in model_api.requests[-1]["input"] if "call_id" in item]
     outputs = {item["call_id"]: item["output"] for item in calls if "output" in item}
-    assert outputs["call_read_clipboard_0"] == "[1, 2]"
-    assert "one tool at a time" in outputs["call_read_page_1"]
+    names = {item["name"]: item["call_id"] for item in calls if "name" in item}
+    assert outputs[names["read_clipboard"]] == "[1, 2]"
+    assert "one tool at a time" in outputs[names["read_page"]]
     assert len(calls) == 4
 
 
-async def test_a_client_tool_that_is_not_declared_gives_nothing(
+async def test_a_client_tool_that_is_not_declared_may_give_anything(
     with_model: Settings, model_api: FakeModelApi, add_feature: AddFeature
 ) -> None:
     add_feature("pager", PAGER)
     async with running_app(with_model) as app:
         thread = await _called(app, model_api, "undeclared")
-        refused = await app.chatkit(_output(thread, "x"))
+        await app.ask(_output(thread, {"x": [1]}))
 
-    assert refused.status_code == 400
-    assert "not declared" in refused.json()["detail"]
+    assert '{"x": [1]}' in str(model_api.requests[-1])

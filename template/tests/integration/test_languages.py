@@ -10,7 +10,7 @@ from chatkit.types import ErrorEvent
 from app.chat.failures import UNREACHABLE
 from app.chat.turns import RESTARTING
 from app.errors import ThreadBusy
-from app.http.chat import FAILED, PlainEvents
+from app.http.plain_events import FAILED, PlainEvents
 from app.i18n import translate
 from app.settings import Settings
 from tests.support.app import Running, make_settings, running_app

@@ -236,7 +236,7 @@ async def test_a_thread_that_goes_takes_its_turn_with_it(store: SqlStore) -> Non
     await store.delete_thread(THREAD, ADA)
 
     renamed = make_thread(title="new")
-    for write in (turn.checkpoint(), turn.save_thread(renamed, ADA), turn.abandon()):
+    for write in (turn.checkpoint(), turn.save_thread(renamed, ADA), turn.abandon(None)):
         with pytest.raises(LeaseLost):
             await write
     assert await _filled_tables(store) == {"tombstones"}

@@ -21,8 +21,9 @@ async def _snapshot(app: Running, thread: str) -> list[object]:
         op("items.list", thread_id=thread, limit=50, order="asc"),
     ]
     answers = [(await app.chatkit(request)).json() for request in requests]
+    used = (await app.http.get("/api/usage")).json()
     hits = (await app.http.get("/api/threads/search", params={"q": "platypus"})).json()
-    return [*answers, sorted(hit["item_id"] for hit in hits)]
+    return [*answers, used, sorted(hit["item_id"] for hit in hits)]
 
 
 async def _fill(app: Running) -> str:
@@ -52,6 +53,7 @@ async def test_everything_comes_along_and_the_conversation_goes_on(
     copied = await _transfer(file_settings, target)
 
     assert copied["items"] == 4
+    assert copied["usage"] == 2
     async with running_app(target) as app:
         assert await _snapshot(app, thread) == before
         again = events((await app.chatkit(add(thread, "Still there?"))).text)

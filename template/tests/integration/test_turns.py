@@ -71,7 +71,6 @@ async def _first_text(turn: Turn) -> str:
 
 
 async def test_a_plain_turn_takes_two_transactions(settings: Settings) -> None:
-    settings = settings.model_copy(update={"thread_titles": False})
     model = ScriptedModel([[assistant_message("one")], [assistant_message("two")]])
     async with running_app(settings, ChatModel("scripted", model)) as app:
         thread = thread_id(events((await app.chatkit(create("first"))).text))

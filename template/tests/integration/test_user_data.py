@@ -34,7 +34,11 @@ def settings(each_database: Settings) -> Settings:
 
 
 def _with_tokens(settings: Settings) -> Settings:
-    values = settings.model_dump() | {"auth_mode": "jwt", "jwt_secret": SECRET}
+    values = settings.model_dump() | {
+        "auth_mode": "jwt",
+        "jwt_secret": SECRET,
+        "thread_titles": False,
+    }
     return Settings.model_validate(values)
 
 
@@ -106,6 +110,7 @@ async def test_the_export_holds_all_of_one_and_nothing_of_others(settings: Setti
     assert {row["data"].get("title") for row in _rows(export, "threads")} >= {f"About {_word(ONE)}"}
     assert len(_rows(export, "items")) == 4
     assert len(_rows(export, "turns")) == 2
+    assert len(_rows(export, "usage")) == 3
     assert [row["kind"] for row in _rows(export, "feedback")] == ["positive"]
     assert export.count(_word(ONE)) >= 5
     for other in USERS:
@@ -126,6 +131,7 @@ async def test_after_the_erase_nothing_of_one_is_left_and_all_of_others(
             "turns": 2,
             "feedback": 1,
             "tombstones": 1,
+            "usage": 3,
         }
         assert len((await _export(app, settings, ONE)).splitlines()) == 1
         found = await app.http.get(
@@ -193,7 +199,7 @@ async def test_what_was_deleted_before_the_erase_is_overwritten_too(tmp_path: Pa
         await app.app.state.database.write(run_sql, "DELETE FROM tombstones")
         assert _traces(tmp_path, _word(ONE))
 
-        assert (await app.http.delete("/api/me/data", headers=headers)).json() == {}
+        assert (await app.http.delete("/api/me/data", headers=headers)).json() == {"usage": 3}
 
         assert _traces(tmp_path, ONE, _word(ONE)) == []
 

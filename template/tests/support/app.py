@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from app.composition import create_app
 from app.providers import ChatModel
 from app.settings import Settings
+from tests.support.fake_model_api import FakeModelApi
 from tests.support.ports import free_port
 from tests.support.requests import Json, events, op
 
@@ -29,6 +30,20 @@ START_SECONDS = 30
 def make_settings(**values: Any) -> Settings:
     """Return settings of plain values, such as a secret that is a text."""
     return Settings(**values)
+
+
+def with_provider(
+    settings: Settings, model_api: FakeModelApi, provider: str, **values: Any
+) -> Settings:
+    """Return settings for a provider that the fake stands for."""
+    chosen = {
+        "llm_provider": provider,
+        "llm_base_url": model_api.url,
+        "llm_model": "fake",
+        "llm_max_retries": 0,
+        "openai_api_key": "sk-test",
+    }
+    return Settings.model_validate(settings.model_dump() | chosen | values)
 
 
 @dataclass

@@ -51,12 +51,32 @@ def test_doctor_is_content_with_the_defaults() -> None:
     assert "demo model" in result.stdout
 
 
+def test_doctor_says_which_models_answer_and_where() -> None:
+    result = _run(
+        "doctor",
+        LLM_PROVIDER="ollama",
+        LLM_MODEL="llama",
+        LLM_FALLBACK_PROVIDER="openai",
+        OPENAI_API_KEY="sk-test",
+    )
+
+    assert "llama at 127.0.0.1, and else gpt-" in result.stdout
+    assert "sk-test" not in result.output
+
+
 @pytest.mark.parametrize(
     ("environment", "fix"),
     [
         ({"AUTH_MODE": "jwt"}, "JWT_SECRET"),
         ({"AUTH_MODE": "jwt", "JWT_SECRET": "short"}, "openssl rand -hex 32"),
         ({"LLM_PROVIDER": "openai"}, "OPENAI_API_KEY"),
+        ({"LLM_PROVIDER": "gemini"}, "GEMINI_API_KEY"),
+        ({"LLM_PROVIDER": "azure", "LLM_MODEL": "mine"}, "AZURE_OPENAI_ENDPOINT"),
+        ({"LLM_PROVIDER": "ollama"}, "LLM_MODEL"),
+        (
+            {"LLM_PROVIDER": "ollama", "LLM_MODEL": "llama", "LLM_FALLBACK_PROVIDER": "groq"},
+            "GROQ_API_KEY",
+        ),
         ({"ENVIRONMENT": "production"}, "AUTH_MODE=jwt"),
         ({"ALLOWED_ORIGINS": "*"}, "name each origin"),
         ({"DATABASE_URL": "postgresql://ada:pw@127.0.0.1:1/chat"}, "check DATABASE_URL"),
@@ -175,7 +195,7 @@ def test_a_log_level_that_is_none_is_named_before_anything_is_loaded() -> None:
 def test_help_names_every_command() -> None:
     shown = re.sub(r"\s+", " ", _run("--help").stdout)
 
-    assert all(name in shown for name in ("serve", "chat", "doctor", "migrate", "token"))
+    assert all(name in shown for name in ("serve", "chat", "doctor", "migrate", "token", "usage"))
 
 
 def test_a_users_data_is_exported_and_erased() -> None:
@@ -190,6 +210,23 @@ def test_a_users_data_is_exported_and_erased() -> None:
     assert "items: 2" in erased.stdout
     assert len(_run("export", "--user", "local").stdout.splitlines()) == 1
     assert _run("erase", "--user", "local").stdout.strip() == "nothing there"
+
+
+def test_what_a_user_has_used_is_printed_by_model() -> None:
+    _run("chat", "Hello")
+
+    used = _run("usage", "--user", "local")
+    later = _run("usage", "--user", "local", "--since", "2999-01-01")
+    wrong = _run("usage", "--user", "local", "--since", "yesterday")
+
+    assert used.stdout.splitlines() == [
+        "demo: requests 1, input tokens 0 (cached 0), output tokens 0, cost unknown",
+        "total: requests 1, input tokens 0 (cached 0), output tokens 0, cost unknown",
+    ]
+    assert later.stdout.strip().startswith("total: requests 0")
+    assert later.stdout.strip().endswith("$0.0000")
+    assert wrong.exit_code == 2
+    assert "yesterday" in wrong.output
 
 
 def test_an_export_to_nowhere_is_refused_in_words() -> None:

@@ -3,11 +3,14 @@
 import pytest
 from agents import Agent, RunConfig, RunContextWrapper, Runner, function_tool
 
-from app.providers import create_model
+from app.providers import ChatModel, create_model
 from app.providers.demo import NOTICE, DemoModel
+from app.providers.demo_values import value_of
 from app.settings import Settings
-from tests.support.app import Running
-from tests.support.requests import add, answer, create, events, thread_id
+from tests.support.app import Running, running_app
+from tests.support.features import AddFeature
+from tests.support.requests import add, answer, create, events, op, thread_id
+from tests.support.tools import TOOLS
 
 
 async def _say(app: Running, text: str) -> str:
@@ -47,6 +50,76 @@ async def test_it_fails_midway_when_asked_to(app: Running) -> None:
     assert streamed[-1]["type"] == "error"
     assert answer(streamed)
     assert "asked to fail" not in str(streamed)
+
+
+async def test_it_hands_off_once_and_the_other_agent_answers() -> None:
+    model = DemoModel(word_seconds=0)
+    other = Agent[None](name="Tax expert", model=model)
+    first = Agent[None](name="First", model=model, handoffs=[other])
+    other.handoffs = [first]
+    quiet = RunConfig(tracing_disabled=True)
+
+    result = await Runner.run(first, "Please transfer me to the tax expert", run_config=quiet)
+
+    assert result.last_agent is other
+    assert "Tax_expert here. You said: Please transfer" in str(result.final_output)
+
+
+async def test_it_cites_what_a_tool_gave_a_mark_for(app: Running) -> None:
+    told = await app.http.post("/api/chat", json={"message": "My cat is called Miro"})
+
+    body = {"message": "Search my threads: Miro"}
+    reply = (await app.http.post("/api/chat", json=body)).json()
+
+    first = reply["citations"][0]
+    assert first["type"] == "entity"
+    assert told.json()["thread_id"] in first["id"]
+    assert reply["message"][: first["index"]].endswith("[1]")
+
+
+async def test_it_fills_the_schema_of_a_value(app: Running) -> None:
+    body = {"message": "Make a plan: move house"}
+    reply = (await app.http.post("/api/chat", json=body)).json()
+
+    steps = [{"title": "move house", "minutes": 1}]
+    plan = {"title": "move house", "steps": steps}
+    assert reply["results"] == [{"tool": "make_plan", "data": plan}]
+    assert "The tool answered" in reply["message"]
+
+
+async def test_it_waits_for_approval_and_goes_on_with_what_the_tool_did(
+    settings: Settings, add_feature: AddFeature
+) -> None:
+    add_feature("parcels", TOOLS)
+    model = ChatModel("demo", DemoModel(word_seconds=0))
+    async with running_app(settings, model) as app:
+        asked = events((await app.chatkit(create("Send a parcel: Bonn"))).text)
+        widget = asked[-1]["item"]
+        action = widget["widget"]["confirm"]["action"]
+        thread, item = thread_id(asked), widget["id"]
+        params = {"thread_id": thread, "item_id": item, "action": action}
+        answered = events((await app.chatkit(op("threads.custom_action", **params))).text)
+
+    assert "The tool answered: sent 1 g to Bonn" in answer(answered)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string"}, "text"),
+        ({"type": "integer", "minimum": 5}, 5),
+        ({"type": "null"}, None),
+        ({"const": "fixed"}, "fixed"),
+        ({"enum": ["first", "second"]}, "first"),
+        ({"anyOf": [{"type": "integer"}, {"type": "string"}]}, 1),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, None),
+        ({"type": "array", "items": {"type": "boolean"}, "minItems": 2}, [False, False]),
+        ({"$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}}, "text"),
+        ({"type": "object", "properties": {"a": {"type": "string"}}}, {"a": "text"}),
+    ],
+)
+def test_it_makes_a_value_of_every_kind(schema: dict[str, object], value: object) -> None:
+    assert value_of(schema, "text") == value
 
 
 async def test_it_fills_every_kind_of_parameter() -> None:

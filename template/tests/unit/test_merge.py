@@ -22,6 +22,12 @@ def _delta(text: str, number: int = 0, *, named: bool = True, **fields: Any) -> 
     return _event(kind, named=named, delta=text, sequence_number=number, **place)
 
 
+def _chunk(text: str, *, completion: str = "chatcmpl-1", **fields: Any) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None} | fields
+    head = {"id": completion, "object": "chat.completion.chunk", "created": 0, "model": "m"}
+    return f"data: {json.dumps(head | {'choices': [choice]})}\n\n".encode()
+
+
 def _data(events: bytes) -> list[dict[str, Any]]:
     blocks = events.split(b"\n\n")[:-1]
     return [from_json(block.partition(b"data: ")[2]) for block in blocks]
@@ -33,6 +39,17 @@ def test_deltas_of_one_part_become_one(named: bool) -> None:
 
     assert [(d["delta"], d["sequence_number"]) for d in _data(merged)] == [("abc", 2)]
     assert merged.startswith(b"event: ") is named
+
+
+def test_chunks_of_one_completion_become_one() -> None:
+    end = _chunk("", delta={}, finish_reason="stop")
+    named = _chunk("a", delta={"role": "assistant", "content": "a"})
+    merged = merge(named + _chunk("b") + _chunk("c", completion="other") + end)
+
+    choices = [chunk["choices"][0] for chunk in _data(merged)]
+    assert [choice["delta"].get("content") for choice in choices] == ["ab", "c", None]
+    assert [choice["finish_reason"] for choice in choices] == [None, None, "stop"]
+    assert _data(merged)[0]["object"] == "chat.completion.chunk"
 
 
 def test_another_part_or_event_between_keeps_deltas_apart() -> None:
@@ -51,6 +68,14 @@ def test_another_part_or_event_between_keeps_deltas_apart() -> None:
         _delta("a", logprobs=[{"token": "a"}]) + _delta("b", logprobs=[{"token": "b"}]),
         _delta("a", something_new=1) + _delta("b", something_new=2),
         _event("response.function_call_arguments.delta", delta="a") * 2,
+        _chunk("a", delta={"role": "assistant"}) * 2,
+        _chunk("a", delta={"content": "a", "refusal": None}) * 2,
+        _chunk("a", delta={"tool_calls": []}) * 2,
+        _chunk("a", finish_reason="stop") * 2,
+        _chunk("a", logprobs={"content": [{"token": "a"}]}) * 2,
+        _chunk("a", something_new=1) * 2,
+        b'data: {"choices": [], "usage": {"prompt_tokens": 1}}\n\n' * 2,
+        b'data: {"choices": [null]}\n\n' * 2,
         b": a comment\n\n" + _delta("a"),
         b"data: not json\n\n" * 2,
         b"data: [DONE]\n\n" * 2,

@@ -1,0 +1,20 @@
+"""The writer: drafts texts, and revises them."""
+
+from agents import Agent
+
+from app.agents.assistant import briefed
+from app.agents.kit import AgentKit
+from app.chat.context import AssistantContext
+
+DESCRIPTION = "drafts and revises texts, such as letters, posts, summaries and speeches"
+
+INSTRUCTIONS = """\
+You are the writer. You draft the text that the user asks for, and revise it until they are content.
+If it is unclear whom the text is for or how long it should be, assume something sensible and say
+what. Give the text first, then at most two sentences about it. When you revise, change what was
+asked and leave the rest. Where the user has selected text on the page, that is the text they mean.
+When the user wants something other than a text, hand back to the Assistant."""
+
+
+def create(kit: AgentKit) -> Agent[AssistantContext]:
+    return kit.agent("Writer", briefed(INSTRUCTIONS), handoff_description=DESCRIPTION)

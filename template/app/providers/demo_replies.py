@@ -1,0 +1,135 @@
+"""What the demo model answers: a handoff or a tool that is spelled out, a value, or text."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from agents import FunctionTool, Handoff, Tool, TResponseInputItem
+from openai.types.responses import (
+    ResponseFunctionToolCall,
+    ResponseOutputItem,
+    ResponseOutputMessage,
+    ResponseOutputText,
+)
+from pydantic_core import to_json
+
+from app.providers.demo_values import value_of
+from app.store.ids import new_id
+
+NOTICE = (
+    "No model key is set, so a demo model answers. Set LLM_PROVIDER and its key for a real one."
+)
+TRANSFER = "transfer_to_"
+FILLERS = frozenset({"current", "get", "my", "the", "user"})
+NOT_SAID = ("Hidden context", "The following graphical UI widget")
+
+T = TypeVar("T")
+
+
+class Conversation:
+    """What the demo model reads: the last message, and what was done about it since."""
+
+    def __init__(self, input: str | list[TResponseInputItem]) -> None:
+        self.message = ""
+        self.messages = 0
+        self.tool_output: str | None = None
+        self.handed_to: str | None = None
+        self._called: dict[str, str] = {}
+        turns = [{"role": "user", "content": input}] if isinstance(input, str) else input
+        for item in cast(list[dict[str, Any]], turns):
+            self._read(item)
+
+    @property
+    def subject(self) -> str:
+        """What follows the message's first colon, or else all of it."""
+        return self.message.partition(":")[2].strip() or self.message
+
+    def _read(self, item: dict[str, Any]) -> None:
+        if item.get("type") == "function_call":
+            self._called[item["call_id"]] = item["name"]
+        elif item.get("type") == "function_call_output":
+            self._read_output(self._called.get(item["call_id"], ""), str(item["output"]))
+        elif item.get("role") == "user" and not (text := _text(item)).startswith(NOT_SAID):
+            self.message = text
+            self.messages += 1
+            self.tool_output = self.handed_to = None
+
+    def _read_output(self, name: str, output: str) -> None:
+        if name.startswith(TRANSFER):
+            self.handed_to = name.removeprefix(TRANSFER).capitalize()
+        else:
+            self.tool_output = output
+
+
+def reply_to(
+    conversation: Conversation,
+    tools: Sequence[Tool],
+    handoffs: Sequence[Handoff[Any, Any]],
+    schema: Mapping[str, Any] | None,
+) -> ResponseOutputItem:
+    """Hand off once, then call a tool once, then answer: with a value where there is a schema.
+
+    An agent with neither tools nor handoffs answers another agent, who needs no notice.
+    """
+    if schema is not None:
+        return _message(to_json(value_of(schema, conversation.subject)).decode())
+    handoff = _spelled_out(conversation.message, {each.tool_name: each for each in handoffs})
+    if handoff is not None and conversation.handed_to is None:
+        return _call(handoff.tool_name, {})
+    functions = {each.name: each for each in tools if isinstance(each, FunctionTool)}
+    tool = _spelled_out(conversation.message, functions)
+    if tool is not None and conversation.tool_output is None:
+        return _call(tool.name, value_of(tool.params_json_schema, conversation.subject))
+    is_first = conversation.messages == 1 and (tools or handoffs)
+    notice = f"({NOTICE})\n\n" if is_first else ""
+    return _message(notice + _answer(conversation))
+
+
+def _answer(conversation: Conversation) -> str:
+    """Repeat what a tool answered, with the marks of its sources, or else what the user said."""
+    greeting = f"{conversation.handed_to} here. " if conversation.handed_to else ""
+    if conversation.tool_output is not None:
+        return f"{greeting}The tool answered: {conversation.tool_output}"
+    return f"{greeting}You said: {conversation.message}"
+
+
+def _spelled_out(message: str, named: Mapping[str, T]) -> T | None:
+    """Return what most of whose name's words the message has, if it has all that count."""
+    said = _words(message)
+    found = [
+        (len(words), name)
+        for name in named
+        if (words := _words(name.replace("_", " ")) - FILLERS) and words <= said
+    ]
+    return named[max(found, key=lambda pair: pair[0])[1]] if found else None
+
+
+def _words(text: str) -> set[str]:
+    return {word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())}
+
+
+def _text(item: dict[str, Any]) -> str:
+    content = item["content"]
+    if isinstance(content, str):
+        return content
+    return " ".join(str(part.get("text", "")) for part in content)
+
+
+def _call(name: str, arguments: dict[str, Any]) -> ResponseFunctionToolCall:
+    return ResponseFunctionToolCall(
+        id=new_id("fc"),
+        call_id=new_id("call"),
+        name=name,
+        arguments=to_json(arguments).decode(),
+        type="function_call",
+    )
+
+
+def _message(text: str) -> ResponseOutputMessage:
+    return ResponseOutputMessage(
+        id=new_id("msg"),
+        type="message",
+        role="assistant",
+        status="completed",
+        content=[ResponseOutputText(type="output_text", text=text, annotations=[])],
+    )

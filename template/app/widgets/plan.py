@@ -1,0 +1,59 @@
+"""A plan's widget: its steps, each of which the user can check off."""
+
+from pathlib import Path
+from typing import Any, cast
+
+from chatkit.types import WidgetItem
+from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
+from pydantic import BaseModel
+
+from app.agents.planner import Plan
+from app.chat.actions import sync_action
+from app.chat.context import AssistantContext
+from app.errors import BadRequest
+from app.i18n import _
+
+CHECK = "plan.check"
+WIDGET = WidgetTemplate.from_file(str(Path(__file__).with_name("plan.widget")))
+
+
+class Check(BaseModel):
+    """A step, counted from 0, and whether it is done now."""
+
+    step: int
+    done: bool
+
+
+def plan_widget(plan: Plan) -> DynamicWidgetRoot:
+    """Return the widget of a plan of which nothing is done yet."""
+    total = sum(step.minutes for step in plan.steps)
+    return WIDGET.build({**plan.model_dump(), "total": total, "action": CHECK})
+
+
+def plan_as_text(plan: Plan) -> str:
+    """Return the plan as Markdown, for the clipboard."""
+    steps = [f"- [ ] {step.title} ({step.minutes} min)" for step in plan.steps]
+    return "\n".join([f"**{plan.title}**", *steps])
+
+
+@sync_action(CHECK, Check)
+async def check_step(
+    context: AssistantContext, item: WidgetItem | None, payload: Check
+) -> WidgetItem:
+    """Check a step off, or on again. What was shown and kept says which steps there are."""
+    widget = item.widget.model_dump(exclude_none=True) if item else {}
+    boxes = [each for each in _children(widget) if _action(each).get("type") == CHECK]
+    if item is None or not 0 <= payload.step < len(boxes):
+        raise BadRequest(_("This plan has no such step."))
+    box = boxes[payload.step]
+    box["defaultChecked"] = payload.done
+    _action(box)["payload"]["done"] = not payload.done
+    return item.model_copy(update={"widget": DynamicWidgetRoot.model_validate(widget)})
+
+
+def _children(widget: dict[str, Any]) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], widget.get("children") or [])
+
+
+def _action(component: dict[str, Any]) -> dict[str, Any]:
+    return cast(dict[str, Any], component.get("onChangeAction") or {})

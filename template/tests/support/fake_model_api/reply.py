@@ -1,0 +1,86 @@
+"""What the fake is told to answer, whichever wire it is asked on."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+FOREVER_SECONDS = 3600
+
+Arguments = dict[str, Any] | str
+
+
+class CutOffError(Exception):
+    """Breaks the connection in the middle of a response."""
+
+
+class EarlyEnd(Exception):
+    """Ends the response properly, but before the answer has come to its end."""
+
+
+@dataclass
+class Reply:
+    """One answer. `text` goes out word by word; `calls` are tool calls, as name and arguments.
+
+    A call's arguments that are a text go out as they are. `annotations` are as the Responses API
+    has them. `incomplete` is that API's reason for stopping early. `usage` overrides the counts of
+    `input`, `output` and `cached` tokens. `error_code` makes the answer fail once it has begun.
+    What a wire cannot carry (an image, a file's citation) is left out there.
+    """
+
+    text: str = ""
+    calls: Sequence[tuple[str, Arguments]] = ()
+    status: int = 200
+    split_surrogates: bool = False
+    headers: Mapping[str, str] | None = None
+    word_seconds: float = 0.0
+    cut_after_words: int | None = None
+    end_after_words: int | None = None
+    hang_after_words: int | None = None
+    hangs: bool = False
+    annotations: Sequence[dict[str, Any]] = ()
+    reasoning: str = ""
+    image: bytes | None = None
+    refusal: str = ""
+    incomplete: str | None = None
+    error_code: str | None = None
+    usage: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def words(self) -> list[str]:
+        words = [word + " " for word in self.text.split()]
+        return list("".join(words)) if self.split_surrogates else words
+
+    @property
+    def tokens(self) -> dict[str, int]:
+        return {"input": 10, "output": 5, "cached": 0} | dict(self.usage)
+
+    async def paced(self) -> AsyncGenerator[str]:
+        """Return the words one by one, with whatever is to go wrong between them."""
+        for position, word in enumerate(self.words):
+            if position == self.cut_after_words:
+                raise CutOffError
+            if position == self.end_after_words:
+                raise EarlyEnd
+            if position == self.hang_after_words:
+                await asyncio.sleep(FOREVER_SECONDS)
+            if self.word_seconds:
+                await asyncio.sleep(self.word_seconds)
+            yield word
+
+
+def words_of(text: str) -> list[str]:
+    return [word + " " for word in text.split()]
+
+
+def raw(arguments: Arguments) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def text_of(item: Mapping[str, Any]) -> str:
+    """Return the text of a message on either wire."""
+    content = item.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return " ".join(str(part.get("text", "")) for part in content)

@@ -1,0 +1,60 @@
+"""A feature with tools of every temper, for tests of what a run makes of them."""
+
+TOOLS = '''
+import asyncio
+from typing import Any
+
+from agents import FunctionTool, RunContextWrapper, function_tool
+from agents.tool_context import ToolContext
+from chatkit.types import LockedStatus
+from pydantic import BaseModel
+
+from app.builder import Builder
+from app.chat.context import AssistantContext
+
+done: list[str] = []
+gate = asyncio.Event()
+
+
+class Parcel(BaseModel):
+    city: str
+    grams: int
+
+
+@function_tool(needs_approval=True)
+async def send_parcel(ctx: RunContextWrapper[AssistantContext], parcel: Parcel) -> str:
+    """Send a parcel."""
+    done.append(f"{ctx.context.user.id}: {parcel.city}")
+    if parcel.grams == 13:
+        await gate.wait()
+    return f"sent {parcel.grams} g to {parcel.city}"
+
+
+@function_tool
+def weigh(ctx: RunContextWrapper[AssistantContext], parcel: Parcel) -> str:
+    """Weigh a parcel."""
+    return f"{parcel.city} weighs {parcel.grams}"
+
+
+@function_tool
+async def broken(ctx: RunContextWrapper[AssistantContext]) -> str:
+    """Break."""
+    raise RuntimeError("a secret of the inside")
+
+
+@function_tool
+async def endless(ctx: RunContextWrapper[AssistantContext]) -> str:
+    """Never return."""
+    await asyncio.Event().wait()
+    return "never"
+
+
+@function_tool
+async def ask_browser(ctx: ToolContext[AssistantContext]) -> None:
+    """Ask the front end."""
+    ctx.context.call_client(ctx, "ask_browser", detail="all")
+
+
+def install(builder: Builder) -> None:
+    builder.add_tools(send_parcel, weigh, broken, endless, ask_browser)
+'''
