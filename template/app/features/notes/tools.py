@@ -64,7 +64,7 @@ def create_tools(notes: Notes) -> list[FunctionTool]:
 async def _warn(context: AssistantContext, notes: Notes) -> None:
     room = await notes.room(context.user)
     if room is not None:
-        message = _("There is room for {count} more notes. Delete some first.", count=room)
+        message = _("There is room for {count} more notes. Delete some in time.", count=room)
         await context.notice("warning", message)
 
 

@@ -246,3 +246,16 @@ async def test_notes_are_entities(app_with_model: Running, model_api: FakeModelA
     ]
     assert preview["children"][0]["children"][2]["value"] == text
     assert f"milk: {text}" in model_api.texts()[-1]
+
+
+async def test_the_list_is_in_the_users_language(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    await _note(app_with_model, "one")
+    model_api.script(Reply(calls=[("show_notes", {})]), Reply("Bitte"))
+
+    german = {"Accept-Language": "de-AT"}
+    shown = await app_with_model.http.post("/chatkit", json=create("Zeig"), headers=german)
+
+    [widget] = items_of(events(shown.text), "widget")
+    assert _headline(widget) == "Ihre Notizen: 1"
