@@ -61,6 +61,7 @@ def request_context(
         page_context=client.page_context,
         selected_text=client.selected_text,
         timezone=client.timezone,
+        client_tools=client.client_tools,
         locale=preferred_locale(accept_language),
         language=message_language(accept_language),
         request_id=request.state.request_id,
