@@ -5,7 +5,13 @@ import zlib
 from base64 import b64encode
 from typing import Any
 
-from tests.support.requests import Json
+from sqlalchemy import Connection, inspect
+
+from app.store.dead_blobs import bury_blobs
+from tests.support.app import Running
+from tests.support.fake_model_api import FakeModelApi, Reply
+from tests.support.requests import Json, create, events
+from tests.support.sql import run_sql
 
 Event = tuple[str, dict[str, Any]]
 
@@ -29,6 +35,9 @@ def png(label: str = "") -> bytes:
         for kind, data in parts
     ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+FINAL = png("final")
 
 
 def begun(number: int = 0) -> Event:
@@ -72,3 +81,36 @@ def url_of(streamed: list[Json]) -> str:
 
 def _call(number: int) -> dict[str, Any]:
     return {"id": f"ig_{number}", "type": "image_generation_call", "result": None}
+
+
+async def draw(app: Running, api: FakeModelApi, content: bytes = FINAL) -> list[Json]:
+    api.script(Reply("Here it is.", events=image_events(content, "a red circle")))
+    response = await app.chatkit(create("Draw a red circle"))
+    assert response.status_code == 200, response.text
+    return events(response.text)
+
+
+async def rows(app: Running, columns: str = "id", table: str = "attachments") -> list[Any]:
+    statement = f"SELECT {columns} FROM {table} ORDER BY seq"  # noqa: S608 (the tests' own words)
+    found = await app.app.state.database.read(run_sql, statement)
+    return [row[0] if len(row) == 1 else row for row in found]
+
+
+async def stored_blobs(app: Running) -> list[str]:
+    return await app.app.state.blobs.keys("local")
+
+
+async def nothing_is_left(app: Running) -> bool:
+    await bury_blobs(app.app.state.database, app.app.state.blobs)
+    left = [*await rows(app), *await rows(app, "key", "dead_blobs"), *await stored_blobs(app)]
+    return not left and "generated_image" not in await rows(app, "type", "items")
+
+
+def everything(connection: Connection) -> str:
+    """Return all that the database holds, search's own tables among it."""
+    names = inspect(connection).get_table_names()
+    return str([run_sql(connection, f'SELECT * FROM "{name}"') for name in names])  # noqa: S608
+
+
+def of_type(streamed: list[Json], type_: str) -> list[Json]:
+    return [event for event in streamed if event["type"] == type_]
