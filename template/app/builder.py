@@ -14,6 +14,7 @@ from app.chat.client_tools import ClientTool
 from app.chat.entities import Entities
 from app.chat.sweeper import Sweep
 from app.http.health import HealthCheck
+from app.security.links import Links
 from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.engine import Database
@@ -23,12 +24,13 @@ Resource = Callable[[], AbstractAsyncContextManager[object]]
 
 
 class Builder:
-    """Collects what the features add. `settings`, `database` and `blobs` are there to be used."""
+    """Collects what the features add. `settings` and the other arguments are there to be used."""
 
-    def __init__(self, settings: Settings, database: Database, blobs: Blobs) -> None:
+    def __init__(self, settings: Settings, database: Database, blobs: Blobs, links: Links) -> None:
         self.settings = settings
         self.database = database
         self.blobs = blobs
+        self.links = links
         self.attachments: Attachments | None = None
         self.routers: list[APIRouter] = []
         self.tools: list[Tool] = []

@@ -11,6 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import Lifespan
 
 from app.agents.guardrails import create_guardrails
+from app.agents.image_generation import image_tools
 from app.agents.kit import AgentKit
 from app.agents.team import create_team
 from app.builder import Builder
@@ -20,6 +21,7 @@ from app.chat.client_tools import ClientTools
 from app.chat.converter import Converter
 from app.chat.entities import EntityLookup
 from app.chat.history import History
+from app.chat.images import Images
 from app.chat.metering import Meter
 from app.chat.service import ChatService
 from app.chat.sweeper import Sweeper
@@ -27,13 +29,14 @@ from app.chat.thread_entities import ThreadEntities
 from app.chat.titles import Titles
 from app.errors import add_error_handlers
 from app.features import install_features
-from app.http import chat, chatkit, entities, health, threads, usage, user_data
+from app.http import chat, chatkit, entities, health, images, threads, usage, user_data
 from app.http.body_limit import BodyLimitMiddleware
 from app.http.health import Check, HealthCheck
 from app.http.request_id import HEADER, RequestIdMiddleware
 from app.observability.logs import configure_logging
 from app.providers import ChatModel, create_model
 from app.security.authentication import create_authenticator
+from app.security.links import Links
 from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.databases import open_database
@@ -51,6 +54,7 @@ ROUTERS = (
     threads.router,
     entities.router,
     usage.router,
+    images.router,
     user_data.router,
     health.router,
 )
@@ -64,7 +68,8 @@ class Application:
         self.database = open_database(settings)
         self.blobs = Blobs(settings)
         self.presence = Presence(self.database.file)
-        self.builder = Builder(settings, self.database, self.blobs)
+        self.links = Links(settings)
+        self.builder = Builder(settings, self.database, self.blobs, self.links)
         self.builder.add_sweep(partial(bury_blobs, self.database, self.blobs))
         install_features(self.builder)
         self.entities = EntityLookup([ThreadEntities(self.database), *self.builder.entities])
@@ -136,7 +141,7 @@ class Application:
 
     def _assistant(self, model: ChatModel) -> Assistant:
         settings, builder = self.settings, self.builder
-        tools = [*discover_tools(), *builder.tools]
+        tools = [*discover_tools(), *builder.tools, *image_tools(settings)]
         meter = Meter(settings.llm_prices)
         kit = AgentKit(model, tools, settings.tool_timeout_seconds)
         kit = kit.with_tools([*discover_tool_creators(), *builder.tool_creators])
@@ -146,6 +151,7 @@ class Application:
             converter=Converter(),
             meter=meter,
             history=History(settings.history_max_tokens),
+            images=Images(self.database, self.blobs, self.links, settings),
             titles=Titles(model, self.database, meter) if settings.thread_titles else None,
             attachments=builder.attachments,
             actions=Actions([*discover_actions(), *builder.actions]),
@@ -175,6 +181,7 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     app.state.database = application.database
     app.state.blobs = application.blobs
     app.state.entities = application.entities
+    app.state.links = application.links
     app.state.authenticator = create_authenticator(settings)
     add_error_handlers(app)
     for router in (*ROUTERS, *application.builder.routers):

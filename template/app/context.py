@@ -19,6 +19,7 @@ from app.i18n import ENGLISH
 
 MAX_EXTRA_BYTES = 4096
 MAX_SELECTED_TEXT = 10_000
+MAX_CLIENT_TOOLS = 100
 
 
 def _storable(value: str) -> str:
@@ -84,13 +85,17 @@ class PageContext(BaseModel):
 
 
 class ClientContext(BaseModel):
-    """The part of the context that the front end sends."""
+    """The part of the context that the front end sends.
+
+    `client_tools` names the tools and effects that it runs: no others are offered to the model.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     page_context: PageContext | None = None
     selected_text: Annotated[Text, StringConstraints(max_length=MAX_SELECTED_TEXT)] | None = None
     timezone: Short | None = None
+    client_tools: Annotated[tuple[Short, ...], Field(max_length=MAX_CLIENT_TOOLS)] = ()
 
     @field_validator("timezone")
     @classmethod

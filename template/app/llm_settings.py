@@ -54,6 +54,8 @@ class LlmSettings(BaseModel):
     llm_breaker_seconds: float = Field(default=30, gt=0)
 
     transcription_model: str | None = None
+    image_generation: bool = False
+    image_partials: int = Field(default=2, ge=0, le=3)
 
     openai_api_key: SecretStr | None = None
     openai_base_url: str | None = None
@@ -96,7 +98,14 @@ class LlmSettings(BaseModel):
                 return [f"LLM_PROVIDER=demo is refused in production: {fix}"]
             return [f"a model is needed in production: {fix}"]
         problems = [f"LLM_PROVIDER={endpoint.provider.name} needs {n}" for n in _missing(endpoint)]
-        return problems + self._fallback_problems(endpoint)
+        return problems + self._fallback_problems(endpoint) + self._image_problems()
+
+    def _image_problems(self) -> list[str]:
+        wires = {each.provider.wire for each in (self.llm, self.llm_fallback) if each}
+        if not self.image_generation or wires == {"responses"}:
+            return []
+        fix = "set LLM_PROVIDER=openai and OPENAI_API_KEY, or IMAGE_GENERATION=false"
+        return [f"IMAGE_GENERATION=true needs OpenAI, for the fallback as well: {fix}"]
 
     def _fallback_problems(self, first: Endpoint) -> list[str]:
         fallback = self.llm_fallback

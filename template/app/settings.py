@@ -111,6 +111,7 @@ class Settings(LlmSettings, SettingsBase):
     upload_region: str | None = None
     upload_access_key_id: str | None = None
     upload_secret_access_key: SecretStr | None = None
+    download_link_seconds: int = Field(default=3600, ge=1)
 
     auth_mode: Literal["local", "jwt"] = "local"
     jwt_secret: SecretStr | None = None

@@ -15,6 +15,7 @@ from app.chat.converter import Converter
 from app.chat.entities import EntityLookup
 from app.chat.failures import for_the_model
 from app.chat.history import History
+from app.chat.images import Images
 from app.chat.metering import Meter
 from app.chat.titles import Titles
 from app.errors import BadRequest, ContentTooLarge
@@ -46,6 +47,7 @@ class Assistant:
     converter: Converter
     history: History
     meter: Meter
+    images: Images
     titles: Titles | None = None
     attachments: Attachments | None = None
     actions: Actions = field(default_factory=Actions)

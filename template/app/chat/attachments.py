@@ -1,4 +1,4 @@
-"""What the chat needs of a feature that gives messages attachments: the whole of the contract."""
+"""What the chat needs of a feature that gives messages attachments, and how links go out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -7,6 +7,8 @@ from chatkit.store import AttachmentStore
 from chatkit.types import (
     Attachment,
     FileAttachment,
+    GeneratedImage,
+    GeneratedImageItem,
     ImageAttachment,
     Page,
     Thread,
@@ -17,11 +19,11 @@ from chatkit.types import (
     UserMessageItem,
 )
 from openai.types.responses import ResponseInputContentParam
-from pydantic import BaseModel
 
 from app.context import RequestContext
 
 Contents = Mapping[str, ResponseInputContentParam]
+Linked = Attachment | GeneratedImage
 
 
 class Attachments(Protocol):
@@ -50,23 +52,26 @@ class Attachments(Protocol):
         ...
 
 
-def with_links(answer: Any, link: Callable[[Attachment], Attachment]) -> Any:
-    """Return an answer or event with each of its attachments as `link` returns it."""
+def with_links(answer: Any, link: Callable[[Linked], Linked]) -> Any:
+    """Return an answer or event with each of its attachments and images as `link` returns it."""
+    if isinstance(answer, FileAttachment | ImageAttachment | GeneratedImage):
+        return link(answer)
+    changes = _changes(answer, link)
+    return answer.model_copy(update=changes) if changes else answer
+
+
+def _changes(answer: Any, link: Callable[[Linked], Linked]) -> dict[str, Any]:
     match answer:
-        case FileAttachment() | ImageAttachment():
-            return link(answer)
         case UserMessageItem() if answer.attachments:
-            return _changed(answer, attachments=[link(each) for each in answer.attachments])
+            return {"attachments": [link(each) for each in answer.attachments]}
+        case GeneratedImageItem() if answer.image:
+            return {"image": link(answer.image)}
         case ThreadItemDoneEvent() | ThreadItemAddedEvent() | ThreadItemReplacedEvent():
-            return _changed(answer, item=with_links(answer.item, link))
+            return {"item": with_links(answer.item, link)}
         case Thread():
-            return _changed(answer, items=with_links(answer.items, link))
+            return {"items": with_links(answer.items, link)}
         case Page():
             page = cast(Page[Any], answer)
-            return _changed(page, data=[with_links(each, link) for each in page.data])
+            return {"data": [with_links(each, link) for each in page.data]}
         case _:
-            return answer
-
-
-def _changed(model: BaseModel, **fields: Any) -> BaseModel:
-    return model.model_copy(update=fields)
+            return {}

@@ -1,9 +1,10 @@
 """Tools that the front end runs (`onClientTool`), each with the result that it must give."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from agents import AgentBase, RunContextWrapper
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
@@ -20,6 +21,15 @@ class ClientTool:
 
     name: str
     result_type: Any
+
+
+def front_end_has(name: str) -> Callable[[RunContextWrapper[Any], AgentBase[Any]], bool]:
+    """Return an `is_enabled` for a tool that needs something of the front end."""
+
+    def is_enabled(ctx: RunContextWrapper[Any], agent: AgentBase[Any]) -> bool:
+        return name in ctx.context.request_context.client_tools
+
+    return is_enabled
 
 
 class ClientTools:

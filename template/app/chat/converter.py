@@ -9,6 +9,7 @@ from chatkit.agents import ThreadItemConverter
 from chatkit.types import (
     AssistantMessageItem,
     Attachment,
+    GeneratedImageItem,
     UserMessageContent,
     UserMessageItem,
     UserMessageTagContent,
@@ -19,11 +20,12 @@ from openai.types.responses import (
     ResponseInputContentParam,
     ResponseInputTextParam,
 )
-from openai.types.responses.response_input_item_param import FunctionCallOutput
+from openai.types.responses.response_input_item_param import FunctionCallOutput, Message
 
 from app.chat.attachments import Contents
 from app.store.records import CallStatus, StoredItem, ToolCall, is_record
 
+GENERATED = "(You generated an image here.)"
 NOT_YET: dict[CallStatus, str] = {
     "waiting": "This waits for the user's approval. It was not done yet; do not call it again.",
     "running": "This is being done.",
@@ -35,14 +37,14 @@ UNKNOWN = "this is not known here."
 
 
 class Converter(ThreadItemConverter):
-    """ChatKit's converter, with tags as text, and attachments as they were read for one turn."""
+    """ChatKit's converter, with tags as text, and files as they were read for one turn."""
 
     def __init__(self) -> None:
         self.contents: dict[str, ResponseInputContentParam] = {}
         self.entities: Mapping[str, str] = {}
 
     def with_attachments(self, contents: Contents) -> Self:
-        """Return a converter for one history, which has these attachments."""
+        """Return a converter for one history, which has these attachments and images."""
         converter = copy(self)
         converter.contents = dict(contents)
         return converter
@@ -83,6 +85,16 @@ class Converter(ThreadItemConverter):
         note = f"(The file {attachment.name!r} is not repeated or not available here.)"
         absent = ResponseInputTextParam(type="input_text", text=note)
         return self.contents.pop(attachment.id, absent)
+
+    async def generated_image_to_input(
+        self, item: GeneratedImageItem
+    ) -> TResponseInputItem | list[TResponseInputItem] | None:
+        """Return the image as it was read for this turn: its address is closed to the provider."""
+        image = self.contents.get(item.id)
+        if image is None:
+            return None
+        said = ResponseInputTextParam(type="input_text", text=GENERATED)
+        return Message(type="message", role="user", content=[said, image])
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputTextParam:
         """Tell what was looked up as the user, and nothing of the `data` that the client sends."""

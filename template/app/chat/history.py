@@ -9,7 +9,7 @@ from typing import Any
 
 from agents import Agent, FunctionTool
 from agents.run_config import ModelInputData
-from chatkit.types import UserMessageItem
+from chatkit.types import GeneratedImageItem, UserMessageItem
 from pydantic_core import to_json
 
 from app.store.codec import encode_item, item_text
@@ -76,6 +76,8 @@ class History:
         size = self.estimator.tokens(len(text.encode()))
         if isinstance(item, UserMessageItem):
             return size + ATTACHMENT_TOKENS * len(item.attachments)
+        if isinstance(item, GeneratedImageItem):
+            return size + ATTACHMENT_TOKENS
         return size
 
 

@@ -108,6 +108,7 @@ def _merged(envelope: _Envelope) -> ClientContext:
         page_context=metadata.page_context or beside.page_context,
         selected_text=metadata.selected_text or beside.selected_text,
         timezone=metadata.timezone or beside.timezone,
+        client_tools=metadata.client_tools or beside.client_tools,
     )
 
 

@@ -20,6 +20,7 @@ from app.chat.calls import CallRecorder
 from app.chat.context import AssistantContext
 from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
 from app.chat.history import request_size
+from app.chat.image_stream import ImageStream
 from app.chat.metering import UNNAMED, model_of
 from app.chat.stream import is_idle, with_own_ids
 from app.chat.turn_store import TurnStore
@@ -34,6 +35,7 @@ class AgentRun:
         self._assistant = assistant
         self._context = context
         self.calls = CallRecorder(context, store)
+        self._images = ImageStream(assistant.images, context, store.lease)
         self._handoffs = 0
         self._sent = 0
         self._model = UNNAMED
@@ -57,8 +59,8 @@ class AgentRun:
         )
         try:
             observed = cast(RunResultStreaming, _Observed(self.result, self))
-            shown = stream_agent_response(self._context, observed)
-            async for event in with_own_ids(shown, self._context):
+            shown = stream_agent_response(self._context, observed, converter=self._images)
+            async for event in with_own_ids(self._images.shown(shown), self._context):
                 yield event
             for question in self._context.asked:
                 yield ThreadItemDoneEvent(item=question)
@@ -91,6 +93,7 @@ class AgentRun:
         if isinstance(event, RunItemStreamEvent) and isinstance(event.item, HandoffOutputItem):
             await self._handed_off(event.item.target_agent.name)
         if isinstance(event, RawResponsesStreamEvent):
+            self._images.observe(event.data)
             self._learn(event.data)
         else:
             await self.calls.observe(event)

@@ -18,6 +18,7 @@ from chatkit.types import (
     AssistantMessageItem,
     AudioInput,
     FeedbackKind,
+    GeneratedImage,
     InferenceOptions,
     NonStreamingReq,
     StreamingReq,
@@ -40,7 +41,7 @@ from pydantic import BaseModel
 
 from app.chat import approvals
 from app.chat.assistant import Assistant, said
-from app.chat.attachments import with_links
+from app.chat.attachments import Linked, with_links
 from app.chat.calls import told_of
 from app.chat.context import AssistantContext
 from app.chat.failures import for_the_user
@@ -243,12 +244,13 @@ class AssistantServer(ChatKitServer[RequestContext]):
                 return False
 
     async def _model_input(self, history: list[StoredItem]) -> list[TResponseInputItem]:
-        converter, attachments = self._assistant.converter, self._assistant.attachments
-        if attachments is not None:
-            shown = [item for item in history if not is_record(item)]
-            contents = await attachments.contents(shown, self._context)
-            converter = converter.with_attachments(contents)
-        if described := await self._assistant.entities.described(self._context.user, history):
+        assistant, context = self._assistant, self._context
+        shown = [item for item in history if not is_record(item)]
+        contents = await assistant.images.contents(shown, context.user)
+        if assistant.attachments is not None:
+            contents = {**contents, **await assistant.attachments.contents(shown, context)}
+        converter = assistant.converter.with_attachments(contents)
+        if described := await assistant.entities.described(context.user, history):
             converter = converter.with_entities(described)
         return await converter.to_model_input(history)
 
@@ -278,11 +280,16 @@ class AssistantServer(ChatKitServer[RequestContext]):
         return self._assistant.attachments.store
 
     def _serialize(self, obj: BaseModel) -> bytes:
-        """Everything that goes out comes by here, and attachments get links that work now."""
-        attachments = self._assistant.attachments
-        if attachments is not None and not isinstance(obj, ThreadItemUpdatedEvent):
-            obj = with_links(obj, lambda each: attachments.with_links(each, self._context))
+        """Everything that goes out comes by here, and files get links that work now."""
+        if not isinstance(obj, ThreadItemUpdatedEvent):
+            obj = with_links(obj, self._with_link)
         return super()._serialize(obj)
+
+    def _with_link(self, file: Linked) -> Linked:
+        attachments = self._assistant.attachments
+        if isinstance(file, GeneratedImage):
+            return self._assistant.images.with_link(file, self._context)
+        return attachments.with_links(file, self._context) if attachments else file
 
     async def transcribe(
         self, audio_input: AudioInput, context: RequestContext

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from app.chat.cut_off import mark_cut_off
 from app.settings import Settings
-from app.store import maintenance
+from app.store import images, maintenance
 from app.store.engine import Database
 
 log = structlog.stdlib.get_logger(__name__)
@@ -74,6 +74,7 @@ class Sweeper:
 def _close_dead_turns(connection: Connection) -> int:
     closed = maintenance.close_expired(connection)
     for row in closed:
+        images.delete_unshown(connection, row.thread_id, row.user_id)
         with suppress(NotFoundError):
             mark_cut_off(connection, row.thread_id, row.user_id)
     return len(closed)

@@ -30,7 +30,7 @@ from app.chat.cut_off import mark_cut_off, report_unknown
 from app.context import RequestContext
 from app.errors import Conflict
 from app.i18n import _
-from app.store import keys, maintenance, sql, usage
+from app.store import images, keys, maintenance, sql, usage
 from app.store.engine import Database
 from app.store.keys import Earlier
 from app.store.maintenance import Lease, LeaseLost, Outcome
@@ -110,6 +110,8 @@ class TurnStore(sql.SqlStore):
         found_dead = not opening.opens_thread and maintenance.close_dead(
             connection, thread_id, presence
         )
+        if found_dead:
+            images.delete_unshown(connection, thread_id, user_id)
         if found_dead and again is None:
             mark_cut_off(connection, thread_id, user_id)
         maintenance.acquire(connection, self.lease, presence, opening.message_id)
@@ -304,12 +306,13 @@ class TurnStore(sql.SqlStore):
             usage.record(connection, user_id, thread_id, lease.turn_id, "turn", used)
         if outcome != "completed":
             report_unknown(connection, thread_id, user_id)
-        if self._replaced and (outcome != "completed" or not items):
-            return
-        sql.delete_items(connection, thread_id, list(self._replaced), user_id)
-        self._save(connection, items)
-        if outcome != "completed" and (items or self._answers_message):
-            mark_cut_off(connection, thread_id, user_id)
+        if not self._replaced or (outcome == "completed" and items):
+            sql.delete_items(connection, thread_id, list(self._replaced), user_id)
+            self._save(connection, items)
+            if outcome != "completed" and (items or self._answers_message):
+                mark_cut_off(connection, thread_id, user_id)
+        if outcome != "completed":
+            images.delete_unshown(connection, thread_id, user_id)
 
     def _save(self, connection: Connection, saved: Sequence[StoredItem]) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id

@@ -11,6 +11,7 @@ from app.chat.preflight import MAX_PAGE
 from app.chat.service import ChatService
 from app.context import ClientContext, RequestContext, User
 from app.i18n import message_language, preferred_locale
+from app.security.links import Links
 from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.engine import Database
@@ -37,11 +38,17 @@ async def language(request: Request) -> str:
     return message_language(request.headers.get("accept-language", ""))
 
 
+async def links(request: Request) -> Links:
+    return cast(Links, request.app.state.links)
+
+
 Chat = Annotated[ChatService, Depends(chat_service)]
 Db = Annotated[Database, Depends(database)]
 BlobStore = Annotated[Blobs, Depends(blobs)]
 Lookup = Annotated[EntityLookup, Depends(entity_lookup)]
 Language = Annotated[str, Depends(language)]
+LinkSigner = Annotated[Links, Depends(links)]
+Token = Annotated[str | None, Query(description="From a link that the server has given out.")]
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 IdempotencyKey = Annotated[
@@ -61,6 +68,7 @@ def request_context(
         page_context=client.page_context,
         selected_text=client.selected_text,
         timezone=client.timezone,
+        client_tools=client.client_tools,
         locale=preferred_locale(accept_language),
         language=message_language(accept_language),
         request_id=request.state.request_id,

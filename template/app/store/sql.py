@@ -245,11 +245,14 @@ def save_items(
 def delete_items(
     connection: Connection, thread_id: str, item_ids: Sequence[str], user_id: str
 ) -> None:
+    """Delete items, and the images that they show: those have the items' ids."""
     for start in range(0, len(item_ids), MAX_VARIABLES):
         some = item_ids[start : start + MAX_VARIABLES]
         mine = _own_items(thread_id, user_id) & items.c.id.in_(some)
         judged = (feedback.c.thread_id == thread_id) & _by(feedback, user_id)
         connection.execute(delete(feedback).where(judged & feedback.c.item_id.in_(some)))
+        images = (attachments.c.thread_id == thread_id) & _by(attachments, user_id)
+        delete_attachments(connection, images & attachments.c.id.in_(some))
         _bury(connection, items, items.c.thread_id, mine)
         connection.execute(delete(items).where(mine))
 
@@ -341,9 +344,7 @@ def claim_attachments(
 
 
 def delete_attachment(connection: Connection, attachment_id: str, user_id: str) -> None:
-    mine = _own_attachment(attachment_id, user_id)
-    bury_attachments(connection, mine)
-    connection.execute(delete(attachments).where(mine))
+    delete_attachments(connection, _own_attachment(attachment_id, user_id))
 
 
 def save_feedback(
@@ -373,6 +374,12 @@ def _bury(
     names = ["user_id", "scope", "id", "position", "created_at"]
     rows = select(table.c.user_id, scope, table.c.id, table.c.seq, database_now()).where(which)
     connection.execute(insert(tombstones).from_select(names, rows))
+
+
+def delete_attachments(connection: Connection, which: ColumnElement[bool]) -> None:
+    """Delete attachments, and have their bytes deleted."""
+    bury_attachments(connection, which)
+    connection.execute(delete(attachments).where(which))
 
 
 def bury_attachments(connection: Connection, which: ColumnElement[bool]) -> None:

@@ -4,13 +4,15 @@ import re
 
 from agents import RunContextWrapper, function_tool
 
+from app.chat.client_tools import front_end_has
 from app.chat.context import AssistantContext
 
+EFFECT = "open_page"
 # One slash first: two would name another host, and so would a backslash.
 PATH = re.compile(r"/(?![/\\])[^\s\\\x00-\x1f\x7f]{0,2000}")
 
 
-@function_tool
+@function_tool(is_enabled=front_end_has(EFFECT))
 async def open_page(ctx: RunContextWrapper[AssistantContext], path: str) -> str:
     """Open another page of this site for the user.
 
@@ -19,5 +21,5 @@ async def open_page(ctx: RunContextWrapper[AssistantContext], path: str) -> str:
     """
     if not PATH.fullmatch(path):
         return "The path must begin with one slash, and have no spaces, scheme or host."
-    await ctx.context.effect("open_page", path=path)
+    await ctx.context.effect(EFFECT, path=path)
     return "The page is being opened."

@@ -9,6 +9,7 @@ from tests.support.features import AddFeature
 from tests.support.requests import Json, add, answer, create, items_of, op, thread_id
 
 PAGE = {"title": "Loops", "text": "A loop repeats."}
+HAS_TOOLS = {"client_tools": ["read_page", "open_page"]}
 
 PAGER = '''
 from agents import function_tool
@@ -43,7 +44,7 @@ def _output(thread: str, result: object) -> Json:
 
 async def _called(app: Running, model_api: FakeModelApi, *tools: str) -> str:
     model_api.script(Reply(calls=[(tool, {}) for tool in tools or ("read_page",)]))
-    streamed = await app.ask(create("What is this page about?"))
+    streamed = await app.ask(create("What is this page about?", HAS_TOOLS))
     [call] = items_of(streamed, "client_tool_call")
     assert streamed[-1]["item"] == call
     assert (call["name"], call["status"]) == ((tools or ("read_page",))[0], "pending")
@@ -163,3 +164,15 @@ async def test_a_client_tool_that_is_not_declared_may_give_anything(
         await app.ask(_output(thread, {"x": [1]}))
 
     assert '{"x": [1]}' in str(model_api.requests[-1])
+
+
+async def test_a_front_end_that_does_not_say_that_it_has_a_tool_is_not_called(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    await app_with_model.ask(create("Hello"))
+    await app_with_model.ask(create("Hello", HAS_TOOLS))
+    await app_with_model.http.post("/api/chat", json={"message": "Hello"})
+
+    offered = [{tool["name"] for tool in each["tools"]} for each in model_api.requests]
+    assert offered[1] - offered[0] == {"read_page", "open_page"}
+    assert offered[2] == offered[0]

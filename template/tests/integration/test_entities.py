@@ -62,7 +62,7 @@ async def test_what_cannot_be_searched_for_is_refused(app: Running, params: Json
 
 
 async def test_a_preview_is_a_widget_that_shows_hostile_titles_as_text(app: Running) -> None:
-    title = 'A "quoted" {{ 1 }} {% raw %} </script>'
+    title = "".join(['A "quoted" ', "{" * 2, " 1 ", "}" * 2, " {", "% raw %} </script>"])
     thread = await _titled(app, "Zebras eat\ngrass", title)
 
     preview = (await app.http.get(f"/api/entities/{thread}/preview")).json()["preview"]

@@ -6,6 +6,8 @@ from tests.support.app import Running
 from tests.support.fake_model_api import FakeModelApi, Reply
 from tests.support.requests import Json, create, items_of, op, thread_id
 
+CAN_OPEN = {"client_tools": ["open_page"]}
+
 
 async def _say_earlier(app: Running, text: str, title: str) -> str:
     thread = thread_id(await app.ask(create(text)))
@@ -65,7 +67,7 @@ async def test_a_page_of_the_site_is_opened_by_the_front_end(
     path = "/courses/3?lesson=2#loops"
     model_api.script(Reply(calls=[("open_page", {"path": path})]), Reply("There you are"))
 
-    streamed = await app_with_model.ask(create("Take me to loops"))
+    streamed = await app_with_model.ask(create("Take me to loops", CAN_OPEN))
 
     [effect] = [event for event in streamed if event["type"] == "client_effect"]
     assert (effect["name"], effect["data"]) == ("open_page", {"path": path})
@@ -90,7 +92,7 @@ async def test_no_other_site_is_opened(
 ) -> None:
     model_api.script(Reply(calls=[("open_page", {"path": path})]), Reply("I cannot"))
 
-    streamed = await app_with_model.ask(create("Take me there"))
+    streamed = await app_with_model.ask(create("Take me there", CAN_OPEN))
 
     assert "client_effect" not in [event["type"] for event in streamed]
     assert "must begin with one slash" in model_api.requests[1]["input"][-1]["output"]

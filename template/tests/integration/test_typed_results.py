@@ -1,13 +1,16 @@
 """Typed results: asked for until they are valid, shown as a widget, given as JSON."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from app.chat.failures import NO_VALID_RESULT
-from tests.support.app import Running
+from app.settings import Settings
+from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi, Reply
+from tests.support.model_requests import Said, read
 from tests.support.requests import Json, add, answer, create, events, op, thread_id
 from tests.support.sql import run_sql
 
@@ -76,25 +79,26 @@ async def test_a_plain_client_gets_the_result_as_json(
     ],
 )
 async def test_a_result_that_does_not_fit_is_asked_for_again(
-    app_with_model: Running, model_api: FakeModelApi, wrong: str, problem: str
+    app_on_each_wire: Running, model_api: FakeModelApi, wrong: str, problem: str
 ) -> None:
-    streamed = await _planned(app_with_model, model_api, Reply(wrong), VALID)
+    streamed = await _planned(app_on_each_wire, model_api, Reply(wrong), VALID)
 
     assert len(_widgets(streamed)) == 1
     assert streamed[-1]["type"] != "error"
-    goal, first, correction = model_api.texts(2)
-    assert goal == "Move house by May"
-    assert first.strip() == wrong
-    assert problem in correction
+    goal, first, correction = read(model_api.requests[2])
+    assert goal == Said("user", "Move house by May")
+    assert first == Said("assistant", wrong)
+    assert correction.kind == "user"
+    assert problem in correction.text
 
 
 async def test_a_result_that_never_fits_ends_the_turn_and_the_next_one_works(
-    app_with_model: Running, model_api: FakeModelApi
+    app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(CALLED, Reply("no"), Reply("no"), Reply("no"), Reply("fine again"))
 
-    failed = events((await app_with_model.chatkit(create("Plan my move"))).text)
-    again = events((await app_with_model.chatkit(add(thread_id(failed), "Hello"))).text)
+    failed = events((await app_on_each_wire.chatkit(create("Plan my move"))).text)
+    again = events((await app_on_each_wire.chatkit(add(thread_id(failed), "Hello"))).text)
 
     assert failed[-1] == {
         "type": "error",
@@ -104,8 +108,9 @@ async def test_a_result_that_never_fits_ends_the_turn_and_the_next_one_works(
     }
     assert not _widgets(failed)
     assert answer(again).strip() == "fine again"
-    kinds = [item["type"] for item in model_api.requests[-1]["input"] if "type" in item]
-    assert kinds.count("function_call") == kinds.count("function_call_output") == 1
+    assert [said.text for said in read(model_api.requests[-1]) if said.kind == "call"] == [
+        "make_plan"
+    ]
 
 
 async def test_a_plain_client_is_told_that_the_result_never_fit(
@@ -128,6 +133,18 @@ async def test_every_attempt_counts_in_the_turns_usage(
     ((usage,),) = await database.read(run_sql, "SELECT usage FROM turns")
     used = {"requests": 4, "input_tokens": 40, "output_tokens": 20}
     assert json.loads(usage).items() >= used.items()
+
+
+async def test_a_planner_that_hangs_is_given_up_and_its_model_stopped(
+    with_model: Settings, model_api: FakeModelApi
+) -> None:
+    model_api.script(CALLED, Reply("never whole", hang_after_words=1), Reply("Sorry"))
+
+    async with running_app(with_model.model_copy(update={"tool_timeout_seconds": 0.5})) as app:
+        streamed = events((await app.chatkit(create("Plan my move"))).text)
+
+        assert await asyncio.to_thread(model_api.dropped.wait, 10)
+    assert answer(streamed).strip() == "Sorry"
 
 
 async def test_a_step_is_checked_off_and_on_again_and_stays_so(

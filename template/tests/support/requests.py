@@ -1,9 +1,11 @@
 """ChatKit requests and answers, as a front end writes and reads them."""
 
 import json
-from typing import Any
+from typing import Any, cast
 
 Json = dict[str, Any]
+
+ACTION_DEFAULTS: Json = {"handler": "server", "loadingBehavior": "auto", "streaming": True}
 
 
 def message(text: str, *attachments: str) -> Json:
@@ -54,3 +56,14 @@ def items_of(streamed: list[Json], kind: str, event: str = "thread.item.done") -
     """Return the items of a kind that the events of a type brought."""
     found = (each["item"] for each in streamed if each["type"] == event)
     return [item for item in found if item["type"] == kind]
+
+
+def without_defaults(value: Any) -> Any:
+    """Return an item without what storing it makes explicit: the defaults of widgets' actions."""
+    if isinstance(value, list):
+        return [without_defaults(each) for each in cast(list[Any], value)]
+    if not isinstance(value, dict):
+        return value
+    fields = cast(Json, value)
+    kept = {name: each for name, each in fields.items() if ACTION_DEFAULTS.get(name) != each}
+    return {name: without_defaults(each) for name, each in kept.items()}

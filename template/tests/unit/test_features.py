@@ -6,6 +6,7 @@ import pytest
 
 from app.builder import Builder
 from app.chat.attachments import Attachments
+from app.security.links import Links
 from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.databases import open_database
@@ -82,7 +83,7 @@ async def test_it_brings_routes_tools_resources_and_health_checks(
 
 
 async def test_one_feature_alone_gives_messages_attachments(settings: Settings) -> None:
-    builder = Builder(settings, open_database(settings), Blobs(settings))
+    builder = Builder(settings, open_database(settings), Blobs(settings), Links(settings))
     attachments = cast(Attachments, object())
     builder.set_attachments(attachments)
 

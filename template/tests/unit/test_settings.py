@@ -109,6 +109,17 @@ def test_a_provider_without_its_key_is_refused() -> None:
     assert "OPENAI_API_KEY" in _problems(llm_provider="openai")
 
 
+@pytest.mark.parametrize("values", [{}, {"llm_provider": "demo", "openai_api_key": "sk-test"}])
+def test_images_are_refused_where_the_provider_makes_none(values: dict[str, Any]) -> None:
+    problems = _problems(image_generation=True, **values)
+
+    assert "set LLM_PROVIDER=openai and OPENAI_API_KEY, or IMAGE_GENERATION=false" in problems
+
+
+def test_images_are_taken_with_openai() -> None:
+    assert make_settings(image_generation=True, openai_api_key="sk-test").image_generation
+
+
 @pytest.mark.parametrize("url", ["mysql://localhost/x", "sqlite://host/x", "no url", ""])
 def test_another_kind_of_database_is_refused_in_words(url: str) -> None:
     assert "DATABASE_URL: must be a URL such as" in _problems(database_url=url)

@@ -8,8 +8,9 @@ from PIL import Image
 
 from app.errors import Unprocessable, UnsupportedMediaType
 from app.features.attachments.settings import AttachmentsSettings
-from app.features.attachments.types import IMAGES, PDF, TEXTS, sniffed_type
+from app.features.attachments.types import TEXTS
 from app.i18n import _
+from app.store.file_types import IMAGES, PDF, sniffed_type
 
 HEAD_BYTES = 16
 TAIL_BYTES = 1024

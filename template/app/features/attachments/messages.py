@@ -12,14 +12,16 @@ from chatkit.types import (
 )
 from pydantic import AnyUrl
 
+from app.builder import Builder
 from app.chat.attachments import Contents
 from app.context import RequestContext
-from app.features.attachments.details import details_of
-from app.features.attachments.links import Links
 from app.features.attachments.model_input import ModelInput
 from app.features.attachments.service import Uploads
 from app.features.attachments.settings import AttachmentsSettings
-from app.store.blobs import Blobs
+from app.security.links import Purpose
+from app.store.details import details_of
+
+PATH = "/api/attachments"
 
 
 class UploadStore(AttachmentStore[RequestContext]):
@@ -40,13 +42,12 @@ class UploadStore(AttachmentStore[RequestContext]):
 class MessageAttachments:
     """Attachments of messages: see `app.chat.attachments.Attachments`."""
 
-    def __init__(
-        self, uploads: Uploads, links: Links, blobs: Blobs, settings: AttachmentsSettings
-    ) -> None:
+    def __init__(self, uploads: Uploads, builder: Builder, settings: AttachmentsSettings) -> None:
         self.store = UploadStore(uploads)
         self._uploads = uploads
-        self._links = links
-        self._blobs = blobs
+        self._links = builder.links
+        self._blobs = builder.blobs
+        self._download_seconds = builder.settings.download_link_seconds
         self._settings = settings
 
     async def check(self, attachment_ids: Sequence[str], context: RequestContext) -> None:
@@ -63,8 +64,7 @@ class MessageAttachments:
         return attachment.model_copy(update=links)
 
     def download_link(self, attachment_id: str, context: RequestContext) -> str:
-        seconds = self._settings.download_link_seconds
-        return self._links.make("download", attachment_id, context, seconds)
+        return self._link("download", attachment_id, context, self._download_seconds)
 
     def _descriptor(
         self, attachment: Attachment, context: RequestContext
@@ -72,7 +72,13 @@ class MessageAttachments:
         if details_of(attachment).uploaded:
             return None
         seconds = self._settings.upload_link_seconds
-        link = self._links.make("upload", attachment.id, context, seconds)
+        link = self._link("upload", attachment.id, context, seconds)
         return AttachmentUploadDescriptor(
             url=AnyUrl(link), method="PUT", headers={"Content-Type": attachment.mime_type}
         )
+
+    def _link(
+        self, purpose: Purpose, attachment_id: str, context: RequestContext, seconds: int
+    ) -> str:
+        path = f"{PATH}/{attachment_id}/content"
+        return self._links.make(purpose, attachment_id, path, context, seconds)

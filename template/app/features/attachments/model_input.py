@@ -18,9 +18,9 @@ from openai.types.responses import (
 
 from app.chat.attachments import Contents
 from app.context import User
-from app.features.attachments.details import Details, details_of
-from app.features.attachments.types import IMAGES, PDF
 from app.store.blobs import BlobMissing, Blobs, blob_key
+from app.store.details import Details, details_of
+from app.store.file_types import IMAGES, PDF
 
 TEXT_BYTES_PER_TOKEN = 4
 IMAGE_BYTES_PER_TOKEN = 512
@@ -93,8 +93,12 @@ def _tokens(attachment: Attachment) -> int:
 
 
 def _image_tokens(details: Details) -> int:
-    """Count tiles as https://platform.openai.com/docs/guides/images-vision does."""
-    long, short = max(details.width, details.height), min(details.width, details.height)
+    """Count tiles as https://platform.openai.com/docs/guides/images-vision does.
+
+    An image whose size is not known counts as the largest.
+    """
+    width, height = details.width or LONG_SIDE, details.height or LONG_SIDE
+    long, short = max(width, height), min(width, height)
     scale = min(1, LONG_SIDE / long, SHORT_SIDE / short)
     tiles = ceil(long * scale / TILE_SIDE) * ceil(short * scale / TILE_SIDE)
     return IMAGE_TOKENS + TILE_TOKENS * tiles

@@ -2,26 +2,24 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from app.errors import BadRequest, Unprocessable
-from app.features.attachments.details import details_of
-from app.features.attachments.links import Links
-from app.features.attachments.messages import MessageAttachments
-from app.features.attachments.names import content_disposition
+from app.features.attachments.messages import PATH, MessageAttachments
 from app.features.attachments.service import Uploads
-from app.features.attachments.types import IMAGES
-from app.http.dependencies import Id, request_context
+from app.http.dependencies import Id, Token, request_context
+from app.http.files import file_response
 from app.i18n import _
 from app.security.authentication import CurrentUser, UploadingUser
+from app.security.links import Links
+from app.store.details import details_of
+from app.store.files import Files
 
-PATH = "/api/attachments"
 FIELD = "file"
 MAX_FIELDS = 10
 FORM_ADVICE = _("Send one file as multipart/form-data, in the field '{field}'.", field=FIELD)
@@ -31,13 +29,6 @@ FORM: dict[str, Any] = {
     "required": [FIELD],
 }
 UPLOAD_DOCS = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
-SAFE_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Referrer-Policy": "no-referrer",
-}
-
-Token = Annotated[str | None, Query(description="From a link that the server has given out.")]
 
 
 class StoredFile(BaseModel):
@@ -50,7 +41,9 @@ class StoredFile(BaseModel):
     url: str
 
 
-def create_router(uploads: Uploads, messages: MessageAttachments, links: Links) -> APIRouter:
+def create_router(
+    uploads: Uploads, messages: MessageAttachments, links: Links, files: Files
+) -> APIRouter:
     router = APIRouter(prefix=PATH, tags=["attachments"])
 
     @router.post("", response_class=Response, openapi_extra=UPLOAD_DOCS)
@@ -86,14 +79,7 @@ def create_router(uploads: Uploads, messages: MessageAttachments, links: Links) 
     async def content(attachment_id: Id, token: Token = None) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Return a file's content: images to be shown, everything else to be saved."""
         grant = links.check(token, "download", attachment_id)
-        attachment, size, chunks = await uploads.read(grant.user_id, attachment_id)
-        kind = "inline" if attachment.mime_type in IMAGES else "attachment"
-        headers = SAFE_HEADERS | {
-            "Cache-Control": f"private, max-age={grant.seconds}",
-            "Content-Disposition": content_disposition(kind, attachment.name),
-            "Content-Length": str(size),
-        }
-        return StreamingResponse(chunks, headers=headers, media_type=attachment.mime_type)
+        return file_response(*await files.read(grant.user_id, attachment_id), grant)
 
     return router
 

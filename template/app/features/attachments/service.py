@@ -1,34 +1,27 @@
 """Uploads: announced or at once, checked, stored, read and deleted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import BinaryIO
 
-import structlog
-from anyio import CancelScope
 from chatkit.types import Attachment, AttachmentCreateParams
-from sqlalchemy import Connection
 
 from app.context import User
-from app.errors import BadRequest, ContentTooLarge, NotFound, Unavailable, Unprocessable
+from app.errors import BadRequest, ContentTooLarge, Unprocessable
 from app.features.attachments import rows
-from app.features.attachments.details import Details, details_of, make_attachment
 from app.features.attachments.inspection import Found, Inspector
 from app.features.attachments.names import display_name
-from app.features.attachments.rows import Stored
 from app.features.attachments.settings import AttachmentsSettings
 from app.features.attachments.spool import read_chunks, size_of, spooled
 from app.features.attachments.types import declared_type
 from app.i18n import _
-from app.store import dead_blobs
-from app.store.blobs import Blobs, blob_key
-from app.store.dead_blobs import WORK_SECONDS, bury_blobs
+from app.store import dead_blobs, files
+from app.store.blobs import Blobs
+from app.store.dead_blobs import bury_blobs
+from app.store.details import Details, details_of, make_attachment
 from app.store.engine import Database
+from app.store.files import Files, Stored
 from app.store.ids import new_id
-
-log = structlog.stdlib.get_logger(__name__)
-
-GiveUp = Callable[[Connection, str, str, float], None]
 
 
 class Uploads:
@@ -42,6 +35,7 @@ class Uploads:
         self._database = database
         self._blobs = blobs
         self._settings = settings
+        self._files = Files(database, blobs)
         self._inspector = Inspector(settings)
 
     async def announce(self, user: User, params: AttachmentCreateParams) -> Attachment:
@@ -74,7 +68,7 @@ class Uploads:
         attachment = _uploaded(new_id("atc"), name, found, size_of(file))
         limit = self._settings.attachment_max_waiting
         claimed = await self._database.write(rows.add_and_claim, user.id, attachment, limit)
-        await self._store(user.id, attachment, file, claimed, rows.discard)
+        await self._files.write(user.id, attachment, read_chunks(file), claimed, files.discard)
         return attachment
 
     async def receive(
@@ -86,8 +80,8 @@ class Uploads:
             Unprocessable, ContentTooLarge, UnsupportedMediaType: they are not what was announced.
             Conflict: they are there already, or on their way.
         """
-        stored = await self._database.read(rows.load, user_id, attachment_id)
-        rows.check_not_uploaded(stored)
+        stored = await self._database.read(files.load, user_id, attachment_id)
+        files.check_not_uploaded(stored)
         announced = stored.attachment
         size = details_of(announced).size
         async with spooled(body, size) as file:
@@ -97,26 +91,14 @@ class Uploads:
                 )
             found = await self._inspect(file, announced.mime_type)
             attachment = _uploaded(attachment_id, announced.name, found, size)
-            claimed = await self._database.write(rows.claim, user_id, attachment_id)
-            await self._store(user_id, attachment, file, claimed, dead_blobs.give_up)
+            claimed = await self._database.write(files.claim, user_id, attachment_id)
+            await self._files.write(
+                user_id, attachment, read_chunks(file), claimed, dead_blobs.give_up
+            )
         return attachment
 
     async def load(self, user_id: str, attachment_id: str) -> Stored:
-        return await self._database.read(rows.load, user_id, attachment_id)
-
-    async def read(
-        self, user_id: str, attachment_id: str
-    ) -> tuple[Attachment, int, AsyncIterator[bytes]]:
-        """Return an uploaded attachment, its size, and its bytes in chunks.
-
-        Raises:
-            NotFound: it is not uploaded yet, or its bytes are gone.
-        """
-        stored = await self.load(user_id, attachment_id)
-        if stored.size is None:
-            raise NotFound(_("This file is not uploaded yet."))
-        chunks = await self._blobs.get(blob_key(user_id, attachment_id))
-        return stored.attachment, stored.size, chunks
+        return await self._database.read(files.load, user_id, attachment_id)
 
     async def check(self, user: User, attachment_ids: list[str]) -> None:
         """Check that a message may have these attachments.
@@ -152,33 +134,6 @@ class Uploads:
 
     async def _inspect(self, file: BinaryIO, declared: str) -> Found:
         return await asyncio.to_thread(self._inspector.inspect, file, declared)
-
-    async def _store(
-        self, user_id: str, attachment: Attachment, file: BinaryIO, claimed: float, give_up: GiveUp
-    ) -> None:
-        """Write the bytes, and then that they are there; or neither."""
-        try:
-            async with asyncio.timeout(WORK_SECONDS):
-                await self._blobs.put(blob_key(user_id, attachment.id), read_chunks(file))
-            await self._database.write(
-                rows.complete, user_id, attachment, details_of(attachment).size, claimed
-            )
-        except BaseException as error:
-            with CancelScope(shield=True):
-                await self._clear_away(user_id, attachment.id, claimed, give_up)
-            if isinstance(error, TimeoutError):
-                raise Unavailable(_("The file storage is too slow. Try again later.")) from None
-            raise
-
-    async def _clear_away(
-        self, user_id: str, attachment_id: str, claimed: float, give_up: GiveUp
-    ) -> None:
-        """What cannot be done now is left to the sweeper, when the claim has passed."""
-        try:
-            await self._database.write(give_up, user_id, attachment_id, claimed)
-            await bury_blobs(self._database, self._blobs)
-        except Unavailable:
-            log.warning("an upload that failed waits for the sweeper", attachment=attachment_id)
 
 
 def _uploaded(attachment_id: str, name: str, found: Found, size: int) -> Attachment:

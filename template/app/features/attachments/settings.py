@@ -17,7 +17,6 @@ class AttachmentsSettings(SettingsBase):
     upload_max_pixels: int = Field(default=50_000_000, ge=1)
     upload_max_side: int = Field(default=20_000, ge=1)
     upload_link_seconds: int = Field(default=900, ge=1)
-    download_link_seconds: int = Field(default=3600, ge=1)
     attachment_max_waiting: int = Field(default=100, ge=1)
     attachment_max_per_message: int = Field(default=10, ge=1)
     attachment_orphan_hours: float = Field(default=24, gt=0)

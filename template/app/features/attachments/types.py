@@ -2,8 +2,8 @@
 
 from pathlib import PurePosixPath
 
-IMAGES = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
-PDF = "application/pdf"
+from app.store.file_types import IMAGES, PDF
+
 TEXTS = ("text/plain", "text/markdown", "text/csv", "application/json")
 SUPPORTED = (*IMAGES, PDF, *TEXTS)
 
@@ -35,18 +35,3 @@ def declared_type(media_type: str, name: str) -> str:
     if essence in UNSAID:
         return BY_SUFFIX.get(PurePosixPath(name.lower()).suffix, "")
     return ALIASES.get(essence, essence)
-
-
-def sniffed_type(head: bytes) -> str | None:
-    """Return the type that the first bytes show; None for text, and for what is not known."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head.startswith(b"%PDF-"):
-        return PDF
-    return None

@@ -1,8 +1,10 @@
-"""Notes: a user's own short texts, over REST and as tools of the assistant."""
+"""Notes: a user's own short texts, over REST, as tools of the assistant, and as widgets."""
 
 from pathlib import Path
 
 from app.builder import Builder
+from app.features.notes import drafts, widgets
+from app.features.notes.entities import NoteEntities
 from app.features.notes.routes import create_router
 from app.features.notes.service import Notes
 from app.features.notes.settings import NotesSettings
@@ -17,3 +19,5 @@ def install(builder: Builder) -> None:
     builder.add_migrations(Migrations("notes", versions, metadata))
     builder.add_router(create_router(notes))
     builder.add_tools(*create_tools(notes))
+    builder.add_actions(*widgets.create_actions(notes), *drafts.create_actions(notes))
+    builder.add_entities(NoteEntities(notes))

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, StringConstraints
 
 from app.context import Text
-from app.features.notes.service import MAX_TEXT, Note, Notes
+from app.features.notes.rows import Note
+from app.features.notes.service import MAX_TEXT, Notes
 from app.http.dependencies import Id
 from app.security.authentication import CurrentUser
 

@@ -1,33 +1,22 @@
-"""Adds, lists and deletes a user's notes."""
-
-from datetime import UTC, datetime
-from typing import Any
-
-from pydantic import BaseModel
-from sqlalchemy import Connection, delete, func, insert, select
-from sqlalchemy.engine import Row
+"""Adds, lists, pins and deletes a user's notes."""
 
 from app.context import User
-from app.errors import Conflict, NotFound
+from app.features.notes import rows
+from app.features.notes.rows import Note
 from app.features.notes.settings import NotesSettings
-from app.features.notes.tables import notes
-from app.i18n import _
 from app.store.engine import Database
 from app.store.ids import new_id
 
 MAX_TEXT = 10_000
-
-
-class Note(BaseModel):
-    """A note, with the time it was made in UTC."""
-
-    id: str
-    text: str
-    created_at: datetime
+NEARLY_FULL = 0.9
 
 
 class Notes:
-    """Users' notes. Every statement filters on the user."""
+    """Users' notes.
+
+    Raises:
+        NotFound: from each method that changes one note, when the user has none of that id.
+    """
 
     def __init__(self, database: Database, settings: NotesSettings) -> None:
         self._database = database
@@ -35,35 +24,42 @@ class Notes:
 
     async def add(self, user: User, text: str) -> Note:
         """Keep a note, or raise `Conflict` when the user has as many as they may."""
-        return await self._database.write(_add, user.id, text, self._limit)
+        return await self.keep(user, new_id("note"), text)
+
+    async def keep(self, user: User, note_id: str, text: str) -> Note:
+        """Keep a note of this id, once: where the user has it already, nothing changes.
+
+        Raises:
+            Conflict: the user has as many notes as they may.
+        """
+        return await self._database.write(rows.add, user.id, note_id, text, self._limit)
+
+    async def room(self, user: User) -> int | None:
+        """Return how many more notes the user may keep, or None while that is no matter."""
+        kept = await self.count(user)
+        return max(0, self._limit - kept) if kept >= NEARLY_FULL * self._limit else None
+
+    async def count(self, user: User) -> int:
+        return await self._database.read(rows.count, user.id)
+
+    async def load(self, user: User, note_id: str) -> Note | None:
+        return await self._database.read(rows.load, user.id, note_id)
 
     async def newest(self, user: User, limit: int) -> list[Note]:
-        return await self._database.read(_newest, user.id, limit)
+        return await self._database.read(rows.newest, user.id, limit)
+
+    async def pinned_first(self, user: User, limit: int) -> list[Note]:
+        return await self._database.read(rows.pinned_first, user.id, limit)
+
+    async def search(self, user: User, words: str, limit: int) -> list[Note]:
+        return await self._database.read(rows.search, user.id, words, limit)
+
+    async def pin(self, user: User, note_id: str, pinned: bool) -> None:
+        await self._database.write(rows.pin, user.id, note_id, pinned)
 
     async def delete(self, user: User, note_id: str) -> None:
-        """Delete a note, or raise `NotFound` when the user has none of that id."""
-        await self._database.write(_delete, user.id, note_id)
+        await self._database.write(rows.remove, user.id, note_id)
 
-
-def _add(connection: Connection, user_id: str, text: str, limit: int) -> Note:
-    count = select(func.count()).select_from(notes).where(notes.c.user_id == user_id)
-    if (connection.scalar(count) or 0) >= limit:
-        raise Conflict(_("You have {count} notes. Delete one first.", count=limit))
-    values = {"id": new_id("note"), "user_id": user_id, "text": text}
-    return _note(connection.execute(insert(notes).values(values).returning(notes)).one())
-
-
-def _newest(connection: Connection, user_id: str, limit: int) -> list[Note]:
-    mine = select(notes).where(notes.c.user_id == user_id)
-    rows = connection.execute(mine.order_by(notes.c.seq.desc()).limit(limit))
-    return [_note(row) for row in rows]
-
-
-def _delete(connection: Connection, user_id: str, note_id: str) -> None:
-    mine = (notes.c.user_id == user_id) & (notes.c.id == note_id)
-    if connection.execute(delete(notes).where(mine)).rowcount == 0:
-        raise NotFound(_("This note does not exist."))
-
-
-def _note(row: Row[Any]) -> Note:
-    return Note(id=row.id, text=row.text, created_at=datetime.fromtimestamp(row.created_at, UTC))
+    async def delete_all(self, user: User) -> int:
+        """Delete the user's notes, and return how many they were."""
+        return await self._database.write(rows.remove_all, user.id)

@@ -1,6 +1,6 @@
 """The notes' table, in a metadata and a chain of migrations of its own."""
 
-from sqlalchemy import Column, Double, Index, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Double, Index, MetaData, Table, Text, false
 
 from app.store.engine import database_now
 from app.store.tables import Sequence
@@ -14,6 +14,7 @@ notes = Table(
     Column("user_id", Text, nullable=False),
     Column("id", Text, nullable=False, unique=True),
     Column("text", Text, nullable=False),
+    Column("pinned", Boolean, nullable=False, server_default=false()),
     Column("created_at", Double, nullable=False, default=database_now()),
     sqlite_autoincrement=True,
 )

@@ -396,8 +396,7 @@ async def test_an_old_link_is_refused_with_what_to_do(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UPLOAD_LINK_SECONDS", "1")
-    monkeypatch.setenv("DOWNLOAD_LINK_SECONDS", "1")
-    async with running_app(settings) as app:
+    async with running_app(settings.model_copy(update={"download_link_seconds": 1})) as app:
         attachment = await announced(app)
         await asyncio.sleep(1.1)
 

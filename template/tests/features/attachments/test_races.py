@@ -11,10 +11,10 @@ import pytest
 from chatkit.store import NotFoundError
 
 from app.context import User
-from app.features.attachments import rows as attachment_rows
 from app.features.attachments.service import Uploads
 from app.features.attachments.settings import AttachmentsSettings
 from app.settings import Settings
+from app.store import files
 from app.store.blobs import Blobs, blob_key
 from app.store.dead_blobs import CLAIM_SECONDS
 from tests.features.attachments.files import (
@@ -118,7 +118,7 @@ async def test_a_delete_while_the_bytes_arrive_takes_both(app: Running) -> None:
 async def test_bytes_are_written_by_one_at_a_time(app: Running) -> None:
     attachment = await announced(app)
     database = app.app.state.database
-    await database.write(attachment_rows.claim, ADA.id, attachment["id"])
+    await database.write(files.claim, ADA.id, attachment["id"])
 
     assert (await put(app, attachment, PNG)).status_code == 409
     assert stored_bytes() == []
@@ -131,13 +131,13 @@ async def test_bytes_are_written_by_one_at_a_time(app: Running) -> None:
 async def test_an_upload_that_was_taken_over_does_not_count(app: Running) -> None:
     attachment = await announced(app)
     database = app.app.state.database
-    stored = await database.read(attachment_rows.load, ADA.id, attachment["id"])
-    slow = await database.write(attachment_rows.claim, ADA.id, attachment["id"])
+    stored = await database.read(files.load, ADA.id, attachment["id"])
+    slow = await database.write(files.claim, ADA.id, attachment["id"])
     await database.write(run_sql, LATER, seconds=CLAIM_SECONDS)
 
     assert (await put(app, attachment, PNG)).status_code == 204
     with pytest.raises(NotFoundError):
-        await database.write(attachment_rows.complete, ADA.id, stored.attachment, len(PNG), slow)
+        await database.write(files.complete, ADA.id, stored.attachment, slow)
 
     await _check_whole(app)
 
@@ -146,7 +146,7 @@ async def test_an_upload_that_was_killed_is_cleared_away_and_may_be_repeated(
     app: Running, uploads: Uploads
 ) -> None:
     attachment = await announced(app)
-    await app.app.state.database.write(attachment_rows.claim, ADA.id, attachment["id"])
+    await app.app.state.database.write(files.claim, ADA.id, attachment["id"])
     await _write_bytes(app, attachment)
 
     await uploads.sweep()

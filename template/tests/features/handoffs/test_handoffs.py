@@ -1,5 +1,6 @@
 """The handoffs feature: the assistant, its specialists, and the thread that goes between them."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -10,6 +11,8 @@ from app.chat.failures import TOO_LONG, TOO_MANY_HANDOFFS, TOOL_FAILED
 from app.settings import Settings
 from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi, Reply
+from tests.support.fake_model_api.reply import text_of
+from tests.support.model_requests import Said, read
 from tests.support.requests import Json, add, answer, create, events, named_events, thread_id
 from tests.support.sql import run_sql
 
@@ -35,17 +38,17 @@ async def _say(app: Running, thread: str, text: str) -> list[Json]:
 
 def _agent_of(request: Json) -> str:
     """Return the agent whose instructions a request to the model has."""
-    return request["instructions"].split(".")[0]
+    return _instructions(request).split(".")[0]
+
+
+def _instructions(request: Json) -> str:
+    messages: list[Json] = request.get("messages", [])
+    return text_of(messages[0]) if messages else request["instructions"]
 
 
 def _calls(request: Json) -> list[str]:
-    """Return the names of the calls in the input; none may be without its output."""
-    calls = [item for item in request["input"] if item.get("type") == "function_call"]
-    outputs = [item for item in request["input"] if item.get("type") == "function_call_output"]
-    ids = [call["call_id"] for call in calls]
-    assert ids == [output["call_id"] for output in outputs]
-    assert len(ids) == len(set(ids))
-    return [call["name"] for call in calls]
+    """Return the names of the calls in a request."""
+    return [said.text for said in read(request) if said.kind == "call"]
 
 
 def _tools(request: Json) -> set[str]:
@@ -64,13 +67,13 @@ async def test_the_assistant_knows_whom_it_may_hand_off_to(
 
 
 async def test_a_specialist_answers_and_keeps_the_thread_in_the_next_turn(
-    app_with_model: Running, model_api: FakeModelApi
+    app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
-    thread = await _opened(app_with_model, model_api)
+    thread = await _opened(app_on_each_wire, model_api)
     model_api.script(TO_WRITER, Reply("Dear Ada"), Reply("Dear Bob"))
 
-    first = await _say(app_with_model, thread, "Write to Ada")
-    second = await _say(app_with_model, thread, "To Bob instead")
+    first = await _say(app_on_each_wire, thread, "Write to Ada")
+    second = await _say(app_on_each_wire, thread, "To Bob instead")
 
     assert answer(first).strip() == "Dear Ada"
     assert answer(second).strip() == "Dear Bob"
@@ -78,7 +81,10 @@ async def test_a_specialist_answers_and_keeps_the_thread_in_the_next_turn(
     assert agents == ["You are a helpful assistant"] * 2 + ["You are the writer"] * 2
     assert _calls(model_api.requests[2]) == ["transfer_to_writer"]
     assert _calls(model_api.requests[3]) == ["transfer_to_writer"]
-    assert model_api.texts(3)[-3:] == ["Write to Ada", "Dear Ada ", "To Bob instead"]
+    texts = [
+        said.text for said in read(model_api.requests[3]) if said.kind in ("user", "assistant")
+    ]
+    assert texts[-3:] == ["Write to Ada", "Dear Ada", "To Bob instead"]
 
 
 async def test_the_user_is_told_who_takes_over(
@@ -93,17 +99,17 @@ async def test_the_user_is_told_who_takes_over(
     assert "Writer takes over." in told
 
 
-async def test_a_specialist_hands_back(app_with_model: Running, model_api: FakeModelApi) -> None:
-    thread = await _opened(app_with_model, model_api)
+async def test_a_specialist_hands_back(app_on_each_wire: Running, model_api: FakeModelApi) -> None:
+    thread = await _opened(app_on_each_wire, model_api)
     model_api.script(TO_RESEARCHER, Reply("found"), TO_ASSISTANT, Reply("noon"), Reply("soon"))
 
-    await _say(app_with_model, thread, "Where is my list?")
-    await _say(app_with_model, thread, "What time is it?")
-    await _say(app_with_model, thread, "And lunch?")
+    await _say(app_on_each_wire, thread, "Where is my list?")
+    await _say(app_on_each_wire, thread, "What time is it?")
+    await _say(app_on_each_wire, thread, "And lunch?")
 
     agents = [_agent_of(request) for request in model_api.requests[2:]]
     assert agents == ["You are the researcher"] * 2 + ["You are a helpful assistant"] * 2
-    assert "- Assistant: " in model_api.requests[2]["instructions"]
+    assert "- Assistant: " in _instructions(model_api.requests[2])
 
 
 async def test_a_specialist_knows_the_page_and_the_language(
@@ -160,13 +166,13 @@ async def test_a_cycle_of_handoffs_ends_with_an_error_and_the_agent_of_before(
 
 
 async def test_a_specialist_that_fails_leaves_the_thread_with_the_agent_of_before(
-    app_with_model: Running, model_api: FakeModelApi
+    app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
-    thread = await _opened(app_with_model, model_api)
+    thread = await _opened(app_on_each_wire, model_api)
     model_api.script(TO_WRITER, Reply(status=500), Reply("here"))
 
-    failed = await _say(app_with_model, thread, "Write to Ada")
-    again = await _say(app_with_model, thread, "Are you there?")
+    failed = await _say(app_on_each_wire, thread, "Write to Ada")
+    again = await _say(app_on_each_wire, thread, "Are you there?")
 
     assert failed[-1]["type"] == "error"
     assert answer(again).strip() == "here"
@@ -190,21 +196,21 @@ async def test_a_tool_loop_ends_with_an_error_and_the_next_turn_works(
 
 
 async def test_an_agent_as_a_tool_answers_the_agent_that_calls_it(
-    app_with_model: Running, model_api: FakeModelApi
+    app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
     text: dict[str, Any] = {"input": "Into German: good morning"}
     model_api.script(
         Reply(calls=[("translate", text)]), Reply("Guten Morgen"), Reply("It is Guten Morgen")
     )
 
-    streamed = events((await app_with_model.chatkit(create("Good morning in German?"))).text)
+    streamed = events((await app_on_each_wire.chatkit(create("Good morning in German?"))).text)
 
     assert answer(streamed).strip() == "It is Guten Morgen"
     asked, nested, outer = model_api.requests
     assert _agent_of(nested) == "You translate"
-    assert nested["input"] == [{"role": "user", "content": "Into German: good morning"}]
+    assert read(nested) == [Said("user", "Into German: good morning")]
     assert not nested.get("tools")
-    assert outer["input"][-1]["output"].strip() == "Guten Morgen"
+    assert read(outer)[-1].text.strip() == "Guten Morgen"
     assert _agent_of(outer) == _agent_of(asked)
 
 
@@ -223,15 +229,30 @@ async def test_a_nested_agents_tokens_count_in_the_turn(
 
 
 async def test_a_nested_agent_that_fails_is_a_tool_that_failed(
-    app_with_model: Running, model_api: FakeModelApi
+    app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
     text: dict[str, Any] = {"input": "Into German: good morning"}
     model_api.script(Reply(calls=[("translate", text)]), Reply(status=500), Reply("Sorry"))
 
-    streamed = events((await app_with_model.chatkit(create("Good morning in German?"))).text)
+    streamed = events((await app_on_each_wire.chatkit(create("Good morning in German?"))).text)
 
     assert answer(streamed).strip() == "Sorry"
-    assert model_api.requests[-1]["input"][-1]["output"] == TOOL_FAILED
+    assert read(model_api.requests[-1])[-1].text == TOOL_FAILED
+
+
+async def test_a_nested_agent_that_hangs_is_given_up_and_its_model_stopped(
+    with_model: Settings, model_api: FakeModelApi
+) -> None:
+    text: dict[str, Any] = {"input": "Into German: good morning"}
+    hanging = Reply("Guten Morgen", hang_after_words=1)
+    model_api.script(Reply(calls=[("translate", text)]), hanging, Reply("Sorry"))
+
+    async with running_app(with_model.model_copy(update={"tool_timeout_seconds": 0.5})) as app:
+        streamed = events((await app.chatkit(create("Good morning in German?"))).text)
+
+        assert await asyncio.to_thread(model_api.dropped.wait, 10)
+    assert answer(streamed).strip() == "Sorry"
+    assert "timed out" in model_api.requests[-1]["input"][-1]["output"]
 
 
 async def test_plain_clients_see_the_handoff_as_a_tool(

@@ -26,6 +26,7 @@ class Reply:
     A call's arguments that are a text go out as they are. `annotations` are as the Responses API
     has them. `incomplete` is that API's reason for stopping early. `usage` overrides the counts of
     `input`, `output` and `cached` tokens. `error_code` makes the answer fail once it has begun.
+    `events` go out as they are, on the Responses API alone; where one is None the answer hangs.
     What a wire cannot carry (an image, a file's citation) is left out there.
     """
 
@@ -42,6 +43,7 @@ class Reply:
     annotations: Sequence[dict[str, Any]] = ()
     reasoning: str = ""
     image: bytes | None = None
+    events: Sequence[tuple[str, dict[str, Any]] | None] = ()
     refusal: str = ""
     incomplete: str | None = None
     error_code: str | None = None

@@ -1,11 +1,12 @@
 """The Responses API's side of the fake."""
 
+import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
-from tests.support.fake_model_api.reply import Reply, raw, words_of
+from tests.support.fake_model_api.reply import FOREVER_SECONDS, Reply, raw, words_of
 
 MESSAGE_ID = "msg_the_same_every_time"
 
@@ -32,12 +33,21 @@ class ResponsesWire:
         if self._reply.image is not None:
             for chunk in self._image(b64encode(self._reply.image).decode()):
                 yield chunk
+        async for chunk in self._given():
+            yield chunk
         if self._reply.text:
             async for chunk in self._message():
                 yield chunk
         if self._reply.refusal:
             for chunk in self._refusal(self._reply.refusal):
                 yield chunk
+
+    async def _given(self) -> AsyncGenerator[bytes]:
+        for event in self._reply.events:
+            if event is None:
+                await asyncio.sleep(FOREVER_SECONDS)
+            else:
+                yield self._event(event[0], **event[1])
 
     def closing(self) -> bytes:
         return self._event(f"response.{self._status}", response=self.whole())

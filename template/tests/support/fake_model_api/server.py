@@ -65,6 +65,10 @@ class FakeModelApi:
     def script(self, *replies: Reply) -> None:
         self._script.extend(replies)
 
+    def forget_script(self) -> None:
+        """Leave out what is scripted and was not asked for."""
+        self._script.clear()
+
     @contextmanager
     def running(self) -> Generator["FakeModelApi"]:
         port = free_port()

@@ -5,11 +5,14 @@ from typing import Any
 from chatkit.types import Attachment, FileAttachment, ImageAttachment
 from pydantic import AnyUrl, BaseModel
 
-from app.features.attachments.types import IMAGES
+from app.store.file_types import IMAGES
 
 
 class Details(BaseModel):
-    """Kept in an attachment's metadata, which never goes out. `size` is in bytes."""
+    """Kept in an attachment's metadata, which never goes out. `size` is in bytes.
+
+    A width and height of 0 are not known.
+    """
 
     size: int
     uploaded: bool

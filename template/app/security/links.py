@@ -40,19 +40,19 @@ class Links:
         self._key = hmac.digest(own, LABEL, "sha256")
 
     def make(
-        self, purpose: Purpose, attachment_id: str, context: RequestContext, seconds: int
+        self, purpose: Purpose, file_id: str, path: str, context: RequestContext, seconds: int
     ) -> str:
-        """Return a link for the context's user that works for so many seconds."""
+        """Return a link to the path, for the context's user, that works for so many seconds."""
         claims = {
             "sub": context.user.id,
             "aud": purpose,
-            "attachment": attachment_id,
+            "attachment": file_id,
             "exp": datetime.now(UTC) + timedelta(seconds=seconds),
         }
         token = jwt.encode(claims, self._key, algorithm=ALGORITHM)
-        return f"{context.base_url}/api/attachments/{attachment_id}/content?token={token}"
+        return f"{context.base_url}{path}?token={token}"
 
-    def check(self, token: str | None, purpose: Purpose, attachment_id: str) -> Grant:
+    def check(self, token: str | None, purpose: Purpose, file_id: str) -> Grant:
         """Return what the token of a link allows.
 
         Raises:
@@ -77,7 +77,7 @@ class Links:
             ) from None
         except (jwt.PyJWTError, ValueError, OverflowError):
             raise _wrong_link() from None
-        if claims.get("attachment") != attachment_id:
+        if claims.get("attachment") != file_id:
             raise _wrong_link()
         left = claims["exp"] - datetime.now(UTC).timestamp()
         return Grant(str(claims["sub"]), max(0, int(left)))
