@@ -100,9 +100,7 @@ class Server:
 
 
 @contextmanager
-def running_server(
-    folder: Path, entry: str = ENTRY, **environment: str
-) -> Generator[Server]:
+def running_server(folder: Path, entry: str = ENTRY, **environment: str) -> Generator[Server]:
     """Serve from `folder`, with nothing of this process's environment but the path.
 
     `entry` is Python that runs the command.

@@ -27,7 +27,11 @@ Wire = Literal["responses", "chat_completions"]
 Play = Callable[[Talk], None]
 
 PROVIDERS: dict[Wire, dict[str, str]] = {
-    "responses": {"LLM_PROVIDER": "openai", "OPENAI_API_KEY": "sk-test"},
+    "responses": {
+        "LLM_PROVIDER": "openai",
+        "OPENAI_API_KEY": "sk-test",
+        "IMAGE_GENERATION": "true",
+    },
     "chat_completions": {"LLM_PROVIDER": "custom", "TRANSCRIPTION_MODEL": "fake"},
 }
 ENVIRONMENT = {

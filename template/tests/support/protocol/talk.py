@@ -73,9 +73,7 @@ class Exchange:
 class Talk:
     """A conversation with a server whose models' API is a fake, on one of its wires."""
 
-    def __init__(
-        self, http: httpx2.Client, model: FakeModelApi, database: Path, user: str
-    ) -> None:
+    def __init__(self, http: httpx2.Client, model: FakeModelApi, database: Path, user: str) -> None:
         self.http = http
         self.model = model
         self._database = database
@@ -91,9 +89,9 @@ class Talk:
         self.exchanges.append(Exchange(request, 200, streamed))
         return streamed
 
-    def open(self, text: str, *replies: Reply) -> str:
+    def open(self, text: str, *replies: Reply, **metadata: Any) -> str:
         """Open a thread with a message, and return its id."""
-        return thread_id(self.ask(create(text), *replies))
+        return thread_id(self.ask(create(text, metadata), *replies))
 
     def send(self, type_: str, **params: Any) -> Any:
         """Send a request that JSON answers, and return the answer."""

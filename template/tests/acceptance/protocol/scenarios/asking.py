@@ -46,7 +46,8 @@ def a_form_is_skipped(talk: Talk) -> None:
 
 @scenario
 def a_tool_of_the_front_end(talk: Talk) -> None:
-    thread = talk.open("What is on this page?", Reply(calls=[("read_page", {})]))
+    call = Reply(calls=[("read_page", {})])
+    thread = talk.open("What is on this page?", call, client_tools=["read_page"])
     output = {"title": "Plums", "text": "Plums are blue."}
 
     talk.ask(
@@ -87,6 +88,4 @@ def _parcel(talk: Talk, button: str) -> tuple[str, Json]:
     [shown] = items_of(talk.exchanges[0].events or [], "widget")
     action = shown["widget"][button]["action"]
     press = {"type": action["type"], "payload": action["payload"]}
-    return thread, op(
-        "threads.custom_action", thread_id=thread, item_id=shown["id"], action=press
-    )
+    return thread, op("threads.custom_action", thread_id=thread, item_id=shown["id"], action=press)

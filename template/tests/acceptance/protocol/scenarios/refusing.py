@@ -15,9 +15,10 @@ def a_model_that_fails(talk: Talk) -> None:
 
 @scenario
 def a_stream_that_breaks(talk: Talk) -> None:
+    """What the model makes of the tool comes too late for anybody to hear."""
     thread = talk.open("Break it", Reply(calls=[("break_stream", {})]))
 
-    talk.ask(add(thread, "Again"), Reply("Hello to you"))
+    talk.ask(add(thread, "Again"))
 
 
 @scenario

@@ -3,6 +3,7 @@
 import json
 
 from tests.support.fake_model_api import Reply
+from tests.support.images import FINAL, encoded, image_events
 from tests.support.protocol.scenarios import on_responses_alone, scenario
 from tests.support.protocol.talk import Talk
 from tests.support.requests import Json, add, create, items_of, op
@@ -82,7 +83,10 @@ def a_citation_of_the_models_own(talk: Talk) -> None:
         "start_index": 0,
         "end_index": 5,
     }
-    talk.open("Look it up", Reply("It is so", annotations=[page]))
+    thread = talk.open("Look it up", Reply("It is so", annotations=[page]))
+
+    [annotation] = talk.items(thread)[-1]["content"][0]["annotations"]
+    assert annotation["source"]["url"] == page["url"]
 
 
 @on_responses_alone("Chat Completions has no citations of files")
@@ -134,6 +138,7 @@ def notices_and_an_effect(talk: Talk) -> None:
         *(Reply(calls=[notice]) for notice in notices),
         Reply(calls=[("open_page", {"path": "/plums"})]),
         Reply("I told you"),
+        client_tools=["open_page"],
     )
 
 
@@ -156,3 +161,14 @@ def ids_of_the_sdks_helper(talk: Talk) -> None:
     talk.open("Which thread?", Reply(calls=[("thread_of_this", {})]), Reply("This one"))
 
     assert "the same" in str(talk.model.requests[-1])
+
+
+@on_responses_alone("Chat Completions has no images in its answers")
+def a_generated_image(talk: Talk) -> None:
+    drawn = Reply("Here it is.", events=image_events(FINAL, "a red circle"))
+    streamed = talk.ask(create("Draw a circle"), drawn)
+    [item] = items_of(streamed, "generated_image")
+    talk.ask(add(item["thread_id"], "Is it red?"), Reply("It is"))
+
+    assert talk.http.get(item["image"]["url"]).content == FINAL
+    assert encoded(FINAL) in str(talk.model.requests[-1])
