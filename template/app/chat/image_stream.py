@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import structlog
-from agents import StreamEvent
-from agents.stream_events import RawResponsesStreamEvent
+from agents.items import TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.store import NotFoundError
 from chatkit.types import (
@@ -66,11 +65,9 @@ class ImageStream(ResponseStreamConverter):
         self._failures: dict[str, str] = {}
         self._ids: dict[str, str] = {}
 
-    def observe(self, event: StreamEvent) -> None:
+    def observe(self, event: TResponseStreamEvent) -> None:
         """Take note of what an image was made for, which the converter is not told."""
-        if not isinstance(event, RawResponsesStreamEvent):
-            return
-        match event.data:
+        match event:
             case ResponseOutputItemDoneEvent(item=ImageGenerationCall() as call):
                 prompt = " ".join((call.revised_prompt or "").split())
                 self._prompts[call.id] = whole_text(prompt)[:MAX_PROMPT]

@@ -85,7 +85,7 @@ async def test_a_turn_that_is_ended_meanwhile_takes_the_image_along(
     turn: TurnStore, blobs: Blobs
 ) -> None:
     with pytest.raises(NotFoundError):
-        await _write(turn, blobs, turn.abandon)
+        await _write(turn, blobs, lambda: turn.abandon(None))
 
     assert await _left(turn, blobs) == []
 
