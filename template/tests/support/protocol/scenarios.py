@@ -1,4 +1,4 @@
-"""Conversations by name, each a function of a file beside its tests, and what came of playing them."""
+"""Conversations by name, each a function of a file, and what came of holding them."""
 
 import json
 import traceback
@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -61,8 +62,16 @@ class Scenario:
     @property
     def place(self) -> str:
         """Where it is: its file, and its name."""
-        file = Path(self.play.__code__.co_filename).relative_to(ROOT)
-        return f"{file}::{self.name}"
+        return f"{self._file.relative_to(ROOT)}::{self.name}"
+
+    def golden(self, wire: str = "") -> Path:
+        """Return where its golden transcript is, or the one that is a wire's own."""
+        suffix = f".{wire}.json" if wire else ".json"
+        return self._file.parents[1] / "golden" / f"{self.name}{suffix}"
+
+    @property
+    def _file(self) -> Path:
+        return Path(self.play.__code__.co_filename)
 
 
 def scenario(play: Play) -> Scenario:
@@ -95,19 +104,17 @@ class Recording:
 
 
 class Scenarios:
-    """The conversations of a folder's `scenarios/`, and their transcripts in its `golden/`."""
+    """The conversations in the `scenarios/` of some folders, by name, and how to serve them."""
 
-    def __init__(self, folder: Path, entry: str) -> None:
-        self.golden = folder / "golden"
+    def __init__(self, folders: Iterable[Path], entry: str) -> None:
+        self.folders = sorted(folders)
         self._entry = entry
-        package = ".".join([*folder.relative_to(ROOT).parts, "scenarios"])
-        found = discover(package, [str(folder / "scenarios")], Scenario)
-        self.by_name = {each.name: each for each in found}
+        self.by_name = {each.name: each for each in chain(*map(_found_in, self.folders))}
 
     def play(self, folder: Path) -> list[Recording]:
         """Hold every conversation, on each of its wires."""
         recordings: list[Recording] = []
-        for wire in PROVIDERS:
+        for wire in PROVIDERS if self.by_name else ():
             site = folder / wire
             site.mkdir(parents=True)
             with FakeModelApi().running() as model, self._server(site, wire, model) as server:
@@ -124,6 +131,11 @@ class Scenarios:
         entry = f"from tests.support.protocol.serve import {self._entry} as main; main()"
         with running_server(folder, entry, **environment) as server:
             yield server
+
+
+def _found_in(folder: Path) -> list[Scenario]:
+    package = ".".join([*folder.relative_to(ROOT).parts, "scenarios"])
+    return discover(package, [str(folder / "scenarios")], Scenario)
 
 
 def to_json(recordings: Iterable[Recording]) -> str:
@@ -144,7 +156,7 @@ def _record(scenario: Scenario, wire: Wire, model: FakeModelApi, server: Server)
         try:
             scenario.play(talk)
             talk.wait_for_end()
-        except Exception:  # noqa: BLE001 (it is told by the test of this conversation)
+        except Exception:
             recording.failure = traceback.format_exc()
     kinds = {kind for exchange in talk.exchanges for kind in exchange.kinds}
     stored = {f"ThreadItem {type_}" for type_ in talk.stored(TYPES_OF_ITEMS)}

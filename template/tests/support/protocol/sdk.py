@@ -1,13 +1,13 @@
 """What ChatKit's protocol has, read from the SDK: every choice that its types leave open, by name.
 
-A kind is a group and a name: a member of a union (`ThreadItem widget`), a value of a field with
-several (`NoticeEvent.level info`), or a method that an application may override (`Store save_item`).
+A kind is a group and a name: a member of a union (`ThreadItem widget`), a value of a field that has
+several (`NoticeEvent.level info`), or a method that applications may override (`Store save_item`).
 """
 
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
 import chatkit.types as protocol
 from chatkit.agents import ResponseStreamConverter, ThreadItemConverter
@@ -60,7 +60,7 @@ class Types:
             return set()
         if isinstance(value, BaseModel):
             return self._found_in_model(value)
-        parts: list[Any] = list(value) if isinstance(value, list) else []
+        parts = cast(list[Any], value) if isinstance(value, list) else []
         return {kind for part in parts for kind in self.found_in(part)}
 
     def _found_in_model(self, model: BaseModel) -> set[Kind]:

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from app import features
-import app.composition  # (its imports are what the calls are noted of)
 from app.cli import main
 from tests.support.protocol.sdk import OVERRIDABLE, Kind, hooks
 
@@ -22,6 +22,7 @@ def with_the_features_of_the_tests() -> None:
 
 
 def with_the_features_of_the_project() -> None:
+    import_module("app.composition")
     features.discover_features()
     for base in OVERRIDABLE:
         for implementation in (base, *_subclasses(base)):

@@ -117,8 +117,8 @@ class Talk:
         """Read a turn's events until one has a text in it, and drop the connection at the end."""
         self.model.script(*replies)
         with self.http.stream("POST", "/chatkit", json=request) as response:
-            read = ""
-            for text in response.iter_text():
+            read, texts = "", response.iter_text()
+            for text in texts:
                 read += text
                 if until in read and read.endswith("\n\n"):
                     break

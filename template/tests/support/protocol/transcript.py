@@ -52,8 +52,8 @@ def normal(transcript: list[Json]) -> list[Json]:
 
 def difference(golden: list[Json], transcript: list[Json]) -> str:
     """Return what differs, event by event; nothing where nothing does."""
-    lines = [_lines(each) for each in (golden, transcript)]
-    return "\n".join(unified_diff(*lines, "golden", "now", lineterm="", n=1))
+    lines = [[line.rstrip(",") for line in _lines(each)] for each in (golden, transcript)]
+    return "\n".join(unified_diff(*lines, fromfile="golden", tofile="now", lineterm="", n=1))
 
 
 def read(path: Path) -> list[Json]:

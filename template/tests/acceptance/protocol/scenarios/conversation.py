@@ -3,7 +3,7 @@
 from tests.support.fake_model_api import Reply
 from tests.support.protocol.scenarios import scenario
 from tests.support.protocol.talk import Talk
-from tests.support.requests import add, create, message, op, thread_id
+from tests.support.requests import Json, add, create, message, op, thread_id
 
 
 @scenario
@@ -75,7 +75,7 @@ def quote_model_and_tool(talk: Talk) -> None:
 def tags(talk: Talk) -> None:
     earlier = talk.open("The code word is plum", Reply("I see"))
     talk.send("threads.update", thread_id=earlier, title="Code words")
-    tag = {"type": "input_tag", "id": earlier, "text": "Code words", "data": {}}
+    tag: Json = {"type": "input_tag", "id": earlier, "text": "Code words", "data": {}}
     said = message("What was it in ")
     said["content"].append(tag | {"group": "Conversations", "interactive": True})
 
@@ -87,7 +87,7 @@ def tags(talk: Talk) -> None:
 @scenario
 def an_answer_that_is_cut_off(talk: Talk) -> None:
     reply = Reply("one two three four", hang_after_words=3)
-    with talk.reading(create("Count"), reply, until="three") as streamed:
+    with talk.reading(create("Count"), reply, until='three "') as streamed:
         thread = thread_id(streamed)
     talk.wait_for_end()
 

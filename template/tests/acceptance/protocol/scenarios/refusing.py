@@ -43,7 +43,7 @@ def a_thread_that_is_closed(talk: Talk) -> None:
 @scenario
 def a_thread_that_is_busy(talk: Talk) -> None:
     reply = Reply("one two", hang_after_words=1)
-    with talk.reading(create("Count"), reply, until="one") as streamed:
+    with talk.reading(create("Count"), reply, until='one "') as streamed:
         [refused] = talk.ask(add(thread_id(streamed), "Are you there?"))
 
     assert refused["allow_retry"]

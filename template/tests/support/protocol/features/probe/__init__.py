@@ -1,6 +1,7 @@
 """Tools and actions that show whatever ChatKit can show, through the application's own code."""
 
 from app.builder import Builder
+
 from . import context, threads, widgets, work
 
 
