@@ -22,7 +22,7 @@ from app.chat.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
 from app.chat.history import request_size
 from app.chat.image_stream import ImageStream
 from app.chat.metering import UNNAMED, model_of
-from app.chat.stream import is_idle, with_own_ids
+from app.chat.stream import is_idle, readable, with_own_ids
 from app.chat.turn_store import TurnStore
 from app.i18n import _, translate
 from app.store.usage import Usage
@@ -142,4 +142,4 @@ class _Observed:
         async for event in self._result.stream_events():
             await self._run.observe(event)
             if not is_idle(event):
-                yield event
+                yield readable(event)

@@ -23,6 +23,8 @@ from chatkit.types import (
     ThreadStreamEvent,
     ThreadUpdatedEvent,
 )
+from openai.types.responses import ResponseOutputTextAnnotationAddedEvent
+from pydantic import BaseModel
 
 from app.chat.citations import cite
 from app.chat.context import AssistantContext
@@ -51,6 +53,22 @@ def is_idle(event: StreamEvent) -> bool:
             return event.item.type in IDLE_ITEMS
         case _:
             return event.type == "agent_updated_stream_event"
+
+
+def readable(event: StreamEvent) -> StreamEvent:
+    """Return the event as ChatKit's converter reads it.
+
+    The client has two classes for each kind of citation; the converter takes the other one only,
+    or plain fields.
+    """
+    match event:
+        case RawResponsesStreamEvent(
+            data=ResponseOutputTextAnnotationAddedEvent(annotation=BaseModel() as cited) as data
+        ):
+            plain = data.model_copy(update={"annotation": cited.model_dump()})
+            return RawResponsesStreamEvent(data=plain)
+        case _:
+            return event
 
 
 async def with_own_ids(

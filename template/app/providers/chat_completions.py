@@ -11,7 +11,7 @@ from agents.models.chatcmpl_helpers import ChatCmplHelpers
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from app.providers.endings import whole_answer
+from app.providers.endings import end_of_text, whole_answer
 from app.providers.failures import AnswerBroken
 from app.providers.own_ids import OwnIds
 from app.providers.refusals import as_text
@@ -34,6 +34,8 @@ class ChatCompletionsModel(OpenAIChatCompletionsModel):
         ids = OwnIds()
         async with aclosing(whole_answer(super().stream_response(*args, **kwargs))) as events:
             async for event in events:
+                if text_done := end_of_text(event):
+                    yield ids.in_event(text_done)
                 yield ids.in_event(event)
 
     async def _fetch_response(

@@ -8,6 +8,7 @@ from agents.items import TResponseStreamEvent
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
+    ResponseContentPartDoneEvent,
     ResponseErrorEvent,
     ResponseFailedEvent,
     ResponseIncompleteEvent,
@@ -16,6 +17,7 @@ from openai.types.responses import (
     ResponseOutputItemDoneEvent,
     ResponseOutputMessage,
     ResponseOutputText,
+    ResponseTextDoneEvent,
 )
 
 from app.errors import ModelBusy
@@ -53,6 +55,26 @@ async def whole_answer(stream: AsyncIterator[TResponseStreamEvent]) -> Events:
                     yield event_as_text(event)
     if not has_ended:
         raise AnswerBroken("no end")
+
+
+def end_of_text(event: TResponseStreamEvent) -> ResponseTextDoneEvent | None:
+    """Return the event that a text is whole, which the Agents SDK leaves out of Chat Completions.
+
+    It comes before the one that the text's part is whole.
+    """
+    match event:
+        case ResponseContentPartDoneEvent(part=ResponseOutputText() as part):
+            return ResponseTextDoneEvent(
+                type="response.output_text.done",
+                text=part.text,
+                logprobs=[],
+                item_id=event.item_id,
+                output_index=event.output_index,
+                content_index=event.content_index,
+                sequence_number=event.sequence_number,
+            )
+        case _:
+            return None
 
 
 def whole_response(response: Response) -> Response:

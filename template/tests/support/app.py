@@ -25,6 +25,7 @@ LOCAL = "http://localhost:8000"
 SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP"
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30
+ENTRY = "from app.cli import main; main()"
 
 
 def make_settings(**values: Any) -> Settings:
@@ -99,8 +100,11 @@ class Server:
 
 
 @contextmanager
-def running_server(folder: Path, **environment: str) -> Generator[Server]:
-    """Serve from `folder`, with nothing of this process's environment but the path."""
+def running_server(folder: Path, entry: str = ENTRY, **environment: str) -> Generator[Server]:
+    """Serve from `folder`, with nothing of this process's environment but the path.
+
+    `entry` is Python that runs the command.
+    """
     port = free_port()
     log = folder / f"server-{port}.log"
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -113,7 +117,7 @@ def running_server(folder: Path, **environment: str) -> Generator[Server]:
     }
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from app.cli import main; main()", "serve"],
+            [sys.executable, "-c", entry, "serve"],
             cwd=folder,
             env=inherited | settings,
             stdout=output,

@@ -110,6 +110,7 @@ class ResponsesWire:
     def _reasoning(self, text: str) -> Generator[bytes]:
         item: dict[str, Any] = {"id": self._id("rs"), "type": "reasoning", "summary": []}
         place = {"item_id": item["id"], "output_index": len(self._output), "summary_index": 0}
+        text = "".join(words_of(text))
         part = {"type": "summary_text", "text": text}
         kind = "response.reasoning_summary"
         yield self._added(item)

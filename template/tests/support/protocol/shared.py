@@ -1,0 +1,31 @@
+"""The recordings of one run of the tests, which its processes share: they are made once."""
+
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.support.protocol.scenarios import Recording, Scenarios, from_json, to_json
+
+EXPORT = "PROTOCOL_RECORDINGS"
+
+
+def shared_recordings(
+    name: str, scenarios: Scenarios, folders: pytest.TempPathFactory
+) -> list[Recording]:
+    """Hold the conversations, unless another of the tests' processes has done it already.
+
+    They are also written to the folder that PROTOCOL_RECORDINGS names.
+    """
+    folder = folders.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    file = folder / f"{name}.json"
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            recorded = to_json(scenarios.play(folders.mktemp(name)))
+            file.write_text(recorded)
+            if export := os.environ.get(EXPORT):
+                (Path(export) / file.name).write_text(recorded)
+    return from_json(file.read_text())
