@@ -134,6 +134,9 @@ class TurnStore(sql.SqlStore):
             self._past = self._load(connection, place + 1)
             if opening.retried:
                 self._replaced = self._items_after(connection, place)
+            elif opening.again:
+                until = opening.again.after_seq
+                self._replaced |= self._items_after(connection, place, until)
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return self.lease.thread_id
@@ -328,9 +331,11 @@ class TurnStore(sql.SqlStore):
         )
         return {item.id for item in items} - {turn.message_id}
 
-    def _items_after(self, connection: Connection, place: int) -> set[str]:
+    def _items_after(
+        self, connection: Connection, place: int, until: int | None = None
+    ) -> set[str]:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        items = sql.load_items_between(connection, thread_id, place, None, user_id)
+        items = sql.load_items_between(connection, thread_id, place, until, user_id)
         return {item.id for item in items}
 
     def _load(self, connection: Connection, before: int | None) -> Window:

@@ -125,10 +125,23 @@ async def test_a_retry_puts_a_new_answer_in_place_of_the_old(
     assert [text.strip() for text in model_api.texts()] == ["Hello"]
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=400),
+        Reply("half an answer", cut_after_words=2),
+        Reply("and a tool", calls=[("current_time", "{")] * 3),
+    ],
+    ids=["before it begins", "in the middle", "with tools"],
+)
 async def test_a_retry_that_fails_keeps_the_old_answer(
-    app_with_model: Running, model_api: FakeModelApi
+    app_with_model: Running,
+    model_api: FakeModelApi,
+    reply: Reply,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    model_api.script(Reply("old answer"), Reply(status=400))
+    monkeypatch.setattr("app.chat.turns.CHECKPOINT_SECONDS", 0.01)
+    model_api.script(Reply("old answer"), reply)
     thread = thread_id(await _ask(app_with_model, create("Hello")))
     question = (await _items(app_with_model, thread))[0]["id"]
 
