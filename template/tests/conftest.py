@@ -130,7 +130,9 @@ def with_model(settings: Settings, model_api: FakeModelApi) -> Settings:
     return with_provider(settings, model_api, "openai")
 
 
-@pytest.fixture(params=["responses", "chat_completions"])
+@pytest.fixture(
+    params=["responses", pytest.param("chat_completions", marks=pytest.mark.slow)],
+)
 def each_wire(
     request: pytest.FixtureRequest, settings: Settings, model_api: FakeModelApi
 ) -> Settings:

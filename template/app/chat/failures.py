@@ -13,8 +13,8 @@ from chatkit.errors import CustomStreamError
 from openai import RateLimitError
 from pydantic import ValidationError
 
-from app.errors import ModelBusy, describe
-from app.i18n import _
+from app.errors import AppError, ModelBusy, describe
+from app.i18n import _, translate
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -27,10 +27,12 @@ TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not 
 WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with right ones: {}"
 
 
-def for_the_user(error: Exception) -> CustomStreamError:
+def for_the_user(error: Exception, language: str) -> CustomStreamError:
     """Say what the user can do."""
     if isinstance(error, CustomStreamError):
         return error
+    if isinstance(error, AppError) and not isinstance(error, ModelBusy):
+        return CustomStreamError(translate(error.detail, language), allow_retry=False)
     log.error("the agent failed", error=type(error).__name__, exc_info=error)
     if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)

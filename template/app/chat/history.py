@@ -20,7 +20,7 @@ LEAST_BYTES_PER_TOKEN = 1.0
 ATTACHMENT_TOKENS = 1_500
 WEIGHT = 0.2
 LEARNABLE_BYTES = 2_000
-FILES = (b'"input_image"', b'"input_file"')
+FILES = (b'"input_image"', b'"input_file"', b'"image_generation_call"')
 
 
 class Estimator:

@@ -159,15 +159,15 @@ class AssistantServer(ChatKitServer[RequestContext]):
         """What the model has used, as far as it has reported that by now."""
         return self._run.usage if self._run else None
 
-    def localized(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
-        """Return the event with our own messages in the user's language."""
-        return localized(event, self._context.language)
+    def outgoing(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
+        """Return the event in the user's language, and with links that work now."""
+        return self._linked(localized(event, self._context.language))
 
     def encode(self, event: ThreadStreamEvent) -> bytes:
         """Return the event as ChatKit's front end reads it; nothing of what is hidden."""
         if not self._visibility.shows(event):
             return b""
-        return b"data: " + self._serialize(in_utc(event)) + b"\n\n"
+        return b"data: " + super()._serialize(in_utc(event)) + b"\n\n"
 
     def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
         """ChatKit's front end takes the end of the response for the end of the turn."""
@@ -210,7 +210,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         except OutputGuardrailTripwireTriggered as stopped:
             yield self._refusal(stopped.guardrail_result.output.output_info)
         except Exception as error:
-            raise for_the_user(error) from error
+            raise for_the_user(error, self._context.language) from error
 
     async def handle_stream_cancelled(
         self,
@@ -280,10 +280,13 @@ class AssistantServer(ChatKitServer[RequestContext]):
         return self._assistant.attachments.store
 
     def _serialize(self, obj: BaseModel) -> bytes:
-        """Everything that goes out comes by here, and files get links that work now."""
-        if not isinstance(obj, ThreadItemUpdatedEvent):
-            obj = with_links(obj, self._with_link)
-        return super()._serialize(obj)
+        """Give files links that work now, in whatever is answered at once."""
+        return super()._serialize(self._linked(obj))
+
+    def _linked(self, answer: Any) -> Any:
+        if isinstance(answer, ThreadItemUpdatedEvent):
+            return answer
+        return with_links(answer, self._with_link)
 
     def _with_link(self, file: Linked) -> Linked:
         attachments = self._assistant.attachments
@@ -315,7 +318,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
             for question in agent_context.asked:
                 yield ThreadItemDoneEvent(item=question)
         except Exception as error:
-            raise for_the_user(error) from error
+            raise for_the_user(error, self._context.language) from error
         if agent_context.model_goes_on:
             async for event in self._answer(self._agent_context(thread), None):
                 yield event
@@ -323,6 +326,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
     async def _decide(self, context: AssistantContext, decision: approvals.Decision) -> None:
         config = self._assistant.run_config(InferenceOptions())
         await approvals.decide(decision, context, self._turn_store, self._assistant.agents, config)
+        if context.failure is not None:
+            raise context.failure
         context.let_model_answer()
 
     async def sync_action(

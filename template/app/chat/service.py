@@ -154,7 +154,8 @@ class ChatService:
             message = await self.store.load_item(thread.id, earlier.message_id, context)
             items = [message, *items]
         opens_thread = isinstance(request, ThreadsCreateReq)
-        events = server.stored_events(thread, items, opens_thread=opens_thread)
+        stored = server.stored_events(thread, items, opens_thread=opens_thread)
+        events = [server.outgoing(event) for event in stored]
         used = await self._database.read(usage.of_turn, context.user.id, thread.id, earlier.turn_id)
         return Replay(events, encoder or server, used)
 

@@ -137,7 +137,7 @@ class Turn:
         await self._put(event)
 
     async def _put(self, event: ThreadStreamEvent) -> None:
-        if chunk := self._encoder.encode(self._server.localized(event)):
+        if chunk := self._encoder.encode(self._server.outgoing(event)):
             await self._buffer.put(chunk)
 
     async def _end(self) -> None:

@@ -31,27 +31,31 @@ async def merge_deltas(response: httpx2.Response) -> None:
 
 
 class MergedStream(httpx2.AsyncByteStream):
-    """A response's bytes, whole events at a time."""
+    """A response's bytes, whole events at a time. Events may be large: an image is one."""
 
     def __init__(self, stream: httpx2.AsyncByteStream) -> None:
         self._stream = stream
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        rest = b""
+        rest = bytearray()
         understood = True
         async for chunk in self._stream:
             understood = understood and b"\r" not in chunk
             if not understood:
-                yield rest + chunk
-                rest = b""
+                yield bytes(rest) + chunk
+                rest.clear()
                 continue
-            complete, end, rest = (rest + chunk).rpartition(END)
-            if end:
-                yield merge(complete + end)
+            seam = max(0, len(rest) - 1)
+            rest += chunk
+            end = rest.rfind(END, seam) + len(END)
+            if end >= len(END):
+                complete = bytes(rest[:end])
+                del rest[:end]
+                yield merge(complete)
                 if any(kind in complete for kind in TYPES):
                     await _pause_under_load()
         if rest:
-            yield rest
+            yield bytes(rest)
 
     async def aclose(self) -> None:
         await self._stream.aclose()

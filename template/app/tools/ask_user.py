@@ -44,7 +44,7 @@ class FreeText(BaseModel):
     question: Said
 
 
-Questions = Annotated[list[Choice | FreeText], Field(min_length=1, max_length=MAX_QUESTIONS)]
+Questions = Annotated[list[FreeText | Choice], Field(min_length=1, max_length=MAX_QUESTIONS)]
 
 
 @function_tool
@@ -59,7 +59,7 @@ async def ask_user(ctx: RunContextWrapper[AssistantContext], questions: Question
     )
 
 
-def _input(input_id: str, question: Choice | FreeText) -> StructuredInput:
+def _input(input_id: str, question: FreeText | Choice) -> StructuredInput:
     if isinstance(question, FreeText):
         return StructuredInputFreeform(id=input_id, question=question.question)
     options = [

@@ -7,7 +7,7 @@ from chatkit.types import WidgetItem
 from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
 from pydantic import BaseModel
 
-from app.agents.planner import Plan
+from app.agents.planner import Plan, PlanStep
 from app.chat.actions import sync_action
 from app.chat.context import AssistantContext
 from app.errors import BadRequest
@@ -26,14 +26,18 @@ class Check(BaseModel):
 
 def plan_widget(plan: Plan) -> DynamicWidgetRoot:
     """Return the widget of a plan of which nothing is done yet."""
-    total = sum(step.minutes for step in plan.steps)
-    return WIDGET.build({**plan.model_dump(), "total": total, "action": CHECK})
+    data = {
+        "title": plan.title,
+        "steps": [_label(step) for step in plan.steps],
+        "total": f"{sum(step.minutes for step in plan.steps)} min",
+        "action": CHECK,
+    }
+    return WIDGET.build(data)
 
 
 def plan_as_text(plan: Plan) -> str:
     """Return the plan as Markdown, for the clipboard."""
-    steps = [f"- [ ] {step.title} ({step.minutes} min)" for step in plan.steps]
-    return "\n".join([f"**{plan.title}**", *steps])
+    return "\n".join([f"**{plan.title}**", *(f"- [ ] {_label(step)}" for step in plan.steps)])
 
 
 @sync_action(CHECK, Check)
@@ -49,6 +53,10 @@ async def check_step(
     box["defaultChecked"] = payload.done
     _action(box)["payload"]["done"] = not payload.done
     return item.model_copy(update={"widget": DynamicWidgetRoot.model_validate(widget)})
+
+
+def _label(step: PlanStep) -> str:
+    return f"{step.title} ({step.minutes} min)"
 
 
 def _children(widget: dict[str, Any]) -> list[dict[str, Any]]:

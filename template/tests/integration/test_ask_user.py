@@ -134,3 +134,10 @@ async def test_questions_that_nobody_can_answer_are_not_asked(
 
     assert items_of(streamed, "structured_input") == []
     assert "do not fit" in model_api.requests[1]["input"][-1]["output"]
+
+
+async def test_the_demo_model_asks_in_a_form(app: Running) -> None:
+    streamed = await app.ask(create("Ask me: What is your name?"))
+
+    [form] = items_of(streamed, "structured_input")
+    assert [each["question"] for each in form["inputs"]] == ["What is your name?"]

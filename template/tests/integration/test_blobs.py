@@ -140,6 +140,7 @@ def test_a_key_does_not_tell_the_user_and_cannot_leave_its_place(user: str) -> N
     assert blob_key(user, "atc_1") == f"{prefix}atc_1"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
 def test_memory_stays_flat(each_storage: dict[str, Any], tmp_path: Path) -> None:
     environment = {name.upper(): str(value) for name, value in each_storage.items()}

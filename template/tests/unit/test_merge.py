@@ -117,6 +117,7 @@ async def test_each_whole_event_leaves_with_the_chunk_that_ends_it() -> None:
     assert await _through([first, second]) == [first, second]
     assert await _through([first + second[:5], second[5:]]) == [first, second]
     assert await _through([first[:-1], first[-1:] + second]) == [merge(first + second)]
+    assert await _through([bytes([byte]) for byte in first + second]) == [first, second]
 
 
 async def test_a_stream_with_carriage_returns_passes_at_once() -> None:

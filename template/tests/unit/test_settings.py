@@ -109,7 +109,19 @@ def test_a_provider_without_its_key_is_refused() -> None:
     assert "OPENAI_API_KEY" in _problems(llm_provider="openai")
 
 
-@pytest.mark.parametrize("values", [{}, {"llm_provider": "demo", "openai_api_key": "sk-test"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"llm_provider": "demo", "openai_api_key": "sk-test"},
+        {"llm_provider": "gemini", "gemini_api_key": "for-tests-only"},
+        {
+            "openai_api_key": "sk-test",
+            "llm_fallback_provider": "gemini",
+            "gemini_api_key": "for-tests-only",
+        },
+    ],
+)
 def test_images_are_refused_where_the_provider_makes_none(values: dict[str, Any]) -> None:
     problems = _problems(image_generation=True, **values)
 

@@ -359,6 +359,7 @@ async def test_a_storage_that_fails_is_said_and_leaves_no_row(settings: Settings
         assert await rows(app, "id, size") == [(waiting["id"], None)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
 def test_memory_stays_flat_and_the_log_has_no_token(tmp_path: Path) -> None:
     size = 100 * MIB

@@ -93,6 +93,20 @@ async def test_the_model_is_given_the_tool_where_it_is_on(
     assert off == []
 
 
+async def test_an_answer_may_have_an_image_and_a_tools_call(
+    app: Running, model_api: FakeModelApi
+) -> None:
+    both = Reply(calls=[("current_time", {})], events=image_events(FINAL))
+    model_api.script(both, Reply("Here it is."))
+
+    streamed = events((await app.chatkit(create("Draw the time"))).text)
+
+    assert (await app.http.get(url_of(streamed))).content == FINAL
+    assert "Here it is." in answer(streamed)
+    (made,) = [i for i in model_api.requests[-1]["input"] if i["type"] == "image_generation_call"]
+    assert made["result"] == encoded(FINAL)
+
+
 async def test_links_are_made_anew_whenever_an_image_goes_out(
     app: Running, model_api: FakeModelApi
 ) -> None:

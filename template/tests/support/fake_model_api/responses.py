@@ -46,6 +46,8 @@ class ResponsesWire:
         for event in self._reply.events:
             if event is None:
                 await asyncio.sleep(FOREVER_SECONDS)
+            elif event[0] == "response.output_item.done":
+                yield self._done(event[1]["item"])
             else:
                 yield self._event(event[0], **event[1])
 
