@@ -24,7 +24,7 @@ from tests.support.requests import Json, events, op
 LOCAL = "http://localhost:8000"
 SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP"
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30
+START_SECONDS = 90
 ENTRY = "from app.cli import main; main()"
 
 

@@ -78,9 +78,10 @@ def _exchange_lines(exchange: Json) -> list[str]:
     rest = {name: value for name, value in exchange.items() if name != "events"}
     head = ", ".join(f'"{name}": {_compact(value)}' for name, value in rest.items())
     if events is None:
-        return [f"{{{head}}}"]
+        return ["{" + head + "}"]
     body = [f"  {_compact(event)}," for event in events]
-    return [f'{{{head}, "events": [', *body[:-1], *(line[:-1] for line in body[-1:]), "]}"]
+    last = [line.rstrip(",") for line in body[-1:]]
+    return ["{" + head + ', "events": [', *body[:-1], *last, "]}"]
 
 
 def _compact(value: Any) -> str:
