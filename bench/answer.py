@@ -10,12 +10,13 @@ from functools import cache
 
 CLOCK_DIGITS = 12
 MIN_WORDS = 2
+TEAM_TASK = "Let the writer look at the clock and at what I said before. "
 ORDER = re.compile(r"Write (\d+) words at (\d+) a second\.")
 
 
-def order(words: int, pace: int) -> str:
+def order(words: int, pace: int, task: str = "") -> str:
     """Return the user's message that asks for `words`, sent at `pace` words a second."""
-    return f"Write {words} words at {pace} a second."
+    return f"{task}Write {words} words at {pace} a second."
 
 
 def read_order(text: str) -> tuple[int, int]:

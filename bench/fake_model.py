@@ -2,10 +2,10 @@
 
 Each event is written to the socket by itself, at the pace that the user's message orders, as a
 model does. The bytes of a turn are made once for each length, so the fake is never the bottleneck.
+`GET /seen` gives the counts of `team_model.py`.
 """
 
 import asyncio
-import json
 import re
 import sys
 import time
@@ -14,42 +14,31 @@ from typing import Any, cast
 from uuid import uuid4
 
 import uvloop
-from answer import clock, middle, read_order
+from answer import TEAM_TASK, clock, middle, read_order
+from pydantic_core import from_json
+from team_model import TeamModel, call_script, read_team_order
+from wire import HEAD, ID, LAST_CHUNK, Events, json_response, owned
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-HEAD = (
-    b"HTTP/1.1 200 OK\r\n"
-    b"content-type: text/event-stream; charset=utf-8\r\n"
-    b"transfer-encoding: chunked\r\n\r\n"
-)
-LAST_CHUNK = b"0\r\n\r\n"
-ID = "0" * 32
 FIRST, LAST = clock(0).encode(), clock(1).encode()
-MODEL = "fake"
-USAGE = {
-    "input_tokens": 100,
-    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-    "output_tokens": 100,
-    "output_tokens_details": {"reasoning_tokens": 0},
-    "total_tokens": 200,
-}
+SEEN = b"GET /seen "
 
 
 class Script:
     """The bytes of one turn: what opens it, its deltas, and what closes it."""
 
     def __init__(self, words: int) -> None:
-        self._number = 0
+        self._events = Events()
+        self._event = self._events.event
         texts = [FIRST.decode(), *middle(words), LAST.decode()]
         self.opening = b"".join(self._opening())
         self.deltas = [self._delta(text) for text in texts]
         self.closing = b"".join(self._closing("".join(texts)))
 
     def _opening(self) -> list[bytes]:
-        response = _response("in_progress", [], None)
         return [
-            self._event("response.created", response=response),
-            self._event("response.in_progress", response=response),
+            self._events.created(),
+            self._events.in_progress(),
             self._event("response.output_item.added", output_index=0, item=_item("in_progress")),
             self._event("response.content_part.added", **PLACE, part=_part("")),
         ]
@@ -69,14 +58,8 @@ class Script:
             self._event("response.output_text.done", **PLACE, text=text, logprobs=[]),
             self._event("response.content_part.done", **PLACE, part=_part(text)),
             self._event("response.output_item.done", output_index=0, item=item),
-            self._event("response.completed", response=_response("completed", [item], USAGE)),
+            self._events.completed(item),
         ]
-
-    def _event(self, kind: str, **fields: Any) -> bytes:
-        data = json.dumps({"type": kind, "sequence_number": self._number, **fields})
-        self._number += 1
-        event = f"event: {kind}\ndata: {data}\n\n".encode()
-        return b"%x\r\n%b\r\n" % (len(event), event)
 
 
 PLACE: dict[str, Any] = {"item_id": f"msg_{ID}", "output_index": 0, "content_index": 0}
@@ -96,21 +79,6 @@ def _item(status: str, *content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _response(status: str, output: list[Any], usage: Any) -> dict[str, Any]:
-    return {
-        "id": f"resp_{ID}",
-        "object": "response",
-        "created_at": 1_750_000_000,
-        "status": status,
-        "model": MODEL,
-        "output": output,
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": usage,
-    }
-
-
 script = cache(Script)
 
 
@@ -126,7 +94,7 @@ class Turn:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._sent = 0
-        self._transport.write(HEAD + self._own(self._script.opening))
+        self._transport.write(HEAD + owned(self._script.opening, self._id))
         self._timer = self._schedule()
 
     def stop(self) -> None:
@@ -138,7 +106,7 @@ class Turn:
 
     def _send_next(self) -> None:
         number, self._sent = self._sent, self._sent + 1
-        delta = self._own(self._script.deltas[number])
+        delta = owned(self._script.deltas[number], self._id)
         if number == 0:
             self._first = self._clock()
         if number < len(self._script.deltas) - 1:
@@ -148,12 +116,11 @@ class Turn:
             self._end(delta, self._clock())
 
     def _end(self, delta: bytes, last: bytes) -> None:
-        closing = self._own(self._script.closing).replace(FIRST, self._first).replace(LAST, last)
+        closing = (
+            owned(self._script.closing, self._id).replace(FIRST, self._first).replace(LAST, last)
+        )
         self._transport.write(delta.replace(LAST, last))
         self._transport.write(closing + LAST_CHUNK)
-
-    def _own(self, data: bytes) -> bytes:
-        return data.replace(ID.encode(), self._id)
 
     def _clock(self) -> bytes:
         return clock(time.monotonic_ns() - self._began_ns).encode()
@@ -162,9 +129,10 @@ class Turn:
 class FakeModel(asyncio.Protocol):
     """One connection, kept alive: a request at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, team: TeamModel) -> None:
         self._received = b""
         self._turn: Turn | None = None
+        self._team = team
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)
@@ -176,16 +144,33 @@ class FakeModel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
+        if end and head.startswith(SEEN):
+            self._received = b""
+            self._transport.write(json_response(self._team.seen))
+            return
         length = LENGTH.search(head)
         if not end or length is None or len(body) < int(length.group(1)):
             return
         self._received = b""
-        words, pace = read_order(body.decode())
+        self._respond(body.decode())
+
+    def _respond(self, body: str) -> None:
+        if TEAM_TASK not in body:
+            self._answer(*read_order(body))
+            return
+        items = from_json(body)["input"]
+        if call := self._team.next_call(items):
+            self._transport.write(owned(call_script(call), uuid4().hex.encode()))
+        else:
+            self._answer(*read_team_order(items))
+
+    def _answer(self, words: int, pace: int) -> None:
         self._turn = Turn(self._transport, words, pace)
 
 
 async def main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(FakeModel, "127.0.0.1", port)
+    loop, team = asyncio.get_running_loop(), TeamModel()
+    server = await loop.create_server(lambda: FakeModel(team), "127.0.0.1", port)
     await server.serve_forever()
 
 

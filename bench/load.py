@@ -30,10 +30,12 @@ class Scenario:
     streams: int
     words: int
     pace: int
+    task: str = ""
+    turns_in_thread: int = TURNS_IN_THREAD
 
     @property
     def message(self) -> str:
-        return order(self.words, self.pace)
+        return order(self.words, self.pace, self.task)
 
 
 @dataclass
@@ -185,29 +187,38 @@ class Load:
     async def watch(
         self, cpu_seconds: Callable[[], float], warm_up: float, seconds: float
     ) -> Window:
-        """Converse for `warm_up` seconds, then watch for `seconds`, then let the turns end."""
+        """Converse for `warm_up` seconds, then watch for `seconds`, then let the turns end.
+
+        Where fewer turns end than there are streams, watch on.
+        """
         async with asyncio.TaskGroup() as group:
             for number, client in enumerate(self._clients):
                 group.create_task(self._stream(client, number))
             await asyncio.sleep(warm_up)
             before, began, cpu = self.tally.copy(), time.monotonic(), cpu_seconds()
-            await asyncio.sleep(seconds)
+            await self._pass(seconds, before.turns + len(self._clients))
             cpu, elapsed = cpu_seconds() - cpu, time.monotonic() - began
             window = Window(self.tally.since(before), elapsed, cpu)
             self._over = True
         return window
 
+    async def _pass(self, seconds: float, turns: int) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            if self.tally.turns >= turns:
+                return
+
     async def _stream(self, client: Client, number: int) -> None:
         """Start at a time and with a first thread of a length that spread the streams out."""
         turn_seconds = self._scenario.words / self._scenario.pace
         await asyncio.sleep(turn_seconds * number / len(self._clients))
-        turns = 1 + number % TURNS_IN_THREAD
+        turns = 1 + number % self._scenario.turns_in_thread
         while not self._over:
             thread_id = None
             for _ in range(turns):
                 if not self._over:
                     thread_id = await client.turn(self._scenario, thread_id, self.tally)
-            turns = TURNS_IN_THREAD
+            turns = self._scenario.turns_in_thread
 
 
 def _message_request(text: str, thread_id: str | None) -> dict[str, Any]:

@@ -55,6 +55,7 @@ FIRST = Metric("first delta, ms over the model", lambda w: median(w.tally.first_
 FIRST_P99 = Metric("first delta, p99", lambda w: _p99(w.tally.first_delays))
 LAST = Metric("last delta, ms over the model", lambda w: median(w.tally.last_delays))
 LAST_P99 = Metric("last delta, p99", lambda w: _p99(w.tally.last_delays))
+BUSY = Metric("server's core busy, %", _busy)
 METRICS = (
     TURNS,
     CPU,
@@ -63,7 +64,7 @@ METRICS = (
     LAST,
     LAST_P99,
     Metric("deltas an event carries", _merged),
-    Metric("server's core busy, %", _busy),
+    BUSY,
 )
 LATENCY = "latency, ms"
 LIST_CPU = "CPU ms for a request"
@@ -177,16 +178,17 @@ def report(results: Results) -> str:
 
 
 def _table(rows: dict[str, dict[str, float]]) -> Iterable[str]:
-    yield _line("", COLUMNS)
+    yield line("", COLUMNS)
     for name, row in rows.items():
-        yield _line(name, [f"{row[server]:.2f}" if server in row else "-" for server in COLUMNS])
+        yield line(name, [f"{row[server]:.2f}" if server in row else "-" for server in COLUMNS])
 
 
 def _pages(results: Results) -> Iterable[str]:
-    yield _line("", ["10, ms", "100,000, ms", "ratio"])
+    yield line("", ["10, ms", "100,000, ms", "ratio"])
     for name, page in results.pages.items():
-        yield _line(name, [f"{page[key]:.2f}" for key in ("small_ms", "large_ms", "ratio")])
+        yield line(name, [f"{page[key]:.2f}" for key in ("small_ms", "large_ms", "ratio")])
 
 
-def _line(name: str, cells: Iterable[str]) -> str:
+def line(name: str, cells: Iterable[str]) -> str:
+    """Return one line of a table."""
     return f"  {name:<32}" + "".join(f"{cell:>15}" for cell in cells)

@@ -7,68 +7,25 @@ import argparse
 import asyncio
 import json
 import os
-import secrets
 import sys
 import warnings
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import aiohttp
 import copier
-import jwt
 import uvloop
-from load import Client, Load, Scenario, Window, open_threads, watch_lists
-from report import BARE, MINIMAL, PROJECT, WITHOUT_STORE, Results, report
-from servers import (
-    BENCH,
-    HOST,
-    LOAD_CPU,
-    SERVE,
-    Command,
-    Process,
-    all_running,
-    http_client,
-    pin,
-    project_command,
-    running,
-    uvicorn_command,
-)
+from load import Client, Scenario, open_threads, watch_lists
+from report import BARE, Results, report
+from servers import BENCH, LOAD_CPU, http_client, pin
+from sites import DEFAULT, QUICK, Plan, Site, site
+from team import measure_team
 
 REPOSITORY = BENCH.parent
-TOKEN_EXPIRES = 4_102_444_800
 WORDS = 50
 SATURATING_PACE, PACE = 200, 50
 STREAMS, FEW_STREAMS, FULL_STREAMS = 64, 16, 256
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long a run takes. Seconds."""
-
-    rounds: int
-    warm_up: float
-    window: float
-    list_requests: int
-    page_repeats: int
-
-
-DEFAULT = Plan(rounds=3, warm_up=1.75, window=3.5, list_requests=200, page_repeats=200)
-QUICK = Plan(rounds=1, warm_up=1.0, window=2.0, list_requests=100, page_repeats=50)
-
-
-@dataclass(frozen=True)
-class Site:
-    """The servers of one run, and the secret that signs their users' tokens."""
-
-    processes: dict[str, Process]
-    secret: str
-
-    def token(self, user: str) -> str:
-        claims = {"sub": user, "exp": TOKEN_EXPIRES}
-        return jwt.encode(claims, self.secret, algorithm="HS256")
 
 
 def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
@@ -79,42 +36,18 @@ def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
         loads.append(Scenario(FEW_STREAMS, words, PACE))
     if options.full:
         loads.append(Scenario(FULL_STREAMS, words, PACE))
+    return _by_name(loads)
+
+
+def team_scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
+    """Return the loads of the turns of several agents: saturating, and where none is saturated."""
+    words = options.words
+    saturating = Scenario(options.streams, words, options.pace)
+    return _by_name([saturating, Scenario(FEW_STREAMS, words, PACE)])
+
+
+def _by_name(loads: list[Scenario]) -> dict[str, Scenario]:
     return {f"{load.streams} streams, {load.pace} deltas/s each": load for load in loads}
-
-
-@asynccontextmanager
-async def site(project: Path, folder: Path) -> AsyncGenerator[Site]:
-    """Start the fake model and the servers, each with a folder of its own."""
-    secret = secrets.token_hex(32)
-    fake = Command((str(BENCH / "fake_model.py"),), {}, cpu=LOAD_CPU)
-    async with running(fake, folder / "model") as model:
-        commands = _commands(project, f"{model.url}/v1", secret)
-        async with all_running(commands, folder / "servers") as processes:
-            yield Site(processes, secret)
-
-
-def _commands(project: Path, model_url: str, secret: str) -> dict[str, Command]:
-    model = {
-        "OPENAI_API_KEY": "not-a-key",
-        "OPENAI_BASE_URL": model_url,
-        "OPENAI_AGENTS_DISABLE_TRACING": "1",
-    }
-    ours = {
-        **model,
-        "AUTH_MODE": "jwt",
-        "JWT_SECRET": secret,
-        "HOST": HOST,
-        # The peers write no titles.
-        "THREAD_TITLES": "false",
-    }
-    with_project = {**ours, "PYTHONPATH": str(project)}
-    with_peers = {**model, "PYTHONPATH": str(BENCH)}
-    return {
-        PROJECT: project_command(("-c", SERVE), with_project),
-        WITHOUT_STORE: project_command((str(BENCH / "without_store.py"),), with_project),
-        MINIMAL: uvicorn_command("peer_minimal:app", with_peers),
-        BARE: uvicorn_command("peer_bare:app", with_peers),
-    }
 
 
 async def measure(site: Site, plan: Plan, loads: dict[str, Scenario]) -> Results:
@@ -126,7 +59,9 @@ async def measure(site: Site, plan: Plan, loads: dict[str, Scenario]) -> Results
         for load, scenario in loads.items():
             _progress(f"round {number + 1} of {plan.rounds}: {load}")
             for server, process in site.processes.items():
-                results.add(load, server, await _measure_load(site, process, plan, scenario))
+                async with site.load(process, scenario) as streams:
+                    window = await streams.watch(process.cpu_seconds, plan.warm_up, plan.window)
+                results.add(load, server, window)
     results.rss_mib = {name: process.rss_mib() for name, process in site.processes.items()}
     return results
 
@@ -144,16 +79,6 @@ async def _measure_lists(
         for server, client in clients.items():
             cpu_seconds = site.processes[server].cpu_seconds
             results.add_lists(server, await watch_lists(client, cpu_seconds, plan.list_requests))
-
-
-async def _measure_load(site: Site, process: Process, plan: Plan, scenario: Scenario) -> Window:
-    async with http_client() as http:
-        clients = [
-            Client(http, process.url, site.token(f"user-{number}"))
-            for number in range(scenario.streams)
-        ]
-        load = Load(scenario, clients)
-        return await load.watch(process.cpu_seconds, plan.warm_up, plan.window)
 
 
 async def measure_pages(project: Path, plan: Plan) -> dict[str, dict[str, float]]:
@@ -188,10 +113,12 @@ async def run(options: argparse.Namespace, folder: Path) -> None:
     pin(os.getpid(), LOAD_CPU)
     async with site(project, folder) as servers:
         results = await measure(servers, plan, loads)
+        team = await measure_team(servers, plan, team_scenarios(options), _progress)
     results.pages = pages
-    print(report(results))
+    print(report(results), team.report(), sep="\n\n")
     if options.json:
-        options.json.write_text(json.dumps(results.summary(), indent=2) + "\n")
+        summary = {**results.summary(), "multi-agent": team.summary()}
+        options.json.write_text(json.dumps(summary, indent=2) + "\n")
 
 
 def _given_rounds(options: argparse.Namespace) -> dict[str, int]:
