@@ -89,16 +89,19 @@ class AssistantContext(AgentContext[RequestContext]):
 
         What the block sets, such as `content`, is shown then.
         """
-        task = CustomTask(title=self.say(title), icon=icon, status_indicator="loading")
-        await self.add_workflow_task(task)
+        begun = CustomTask(title=self.say(title), icon=icon, status_indicator="loading")
+        await self.add_workflow_task(begun)
         workflow = self.workflow_item
         index = len(workflow.workflow.tasks) - 1 if workflow else 0
+        task = begun.model_copy()  # the event that tells of the other one may not be sent yet
         try:
             yield task
         finally:
             task.status_indicator = "complete"
             if workflow is self.workflow_item:
                 await self.update_workflow_task(task, index)
+            elif workflow is not None:
+                workflow.workflow.tasks[index] = task
 
     async def notice(self, level: Level, message: str, title: str | None = None) -> None:
         """Tell the user something beside the conversation; `message` may be Markdown."""

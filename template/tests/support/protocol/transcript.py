@@ -18,14 +18,13 @@ CHANGING = (
 )
 TEXT = "assistant_message.content_part.text_delta"
 WIDGET_TEXT = "widget.streaming_text.value_delta"
-TASK = "workflow.task.updated"
-PLACES = {TEXT: "content_index", WIDGET_TEXT: "component_id", TASK: "task_index"}
+PLACES = {TEXT: "content_index", WIDGET_TEXT: "component_id"}
 
 
 def joined(events: Sequence[Json]) -> list[Json]:
-    """Join adjacent deltas of one text, and keep the last of adjacent states of one task."""
+    """Join adjacent deltas of one text, and keep the last of adjacent states of one thought."""
     result: list[Json] = []
-    for event in events:
+    for event in map(_without_what_follows, events):
         place = _place(event)
         if place is None or not result or _place(result[-1]) != place:
             result.append(event)
@@ -88,15 +87,29 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
+def _without_what_follows(event: Json) -> Json:
+    """Return an event without what the SDK may have changed in it before it was sent.
+
+    A workflow that begins is the very object that later events tell of.
+    """
+    item = event.get("item", {})
+    if event["type"] != "thread.item.added" or item["type"] != "workflow":
+        return event
+    return event | {"item": item | {"workflow": item["workflow"] | {"tasks": "<as they are>"}}}
+
+
 def _place(event: Json) -> tuple[Any, ...] | None:
+    """Return which growing text an event is about, if it is about one."""
     update = event.get("update", {})
+    if update.get("task", {}).get("type") == "thought":
+        return event["item_id"], "thought", update["task_index"]
     if update.get("type") not in PLACES:
         return None
     return event["item_id"], update["type"], update[PLACES[update["type"]]]
 
 
 def _merged(before: Json, after: Json) -> Json:
-    update = dict(after["update"])
+    update = after["update"] | {"type": before["update"]["type"]}
     if "delta" in update:
         update["delta"] = before["update"]["delta"] + update["delta"]
     return after | {"update": update}

@@ -29,8 +29,9 @@ FILE = FileSource(title="A file", filename="a.pdf")
 async def work(ctx: Context) -> str:
     """Show a workflow with a task of every kind, and close it with a summary."""
     context = ctx.context
-    async with context.step("Thinking", icon="lightbulb") as step:
-        step.content = "Thought."
+    for title in ("Thinking", "Thinking again"):
+        async with context.step(title, icon="lightbulb") as step:
+            step.content = "Thought."
     await context.add_workflow_task(
         SearchTask(title="Searching", title_query="a", queries=["a", "b"], sources=[PAGE])
     )
