@@ -197,3 +197,43 @@ async def test_a_retry_takes_a_waiting_call_back(
 
     assert (await app_with_model.chatkit(waiting.decide(approved=True))).status_code == 404
     assert parcels.done == []
+
+
+async def test_a_decision_that_is_sent_again_is_not_forgotten(
+    app_with_model: Running, model_api: FakeModelApi, parcels: Any
+) -> None:
+    waiting = await _ask(app_with_model, model_api)
+    model_api.script(Reply(status=500))
+    for _ in range(2):
+        headers = {"Idempotency-Key": "yes"}
+        body = waiting.decide(approved=True)
+        response = await app_with_model.http.post("/chatkit", json=body, headers=headers)
+        assert response.status_code == 200
+
+    assert _output(model_api) == "sent 5 g to Bonn"
+    await app_with_model.chatkit(add(waiting.thread, "Did it work?"))
+    assert _output(model_api) == "sent 5 g to Bonn"
+    assert parcels.done == ["local: Bonn"]
+
+
+async def test_a_cut_off_decision_that_is_sent_again_is_unknown(
+    on_file: Settings, model_api: FakeModelApi, parcels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.chat.turns.STOP_SECONDS", 0.1)
+    headers = {"Idempotency-Key": "yes"}
+    async with running_app(on_file) as app:
+        waiting = await _ask(app, model_api, SLOW)
+        body = waiting.decide(approved=True)
+        running = asyncio.create_task(app.http.post("/chatkit", json=body, headers=headers))
+
+        async def is_running() -> bool:
+            return parcels.done == ["local: Bonn"]
+
+        await eventually(is_running)
+    await running
+
+    async with running_app(on_file) as app:
+        assert (await app.http.post("/chatkit", json=body, headers=headers)).status_code == 200
+
+    assert "unknown" in _output(model_api)
+    assert parcels.done == ["local: Bonn"]
