@@ -203,6 +203,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
                 yield event
             async for event in approvals.ask(run, agent_context):
                 yield event
+            if run.client_call:
+                yield run.client_call
         except InputGuardrailTripwireTriggered as stopped:
             store.add_record(Blocked(**_new(store, "blk")))
             yield self._refusal(stopped.guardrail_result.output.output_info)

@@ -237,3 +237,22 @@ async def test_a_cut_off_decision_that_is_sent_again_is_unknown(
 
     assert "unknown" in _output(model_api)
     assert parcels.done == ["local: Bonn"]
+
+
+async def test_a_client_tool_called_together_with_it_finds_its_output(
+    app_on_each_wire: Running, model_api: FakeModelApi, parcels: Any
+) -> None:
+    questions = [{"kind": "text", "question": "Why?"}]
+    calls = [("ask_browser", {}), SEND, ("ask_user", {"questions": questions})]
+    model_api.script(Reply(calls=calls))
+    streamed = await app_on_each_wire.ask(create("Send it"))
+    thread = thread_id(streamed)
+    assert streamed[-1]["item"]["type"] == "client_tool_call"
+
+    output = op("threads.add_client_tool_output", thread_id=thread, result={"at": "home"})
+    await app_on_each_wire.ask(output)
+
+    assert "home" in str(model_api.requests[-1])
+    shown = {item["type"] for item in await app_on_each_wire.items(thread)}
+    assert {"client_tool_call", "structured_input", "widget"} <= shown
+    assert parcels.done == []
