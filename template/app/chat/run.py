@@ -39,12 +39,16 @@ class AgentRun:
         self._handoffs = 0
         self._sent = 0
         self._model = UNNAMED
+        self.client_call: ThreadStreamEvent | None = None
         self.result: RunResultStreaming | None = None
 
     async def events(
         self, history: list[TResponseInputItem], options: InferenceOptions
     ) -> AsyncIterator[ThreadStreamEvent]:
         """Run to the end, and yield what the user sees.
+
+        A call of a client's tool is kept in `client_call`. It is for the caller to yield last: its
+        output finds it as the thread's newest item.
 
         Raises:
             InputGuardrailTripwireTriggered, OutputGuardrailTripwireTriggered: it was stopped.
@@ -61,7 +65,10 @@ class AgentRun:
             observed = cast(RunResultStreaming, _Observed(self.result, self))
             shown = stream_agent_response(self._context, observed, converter=self._images)
             async for event in with_own_ids(self._images.shown(shown), self._context):
-                yield event
+                if isinstance(event, ThreadItemDoneEvent) and event.item.type == "client_tool_call":
+                    self.client_call = event
+                else:
+                    yield event
             for question in self._context.asked:
                 yield ThreadItemDoneEvent(item=question)
             self._finish(self.result)

@@ -190,13 +190,12 @@ class AssistantServer(ChatKitServer[RequestContext]):
     ) -> AsyncIterator[ThreadStreamEvent]:
         store = self._turn_store
         history = await self._assistant.history.select(store.history())
-        message = message or _newest_message(history)
+        options = _options(message, history)
         model_input = await self._model_input(history)
         if self._stopped:
             self.interrupted = True
             return
         run = self._run = AgentRun(self._assistant, agent_context, store)
-        options = message.inference_options if message else InferenceOptions()
         try:
             async for event in run.events(model_input, options):
                 if self._assistant.titles and self._is_first_text(event):
@@ -204,6 +203,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
                 yield event
             async for event in approvals.ask(run, agent_context):
                 yield event
+            if run.client_call:
+                yield run.client_call
         except InputGuardrailTripwireTriggered as stopped:
             store.add_record(Blocked(**_new(store, "blk")))
             yield self._refusal(stopped.guardrail_result.output.output_info)
@@ -344,9 +345,13 @@ class AssistantServer(ChatKitServer[RequestContext]):
         return SyncCustomActionResponse(updated_item=None if is_hidden(item) else item)
 
 
-def _newest_message(history: Sequence[StoredItem]) -> UserMessageItem | None:
+def _options(message: UserMessageItem | None, history: Sequence[StoredItem]) -> InferenceOptions:
+    """Return what a message chose. The tool that it chose is called for the message alone."""
+    if message is not None:
+        return message.inference_options
     messages = (item for item in reversed(history) if isinstance(item, UserMessageItem))
-    return next(messages, None)
+    newest = next(messages, None)
+    return InferenceOptions(model=newest.inference_options.model if newest else None)
 
 
 def _new(store: TurnStore, prefix: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from app.store.engine import Database
 from app.store.keys import Earlier
 from app.store.maintenance import Lease, LeaseLost, Outcome
 from app.store.presence import Presence
-from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_record
+from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_decided, is_record
 from app.store.usage import Usage
 
 PAGE = 50
@@ -112,6 +112,7 @@ class TurnStore(sql.SqlStore):
         )
         if found_dead:
             images.delete_unshown(connection, thread_id, user_id)
+            report_unknown(connection, thread_id, user_id)
         if found_dead and again is None:
             mark_cut_off(connection, thread_id, user_id)
         maintenance.acquire(connection, self.lease, presence, opening.message_id)
@@ -323,13 +324,16 @@ class TurnStore(sql.SqlStore):
         sql.save_items(connection, thread_id, saved, user_id)
 
     def _items_of(self, connection: Connection, turn: Earlier) -> set[str]:
-        """Return the ids of what a turn wrote, without the message that it answered."""
+        """Return the ids of what a turn wrote, without the message that it answered.
+
+        A call that the user has decided stays: it may have been run.
+        """
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         turn = keys.reload(connection, turn)
         items = sql.load_items_between(
             connection, thread_id, turn.after_seq, turn.until_seq, user_id
         )
-        return {item.id for item in items} - {turn.message_id}
+        return {item.id for item in items if not is_decided(item)} - {turn.message_id}
 
     def _items_after(
         self, connection: Connection, place: int, until: int | None = None

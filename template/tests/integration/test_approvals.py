@@ -197,3 +197,62 @@ async def test_a_retry_takes_a_waiting_call_back(
 
     assert (await app_with_model.chatkit(waiting.decide(approved=True))).status_code == 404
     assert parcels.done == []
+
+
+async def test_a_decision_that_is_sent_again_is_not_forgotten(
+    app_with_model: Running, model_api: FakeModelApi, parcels: Any
+) -> None:
+    waiting = await _ask(app_with_model, model_api)
+    model_api.script(Reply(status=500))
+    for _ in range(2):
+        headers = {"Idempotency-Key": "yes"}
+        body = waiting.decide(approved=True)
+        response = await app_with_model.http.post("/chatkit", json=body, headers=headers)
+        assert response.status_code == 200
+
+    assert _output(model_api) == "sent 5 g to Bonn"
+    await app_with_model.chatkit(add(waiting.thread, "Did it work?"))
+    assert _output(model_api) == "sent 5 g to Bonn"
+    assert parcels.done == ["local: Bonn"]
+
+
+async def test_a_cut_off_decision_that_is_sent_again_is_unknown(
+    on_file: Settings, model_api: FakeModelApi, parcels: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.chat.turns.STOP_SECONDS", 0.1)
+    headers = {"Idempotency-Key": "yes"}
+    async with running_app(on_file) as app:
+        waiting = await _ask(app, model_api, SLOW)
+        body = waiting.decide(approved=True)
+        running = asyncio.create_task(app.http.post("/chatkit", json=body, headers=headers))
+
+        async def is_running() -> bool:
+            return parcels.done == ["local: Bonn"]
+
+        await eventually(is_running)
+    await running
+
+    async with running_app(on_file) as app:
+        assert (await app.http.post("/chatkit", json=body, headers=headers)).status_code == 200
+
+    assert "unknown" in _output(model_api)
+    assert parcels.done == ["local: Bonn"]
+
+
+async def test_a_client_tool_called_together_with_it_finds_its_output(
+    app_on_each_wire: Running, model_api: FakeModelApi, parcels: Any
+) -> None:
+    questions = [{"kind": "text", "question": "Why?"}]
+    calls = [("ask_browser", {}), SEND, ("ask_user", {"questions": questions})]
+    model_api.script(Reply(calls=calls))
+    streamed = await app_on_each_wire.ask(create("Send it"))
+    thread = thread_id(streamed)
+    assert streamed[-1]["item"]["type"] == "client_tool_call"
+
+    output = op("threads.add_client_tool_output", thread_id=thread, result={"at": "home"})
+    await app_on_each_wire.ask(output)
+
+    assert "home" in str(model_api.requests[-1])
+    shown = {item["type"] for item in await app_on_each_wire.items(thread)}
+    assert {"client_tool_call", "structured_input", "widget"} <= shown
+    assert parcels.done == []

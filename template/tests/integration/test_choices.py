@@ -74,3 +74,23 @@ async def test_a_choice_that_is_not_offered_any_more_does_not_hinder_a_retry(
 
     assert "error" not in {event["type"] for event in events(retried.text)}
     assert [request["model"] for request in model_api.requests] == ["large", "fake"]
+
+
+async def test_a_chosen_tool_is_not_forced_again_when_the_user_has_answered_it(
+    choosy: Settings, model_api: FakeModelApi
+) -> None:
+    async with running_app(choosy) as app:
+        questions = [{"kind": "text", "question": "Why?"}]
+        model_api.script(Reply(calls=[("ask_user", {"questions": questions})]))
+        streamed = await app.ask(
+            _asking(create("Ask me"), tool_choice={"id": "ask_user"}, model="large")
+        )
+        given = {"status": "answered", "answers": {"q1": {"values": ["so"]}}}
+        form, thread = streamed[-1]["item"]["id"], thread_id(streamed)
+        answered = op("threads.add_structured_input", thread_id=thread, item_id=form, input=given)
+        await app.ask(answered)
+
+    first, second = model_api.requests
+    assert "ask_user" in str(first["tool_choice"])
+    assert "ask_user" not in str(second.get("tool_choice"))
+    assert second["model"] == "large"
