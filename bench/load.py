@@ -31,7 +31,6 @@ class Scenario:
     words: int
     pace: int
     task: str = ""
-    turns_in_thread: int = TURNS_IN_THREAD
 
     @property
     def message(self) -> str:
@@ -202,6 +201,14 @@ class Load:
             self._over = True
         return window
 
+    async def complete(self, cpu_seconds: Callable[[], float], turns: int) -> Window:
+        """Let each stream take so many turns, each on a new thread, and watch from start to end."""
+        began, cpu = time.monotonic(), cpu_seconds()
+        async with asyncio.TaskGroup() as group:
+            for number, client in enumerate(self._clients):
+                group.create_task(self._new_threads(client, number, turns))
+        return Window(self.tally, time.monotonic() - began, cpu_seconds() - cpu)
+
     async def _pass(self, seconds: float, turns: int) -> None:
         while True:
             await asyncio.sleep(seconds)
@@ -210,15 +217,23 @@ class Load:
 
     async def _stream(self, client: Client, number: int) -> None:
         """Start at a time and with a first thread of a length that spread the streams out."""
-        turn_seconds = self._scenario.words / self._scenario.pace
-        await asyncio.sleep(turn_seconds * number / len(self._clients))
-        turns = 1 + number % self._scenario.turns_in_thread
+        await self._spread(number)
+        turns = 1 + number % TURNS_IN_THREAD
         while not self._over:
             thread_id = None
             for _ in range(turns):
                 if not self._over:
                     thread_id = await client.turn(self._scenario, thread_id, self.tally)
-            turns = self._scenario.turns_in_thread
+            turns = TURNS_IN_THREAD
+
+    async def _new_threads(self, client: Client, number: int, turns: int) -> None:
+        await self._spread(number)
+        for _ in range(turns):
+            await client.turn(self._scenario, None, self.tally)
+
+    async def _spread(self, number: int) -> None:
+        turn_seconds = self._scenario.words / self._scenario.pace
+        await asyncio.sleep(turn_seconds * number / len(self._clients))
 
 
 def _message_request(text: str, thread_id: str | None) -> dict[str, Any]:

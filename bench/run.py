@@ -40,7 +40,7 @@ def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
 
 
 def team_scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
-    """Return the loads of the turns of several agents: saturating, and where none is saturated."""
+    """Return the loads of the turns of several agents: saturating, and not."""
     words = options.words
     saturating = Scenario(options.streams, words, options.pace)
     return _by_name([saturating, Scenario(FEW_STREAMS, words, PACE)])
@@ -113,7 +113,7 @@ async def run(options: argparse.Namespace, folder: Path) -> None:
     pin(os.getpid(), LOAD_CPU)
     async with site(project, folder) as servers:
         results = await measure(servers, plan, loads)
-        team = await measure_team(servers, plan, team_scenarios(options), _progress)
+        team = await measure_team(servers, plan.rounds, team_scenarios(options), _progress)
     results.pages = pages
     print(report(results), team.report(), sep="\n\n")
     if options.json:

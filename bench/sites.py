@@ -33,30 +33,12 @@ class Plan:
     rounds: int
     warm_up: float
     window: float
-    team_warm_up: float
-    team_window: float
     list_requests: int
     page_repeats: int
 
 
-DEFAULT = Plan(
-    rounds=3,
-    warm_up=1.75,
-    window=3.5,
-    team_warm_up=3,
-    team_window=6,
-    list_requests=200,
-    page_repeats=200,
-)
-QUICK = Plan(
-    rounds=1,
-    warm_up=1,
-    window=2,
-    team_warm_up=3,
-    team_window=6,
-    list_requests=100,
-    page_repeats=50,
-)
+DEFAULT = Plan(rounds=3, warm_up=1.75, window=3.5, list_requests=200, page_repeats=200)
+QUICK = Plan(rounds=1, warm_up=1.0, window=2.0, list_requests=100, page_repeats=50)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from answer import TEAM_TASK
 from load import MS_PER_S, Scenario, Window, WrongAnswer
 from report import BUSY, FIRST, FIRST_P99, PROJECT, TURNS, Metric, line
 from servers import http_client
-from sites import Plan, Site
+from sites import Site
 from team_model import expected
 
+TURNS_OF_STREAM = 4
 PLAIN, TEAM = "plain", "multi-agent"
 CPU_OF_TURN = Metric("CPU ms for a turn", lambda w: w.cpu_seconds * MS_PER_S / w.tally.turns)
 METRICS = (CPU_OF_TURN, TURNS, FIRST, FIRST_P99, BUSY)
@@ -58,30 +59,30 @@ class TeamResults:
 
 
 async def measure_team(
-    site: Site, plan: Plan, loads: dict[str, Scenario], progress: Callable[[str], None]
+    site: Site, rounds: int, loads: dict[str, Scenario], progress: Callable[[str], None]
 ) -> TeamResults:
-    """Take the two kinds of turns in turns.
+    """Watch the two kinds one after the other, round by round.
 
     Raises:
         WrongTurn: a turn was not what it was meant to be.
     """
     results = TeamResults()
-    for number in range(plan.rounds):
+    for number in range(rounds):
         for name, load in loads.items():
-            progress(f"round {number + 1} of {plan.rounds}: {name}, plain and multi-agent turns")
+            progress(f"round {number + 1} of {rounds}: {name}, plain and multi-agent turns")
             for kind, task in ((PLAIN, ""), (TEAM, TEAM_TASK)):
-                scenario = replace(load, task=task, turns_in_thread=1)
-                results.windows[name][kind].append(await _watch(site, plan, scenario))
+                scenario = replace(load, task=task)
+                results.windows[name][kind].append(await _watch(site, scenario))
     return results
 
 
-async def _watch(site: Site, plan: Plan, scenario: Scenario) -> Window:
+async def _watch(site: Site, scenario: Scenario) -> Window:
     process = site.processes[PROJECT]
     async with http_client() as http, site.load(process, scenario) as load:
         before = await _seen(site, http)
-        window = await load.watch(process.cpu_seconds, plan.team_warm_up, plan.team_window)
+        window = await load.complete(process.cpu_seconds, TURNS_OF_STREAM)
         seen = await _seen(site, http) - before
-    _check(seen, load.tally.turns if scenario.task else 0)
+    _check(seen, window.tally.turns if scenario.task else 0)
     return window
 
 
