@@ -62,6 +62,12 @@ async def ask_both(ctx: ToolContext[AssistantContext]) -> None:
     ctx.context.call_client(ctx, "ask_browser", detail="all")
 
 
+@function_tool
+async def read_all(ctx: RunContextWrapper[AssistantContext]) -> str:
+    """Read all there is, to the half of an emoji."""
+    return chr(0xD83D) + "x" * 1_000_000
+
+
 def install(builder: Builder) -> None:
-    builder.add_tools(send_parcel, weigh, broken, endless, ask_browser, ask_both)
+    builder.add_tools(send_parcel, weigh, broken, endless, ask_browser, ask_both, read_all)
 '''
