@@ -20,6 +20,7 @@ from agents import (
 from agents.tool_context import ToolContext
 from pydantic import BaseModel
 
+from app.chat.calls import tellable
 from app.chat.context import AssistantContext
 from app.chat.failures import tool_failed
 from app.providers import ChatModel
@@ -94,7 +95,9 @@ CONTENT = ToolOutputText | ToolOutputImage | ToolOutputFileContent
 
 
 def _told(ctx: ToolContext[AssistantContext], output: Any) -> Any:
-    """Return what the model is given: of a typed result its JSON, which is remembered too."""
+    """Return what the model is given: bounded text; a typed result as JSON, remembered too."""
+    if isinstance(output, str):
+        return tellable(output)
     if not isinstance(output, BaseModel) or isinstance(output, CONTENT):
         return output
     ctx.context.results[ctx.tool_call_id] = output.model_dump(mode="json")

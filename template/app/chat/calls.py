@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from app.chat.context import AssistantContext
+from app.chat.stream import whole_text
 from app.chat.turn_store import TurnStore
 from app.store.ids import new_id
 from app.store.records import CallStatus, StoredItem, ToolCall, is_hidden
@@ -104,8 +105,13 @@ def _arguments(arguments: str) -> str:
         return "{}"
 
 
+def tellable(output: str) -> str:
+    """Return a tool's output as a model is told it: not too long, and without half characters."""
+    return whole_text(output if len(output) <= MAX_OUTPUT else output[:MAX_OUTPUT] + CUT)
+
+
 def _text(output: object) -> str:
     if isinstance(output, str):
-        return output if len(output) <= MAX_OUTPUT else output[:MAX_OUTPUT] + CUT
+        return tellable(output)
     parts = cast(list[dict[str, Any]], output) if isinstance(output, list) else []
-    return "\n".join(str(part.get("text", f"({part.get('type')})")) for part in parts)
+    return tellable("\n".join(str(part.get("text", f"({part.get('type')})")) for part in parts))

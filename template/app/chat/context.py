@@ -12,6 +12,7 @@ from chatkit.errors import CustomStreamError
 from chatkit.icons import IconName
 from chatkit.types import (
     ClientEffectEvent,
+    ClientToolCallItem,
     CustomTask,
     HiddenContextItem,
     NoticeEvent,
@@ -151,6 +152,13 @@ class AssistantContext(AgentContext[RequestContext]):
         self.client_tool_call = ClientToolCall(name=name, arguments=arguments)
         self.client_call_id = ctx.tool_call_id
         return CALLED
+
+    def waiting(self) -> list[StructuredInputItem | ClientToolCallItem]:
+        """Return what an action leaves to be answered, the front end's part last."""
+        if (call := self.client_tool_call) is None:
+            return [*self.asked]
+        own = {**self._new("tc"), "call_id": new_id("call")}
+        return [*self.asked, ClientToolCallItem(**own, name=call.name, arguments=call.arguments)]
 
     def cite(self, source: Source) -> str:
         """Return a mark such as `[1]`; where the model repeats it, the answer cites the source."""

@@ -316,8 +316,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
         try:
             async for event in agent_context.events_of(work):
                 yield event
-            for question in agent_context.asked:
-                yield ThreadItemDoneEvent(item=question)
+            for item in agent_context.waiting():
+                yield ThreadItemDoneEvent(item=item)
         except Exception as error:
             raise for_the_user(error, self._context.language) from error
         if agent_context.model_goes_on:
@@ -329,7 +329,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
         await approvals.decide(decision, context, self._turn_store, self._assistant.agents, config)
         if context.failure is not None:
             raise context.failure
-        context.let_model_answer()
+        if not context.waits_for_user:
+            context.let_model_answer()
 
     async def sync_action(
         self,

@@ -256,3 +256,18 @@ async def test_a_client_tool_called_together_with_it_finds_its_output(
     shown = {item["type"] for item in await app_on_each_wire.items(thread)}
     assert {"client_tool_call", "structured_input", "widget"} <= shown
     assert parcels.done == []
+
+
+async def test_an_approved_tool_may_ask_the_user_and_the_front_end(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    waiting = await _ask(app_with_model, model_api, ("ask_both", {}))
+
+    streamed = await app_with_model.ask(waiting.decide(approved=True))
+
+    kinds = [event["item"]["type"] for event in streamed if "item" in event]
+    assert kinds == ["widget", "structured_input", "client_tool_call"]
+    assert len(model_api.requests) == 1
+    output = op("threads.add_client_tool_output", thread_id=waiting.thread, result={"at": "home"})
+    await app_with_model.ask(output)
+    assert "home" in str(model_api.requests[-1])

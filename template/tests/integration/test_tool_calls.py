@@ -126,6 +126,20 @@ async def test_a_client_tool_that_never_answers_is_not_in_the_way(
     assert _pairs(model_api.requests[-1]) == []
 
 
+async def test_an_output_is_told_within_bounds_and_in_whole_characters(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    model_api.script(Reply(calls=[("read_all", {})]), Reply("I have read it."))
+    streamed = await _ask(app_with_model, create("Read"))
+    await _ask(app_with_model, add(thread_id(streamed), "And?"))
+
+    assert answer(streamed).strip() == "I have read it."
+    for request in model_api.requests[1:]:
+        [(_, output)] = _pairs(request)
+        assert output.startswith("\N{REPLACEMENT CHARACTER}x")
+        assert len(output) < 100_000
+
+
 async def test_the_model_hears_that_a_tool_failed_and_never_why(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:

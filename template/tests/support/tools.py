@@ -6,7 +6,7 @@ from typing import Any
 
 from agents import FunctionTool, RunContextWrapper, function_tool
 from agents.tool_context import ToolContext
-from chatkit.types import LockedStatus
+from chatkit.types import LockedStatus, StructuredInputFreeform
 from pydantic import BaseModel
 
 from app.builder import Builder
@@ -55,6 +55,19 @@ async def ask_browser(ctx: ToolContext[AssistantContext]) -> None:
     ctx.context.call_client(ctx, "ask_browser", detail="all")
 
 
+@function_tool(needs_approval=True)
+async def ask_both(ctx: ToolContext[AssistantContext]) -> None:
+    """Ask the user and the front end, once that is approved."""
+    await ctx.context.ask(StructuredInputFreeform(id="q1", question="Sure?"))
+    ctx.context.call_client(ctx, "ask_browser", detail="all")
+
+
+@function_tool
+async def read_all(ctx: RunContextWrapper[AssistantContext]) -> str:
+    """Read all there is, to the half of an emoji."""
+    return chr(0xD83D) + "x" * 1_000_000
+
+
 def install(builder: Builder) -> None:
-    builder.add_tools(send_parcel, weigh, broken, endless, ask_browser)
+    builder.add_tools(send_parcel, weigh, broken, endless, ask_browser, ask_both, read_all)
 '''
