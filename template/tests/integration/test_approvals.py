@@ -243,7 +243,11 @@ async def test_a_client_tool_called_together_with_it_finds_its_output(
     app_on_each_wire: Running, model_api: FakeModelApi, parcels: Any
 ) -> None:
     questions = [{"kind": "text", "question": "Why?"}]
-    calls = [("ask_browser", {}), SEND, ("ask_user", {"questions": questions})]
+    calls: list[tuple[str, Any]] = [
+        ("ask_browser", {}),
+        SEND,
+        ("ask_user", {"questions": questions}),
+    ]
     model_api.script(Reply(calls=calls))
     streamed = await app_on_each_wire.ask(create("Send it"))
     thread = thread_id(streamed)
