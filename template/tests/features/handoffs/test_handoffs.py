@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from app.agents import assistant
 from app.chat.failures import TOO_LONG, TOO_MANY_HANDOFFS, TOOL_FAILED
+from app.features.handoffs.specialists import researcher, writer
 from app.settings import Settings
 from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi, Reply
@@ -16,6 +18,10 @@ from tests.support.model_requests import Said, read
 from tests.support.requests import Json, add, answer, create, events, named_events, thread_id
 from tests.support.sql import run_sql
 
+ASSISTANT, WRITER, RESEARCHER = (
+    instructions.split(".")[0]
+    for instructions in (assistant.INSTRUCTIONS, writer.INSTRUCTIONS, researcher.INSTRUCTIONS)
+)
 TO_WRITER = Reply(calls=[("transfer_to_writer", {})])
 TO_RESEARCHER = Reply(calls=[("transfer_to_researcher", {})])
 TO_ASSISTANT = Reply(calls=[("transfer_to_assistant", {})])
@@ -78,7 +84,7 @@ async def test_a_specialist_answers_and_keeps_the_thread_in_the_next_turn(
     assert answer(first).strip() == "Dear Ada"
     assert answer(second).strip() == "Dear Bob"
     agents = [_agent_of(request) for request in model_api.requests]
-    assert agents == ["You are a helpful assistant"] * 2 + ["You are the writer"] * 2
+    assert agents == [ASSISTANT] * 2 + [WRITER] * 2
     assert _calls(model_api.requests[2]) == ["transfer_to_writer"]
     assert _calls(model_api.requests[3]) == ["transfer_to_writer"]
     texts = [
@@ -108,7 +114,7 @@ async def test_a_specialist_hands_back(app_on_each_wire: Running, model_api: Fak
     await _say(app_on_each_wire, thread, "And lunch?")
 
     agents = [_agent_of(request) for request in model_api.requests[2:]]
-    assert agents == ["You are the researcher"] * 2 + ["You are a helpful assistant"] * 2
+    assert agents == [RESEARCHER] * 2 + [ASSISTANT] * 2
     assert "- Assistant: " in _instructions(model_api.requests[2])
 
 
@@ -121,7 +127,7 @@ async def test_a_specialist_knows_the_page_and_the_language(
     await app_with_model.http.post("/api/chat", json=body, headers={"Accept-Language": "de-AT"})
 
     instructions = model_api.requests[1]["instructions"]
-    assert instructions.startswith("You are the writer")
+    assert instructions.startswith(WRITER)
     assert "a long text" in instructions
     assert "de-AT" in instructions
 
@@ -138,9 +144,9 @@ async def test_a_chosen_tool_is_the_assistants_to_call(
     await app_with_model.chatkit(chosen)
     await _say(app_with_model, thread, "To Bob instead")
 
-    assert _agent_of(model_api.requests[3]) == "You are a helpful assistant"
+    assert _agent_of(model_api.requests[3]) == ASSISTANT
     assert model_api.requests[3]["tool_choice"] == {"type": "function", "name": "current_time"}
-    assert _agent_of(model_api.requests[4]) == "You are the writer"
+    assert _agent_of(model_api.requests[4]) == WRITER
 
 
 async def test_a_cycle_of_handoffs_ends_with_an_error_and_the_agent_of_before(
@@ -160,7 +166,7 @@ async def test_a_cycle_of_handoffs_ends_with_an_error_and_the_agent_of_before(
         "allow_retry": False,
     }
     assert answer(again).strip() == "fine again"
-    assert _agent_of(model_api.requests[-1]) == "You are a helpful assistant"
+    assert _agent_of(model_api.requests[-1]) == ASSISTANT
     told = ["transfer_to_writer", "transfer_to_assistant"]
     assert _calls(model_api.requests[-1])[:2] == told
 
@@ -176,7 +182,7 @@ async def test_a_specialist_that_fails_leaves_the_thread_with_the_agent_of_befor
 
     assert failed[-1]["type"] == "error"
     assert answer(again).strip() == "here"
-    assert _agent_of(model_api.requests[-1]) == "You are a helpful assistant"
+    assert _agent_of(model_api.requests[-1]) == ASSISTANT
     assert _calls(model_api.requests[-1]) == ["transfer_to_writer"]
 
 
