@@ -75,7 +75,8 @@ class History:
         text = item_text(item) or encode_item(item)
         size = self.estimator.tokens(len(text.encode()))
         if isinstance(item, UserMessageItem):
-            return size + ATTACHMENT_TOKENS * len(item.attachments)
+            quoted = self.estimator.tokens(len((item.quoted_text or "").encode()))
+            return size + quoted + ATTACHMENT_TOKENS * len(item.attachments)
         if isinstance(item, GeneratedImageItem):
             return size + ATTACHMENT_TOKENS
         return size
