@@ -80,8 +80,7 @@ class Assistant:
             ContentTooLarge: it is longer than what the model is given at a time.
             BadRequest: it chooses a model or a tool that may not be chosen.
         """
-        if not self.history.fits(said(message)):
-            raise ContentTooLarge(_("The message is too long for the model. Send it in parts."))
+        self.check_length(said(message))
         options, tools = message.inference_options, self._tools()
         if options.model and options.model not in self.models:
             names = ", ".join(self.models)
@@ -89,6 +88,11 @@ class Assistant:
         if options.tool_choice and options.tool_choice.id not in tools:
             names = ", ".join(tools)
             raise BadRequest(_("This tool cannot be chosen. Choose one of: {names}.", names=names))
+
+    def check_length(self, text: str) -> None:
+        """Raise `ContentTooLarge` for more than what the model is given at a time."""
+        if not self.history.fits(text):
+            raise ContentTooLarge(_("The message is too long for the model. Send it in parts."))
 
     def run_config(self, options: InferenceOptions) -> RunConfig:
         """Return how one request is run. A model that may not be chosen any more is left aside."""
@@ -107,5 +111,6 @@ class Assistant:
 
 
 def said(message: UserMessageInput | UserMessageItem) -> str:
-    """Return a message's text."""
-    return "".join(part.text for part in message.content)
+    """Return a message's text, and what it quotes."""
+    text = "".join(part.text for part in message.content)
+    return f"{text}\n{message.quoted_text}" if message.quoted_text else text

@@ -58,24 +58,25 @@ class History:
     async def select(self, newest_first: AsyncIterator[StoredItem]) -> list[StoredItem]:
         """Return the newest turns that fit, oldest first. The newest is there in any case.
 
-        A turn that a guardrail stopped is left out.
+        Of a turn that a guardrail stopped there is only what an action did in it later.
         """
         selected: list[StoredItem] = []
         left = self._max_tokens
-        async for turn in _turns(newest_first):
+        async for whole in _turns(newest_first):
+            turn = _unblocked(whole)
             size = sum(map(self._size, turn))
             if selected and size > left:
                 break
-            if not any(isinstance(item, Blocked) for item in turn):
-                selected[:0] = turn
-                left -= size
+            selected[:0] = turn
+            left -= size
         return selected
 
     def _size(self, item: StoredItem) -> int:
         text = item_text(item) or encode_item(item)
         size = self.estimator.tokens(len(text.encode()))
         if isinstance(item, UserMessageItem):
-            return size + ATTACHMENT_TOKENS * len(item.attachments)
+            quoted = self.estimator.tokens(len((item.quoted_text or "").encode()))
+            return size + quoted + ATTACHMENT_TOKENS * len(item.attachments)
         if isinstance(item, GeneratedImageItem):
             return size + ATTACHMENT_TOKENS
         return size
@@ -87,6 +88,12 @@ def request_size(data: ModelInputData, agent: Agent[Any]) -> int:
     schemas = [(tool.name, tool.description, tool.params_json_schema) for tool in tools]
     body = to_json([data.instructions, data.input, schemas])
     return 0 if any(kind in body for kind in FILES) else len(body)
+
+
+def _unblocked(turn: Sequence[StoredItem]) -> Sequence[StoredItem]:
+    """Return a turn without what was blocked: all up to the answer that says so."""
+    blocked = [place for place, item in enumerate(turn) if isinstance(item, Blocked)]
+    return turn[blocked[-1] + 2 :] if blocked else turn
 
 
 async def _turns(newest_first: AsyncIterator[StoredItem]) -> AsyncIterator[Sequence[StoredItem]]:

@@ -93,6 +93,8 @@ async def _check_action(
         case ThreadsAddClientToolOutputReq():
             call = await _waiting_call(request.params.thread_id, store, context)
             assistant.client_tools.check(call.name, request.params.result)
+        case ThreadsAddStructuredInputReq():
+            assistant.check_length(request.params.input.model_dump_json())
         case ThreadsSyncCustomActionReq():
             check_open(await store.load_thread(request.params.thread_id, context))
             assistant.actions.sync(request.params.action)

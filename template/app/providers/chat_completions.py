@@ -67,7 +67,7 @@ class WholeStream:
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
         has_ended = False
         async for chunk in self._stream:
-            has_ended = has_ended or any(choice.finish_reason for choice in chunk.choices)
+            has_ended = has_ended or any(choice.finish_reason for choice in chunk.choices or ())
             yield chunk
         if not has_ended:
             raise AnswerBroken("no finish_reason")

@@ -40,7 +40,7 @@ from app.store.codec import (
 )
 from app.store.engine import Database, database_now
 from app.store.ids import new_id
-from app.store.records import RECORD_TYPES, StoredItem, is_record
+from app.store.records import HIDDEN_CONTEXT_TYPES, RECORD_TYPES, StoredItem, is_record
 from app.store.tables import attachments, dead_blobs, feedback, items, threads, tombstones
 from app.store.upsert import run, upsert
 
@@ -351,6 +351,7 @@ def save_feedback(
     connection: Connection, thread_id: str, item_ids: set[str], kind: FeedbackKind, user_id: str
 ) -> None:
     mine = _own_items(thread_id, user_id) & items.c.id.in_(item_ids)
+    mine &= items.c.type.not_in((*RECORD_TYPES, *HIDDEN_CONTEXT_TYPES))
     if connection.scalar(select(func.count()).select_from(items).where(mine)) != len(item_ids):
         raise NotFoundError(thread_id)
     columns = [items.c.user_id, items.c.thread_id, items.c.id, literal(kind), database_now()]

@@ -250,6 +250,23 @@ async def test_a_message_beyond_the_budget_is_refused_in_words(
     assert model_api.requests == []
 
 
+async def test_what_a_message_quotes_counts_for_the_budget(
+    each_wire: Settings, model_api: FakeModelApi
+) -> None:
+    settings = each_wire.model_copy(update={"history_max_tokens": 1_000})
+    quoting = create("What is this?")
+    async with running_app(settings) as app:
+        quoting["params"]["input"]["quoted_text"] = "x" * 5_000
+        refused = await app.chatkit(quoting)
+        quoting["params"]["input"]["quoted_text"] = "x" * 3_500
+        thread = thread_id(await app.ask(quoting))
+        await app.ask(add(thread, "word " * 200))
+
+    assert refused.status_code == 413
+    assert "xxx" in str(model_api.requests[0])
+    assert "xxx" not in str(model_api.requests[1])
+
+
 async def test_the_specialist_keeps_the_thread_until_it_hands_back(
     each_wire: Settings, model_api: FakeModelApi, shop: Any
 ) -> None:

@@ -141,3 +141,15 @@ async def test_the_demo_model_asks_in_a_form(app: Running) -> None:
 
     [form] = items_of(streamed, "structured_input")
     assert [each["question"] for each in form["inputs"]] == ["What is your name?"]
+
+
+async def test_an_answer_beyond_the_budget_is_refused_and_the_question_goes_on_waiting(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    thread, form = await _asked(app_with_model, model_api)
+
+    refused = await app_with_model.chatkit(_answer(thread, form, "answered", q3=["x" * 200_000]))
+
+    assert refused.status_code == 413
+    assert len(model_api.requests) == 1
+    assert (await app_with_model.items(thread))[-1]["status"] == "pending"

@@ -7,7 +7,9 @@ import pytest
 from app.settings import Settings
 from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi, Reply
+from tests.support.features import AddFeature
 from tests.support.requests import Json, add, answer, create, events, op, text_of, thread_id
+from tests.support.tools import TOOLS
 
 FORBIDDEN = "my PIN is 1234"
 
@@ -94,3 +96,35 @@ async def test_the_plain_chat_answers_in_the_guardrails_words(
     assert reply.status_code == 200
     assert "etwas anderes" in reply.json()["message"]
     assert "password" not in reply.text
+
+
+async def test_what_a_message_quotes_is_guarded_too(
+    guarded: Settings, model_api: FakeModelApi
+) -> None:
+    quoting = create("What is this?")
+    quoting["params"]["input"]["quoted_text"] = FORBIDDEN
+    async with running_app(guarded) as app:
+        streamed = await app.ask(quoting)
+
+    assert model_api.requests == []
+    assert "cannot help" in text_of(streamed[-1]["item"])
+
+
+async def test_what_is_approved_after_a_blocked_message_is_remembered(
+    guarded: Settings, model_api: FakeModelApi, add_feature: AddFeature
+) -> None:
+    add_feature("parcels", TOOLS)
+    model_api.script(Reply(calls=[("send_parcel", {"parcel": {"city": "Bonn", "grams": 5}})]))
+    async with running_app(guarded) as app:
+        streamed = await app.ask(create("Send it"))
+        thread, widget = thread_id(streamed), streamed[-1]["item"]
+        await app.ask(add(thread, FORBIDDEN))
+        chosen = widget["widget"]["confirm"]["action"]
+        action = {"type": chosen["type"], "payload": chosen["payload"]}
+        await app.ask(op("threads.custom_action", thread_id=thread, action=action))
+        await app.ask(add(thread, "And now?"))
+
+    for request in model_api.requests[1:]:
+        assert "sent 5 g to Bonn" in str(request["input"])
+        assert FORBIDDEN not in str(request["input"])
+        assert "cannot help" not in str(request["input"])

@@ -10,10 +10,13 @@ from typer.testing import CliRunner
 
 from app.cli.main import cli
 from app.settings import Settings
+from app.store import sql
+from app.store.records import is_hidden
 from tests.support.app import Running, running_app
 from tests.support.fake_model_api import FakeModelApi, Reply
 from tests.support.features import AddFeature
 from tests.support.requests import Json, add, create, events, items_of, op, thread_id
+from tests.support.store import open_store
 
 SECRET = "hush-hush"
 
@@ -179,3 +182,15 @@ async def test_the_users_export_leaves_it_out_and_the_operators_has_it(
     exported = await asyncio.to_thread(CliRunner().invoke, cli, command, env=environment)
     assert exported.exit_code == 0
     assert f"{SECRET} remembered" in exported.output
+
+
+async def test_it_takes_no_feedback(app: Running, file_settings: Settings) -> None:
+    thread = thread_id(await app.ask(create("Psst")))
+    async with open_store(file_settings) as store:
+        past = await store.database.read(sql.load_past, thread, None, 50, "local")
+    hidden = [item for item in past.items if is_hidden(item)]
+    assert {item.type for item in hidden} == {"hidden_context_item", "tool_call"}
+
+    for item in hidden:
+        judged = op("items.feedback", thread_id=thread, item_ids=[item.id], kind="positive")
+        assert (await app.chatkit(judged)).status_code == 404

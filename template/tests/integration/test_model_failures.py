@@ -260,3 +260,15 @@ async def test_one_provider_may_have_both_models(
 
     assert answer(streamed).strip() == "I stand in"
     assert [request["model"] for request in model_api.requests] == ["fake", "second"]
+
+
+async def test_chunks_that_bring_nothing_do_no_harm(
+    settings: Settings, model_api: FakeModelApi
+) -> None:
+    nothing = [{"index": 0, "delta": None, "finish_reason": None}]
+    model_api.script(Reply("Hello", choices=[None, [], nothing]))
+
+    streamed = await _asked_once(with_provider(settings, model_api, "custom"))
+
+    assert answer(streamed).strip() == "Hello"
+    assert streamed[-1]["type"] == "thread.item.done"

@@ -23,6 +23,8 @@ class ChatCompletionsWire:
         return self._delta(role="assistant", content="")
 
     async def body(self) -> AsyncGenerator[bytes]:
+        for choices in self._reply.choices:
+            yield self._chunk(choices)
         for word in words_of(self._reply.reasoning):
             yield self._delta(reasoning_content=word)
         async for word in self._reply.paced():
@@ -98,7 +100,7 @@ class ChatCompletionsWire:
     def _delta(self, **delta: Any) -> bytes:
         return self._chunk([{"index": 0, "delta": delta, "finish_reason": None}])
 
-    def _chunk(self, choices: list[dict[str, Any]], **fields: Any) -> bytes:
+    def _chunk(self, choices: list[dict[str, Any]] | None, **fields: Any) -> bytes:
         return _event(self._head("chat.completion.chunk") | {"choices": choices, **fields})
 
     def _head(self, kind: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Reply:
     has them. `incomplete` is that API's reason for stopping early. `usage` overrides the counts of
     `input`, `output` and `cached` tokens. `error_code` makes the answer fail once it has begun.
     `events` go out as they are, on the Responses API alone; where one is None the answer hangs.
+    `choices` are those of chunks that come first, as they are, on Chat Completions alone.
     What a wire cannot carry (an image, a file's citation) is left out there.
     """
 
@@ -44,6 +45,7 @@ class Reply:
     reasoning: str = ""
     image: bytes | None = None
     events: Sequence[tuple[str, dict[str, Any]] | None] = ()
+    choices: Sequence[list[dict[str, Any]] | None] = ()
     refusal: str = ""
     incomplete: str | None = None
     error_code: str | None = None
