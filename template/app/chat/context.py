@@ -154,8 +154,10 @@ class AssistantContext(AgentContext[RequestContext]):
         """Return what an action leaves to be answered, the front end's part last."""
         if (call := self.client_tool_call) is None:
             return [*self.asked]
-        own = {**self._new("tc"), "call_id": new_id("call")}
-        return [*self.asked, ClientToolCallItem(**own, name=call.name, arguments=call.arguments)]
+        told = ClientToolCallItem(
+            **self._new("tc"), call_id=new_id("call"), name=call.name, arguments=call.arguments
+        )
+        return [*self.asked, told]
 
     def cite(self, source: Source) -> str:
         """Return a mark such as `[1]`; where the model repeats it, the answer cites the source."""
