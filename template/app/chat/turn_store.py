@@ -35,7 +35,7 @@ from app.store.engine import Database
 from app.store.keys import Earlier
 from app.store.maintenance import Lease, LeaseLost, Outcome
 from app.store.presence import Presence
-from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_decided, is_record
+from app.store.records import CallStatus, Record, StoredItem, ToolCall, is_record
 from app.store.usage import Usage
 
 PAGE = 50
@@ -324,23 +324,19 @@ class TurnStore(sql.SqlStore):
         sql.save_items(connection, thread_id, saved, user_id)
 
     def _items_of(self, connection: Connection, turn: Earlier) -> set[str]:
-        """Return the ids of what a turn wrote, without the message that it answered.
-
-        A call that the user has decided stays: it may have been run.
-        """
+        """Return the ids of what a turn wrote, without the message that it answered."""
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         turn = keys.reload(connection, turn)
         items = sql.load_items_between(
             connection, thread_id, turn.after_seq, turn.until_seq, user_id
         )
-        return {item.id for item in items if not is_decided(item)} - {turn.message_id}
+        return _replaceable(items) - {turn.message_id}
 
     def _items_after(
         self, connection: Connection, place: int, until: int | None = None
     ) -> set[str]:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        items = sql.load_items_between(connection, thread_id, place, until, user_id)
-        return {item.id for item in items}
+        return _replaceable(sql.load_items_between(connection, thread_id, place, until, user_id))
 
     def _load(self, connection: Connection, before: int | None) -> Window:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
@@ -353,6 +349,13 @@ class TurnStore(sql.SqlStore):
         for item_id, item in committed.items():
             if self._staged.get(item_id) is item:
                 del self._staged[item_id]
+
+
+def _replaceable(written: Sequence[StoredItem]) -> set[str]:
+    """Return the items' ids. A call whose widget is not among them stays: it may have been run."""
+    ids = {item.id for item in written}
+    calls = [item for item in written if isinstance(item, ToolCall) and item.widget_id]
+    return ids - {call.id for call in calls if call.widget_id not in ids}
 
 
 def _in_sdk_time(item: ThreadItem) -> ThreadItem:

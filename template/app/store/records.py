@@ -52,11 +52,6 @@ def is_record(item: StoredItem) -> TypeIs[Record]:
     return isinstance(item, ToolCall | Blocked)
 
 
-def is_decided(item: StoredItem) -> bool:
-    """Say whether it is a call that the user has approved or refused."""
-    return isinstance(item, ToolCall) and item.widget_id is not None and item.status != "waiting"
-
-
 def is_hidden(item: object) -> bool:
     """Say whether a client may never see the item."""
     return isinstance(item, HIDDEN)

@@ -243,11 +243,7 @@ async def test_a_client_tool_called_together_with_it_finds_its_output(
     app_on_each_wire: Running, model_api: FakeModelApi, parcels: Any
 ) -> None:
     questions = [{"kind": "text", "question": "Why?"}]
-    calls: list[tuple[str, Any]] = [
-        ("ask_browser", {}),
-        SEND,
-        ("ask_user", {"questions": questions}),
-    ]
+    calls: list[Any] = [("ask_browser", {}), SEND, ("ask_user", {"questions": questions})]
     model_api.script(Reply(calls=calls))
     streamed = await app_on_each_wire.ask(create("Send it"))
     thread = thread_id(streamed)
@@ -275,3 +271,21 @@ async def test_an_approved_tool_may_ask_the_user_and_the_front_end(
     output = op("threads.add_client_tool_output", thread_id=waiting.thread, result={"at": "home"})
     await app_with_model.ask(output)
     assert "home" in str(model_api.requests[-1])
+
+
+async def test_a_retry_of_a_later_message_keeps_what_was_done(
+    app_with_model: Running, model_api: FakeModelApi, parcels: Any
+) -> None:
+    waiting = await _ask(app_with_model, model_api)
+    await app_with_model.ask(add(waiting.thread, "Wait"))
+    await app_with_model.ask(waiting.decide(approved=True))
+    items = await app_with_model.items(waiting.thread)
+    later = [each["id"] for each in items if each["type"] == "user_message"][-1]
+
+    retry = op("threads.retry_after_item", thread_id=waiting.thread, item_id=later)
+    await app_with_model.ask(retry)
+    await app_with_model.ask(add(waiting.thread, "Did it work?"))
+
+    assert _output(model_api) == "sent 5 g to Bonn"
+    assert (await app_with_model.chatkit(waiting.decide(approved=True))).status_code == 409
+    assert parcels.done == ["local: Bonn"]
