@@ -22,6 +22,7 @@ BUSY = _("The model is busy just now. Please try again in a moment.")
 UNREACHABLE = _("The model could not answer. Please try again.")
 TOO_LONG = _("I stopped after too many steps. Please ask in a simpler way.")
 TOO_MANY_HANDOFFS = _("I passed your question on too often. Please ask in a simpler way.")
+TOOK_TOO_LONG = _("This took too long. Please try again.")
 NO_VALID_RESULT = _("I could not put the result into the form that is needed. Please try again.")
 TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not work."
 WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with right ones: {}"
@@ -33,6 +34,8 @@ def for_the_user(error: Exception, language: str) -> CustomStreamError:
         return error
     if isinstance(error, AppError) and not isinstance(error, ModelBusy):
         return CustomStreamError(translate(error.detail, language), allow_retry=False)
+    if isinstance(error, TimeoutError):
+        return CustomStreamError(TOOK_TOO_LONG, allow_retry=True)
     log.error("the agent failed", error=type(error).__name__, exc_info=error)
     if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)

@@ -1,5 +1,6 @@
 """ChatKit's server for one request: it answers with the assistant's agents."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -53,16 +54,19 @@ from app.chat.stream import in_utc
 from app.chat.turn_store import TurnStore
 from app.chat.visible import Visibility
 from app.context import RequestContext
-from app.errors import BadRequest
+from app.errors import BadRequest, Conflict
 from app.i18n import _, translate
 from app.store import sql
 from app.store.ids import new_id
-from app.store.maintenance import Outcome
+from app.store.maintenance import LeaseLost, Outcome
 from app.store.records import Blocked, StoredItem, is_hidden, is_record
 from app.store.sql import SqlStore
 from app.store.usage import Usage
 
 REFUSED = _("I cannot help with that.")
+CHANGED = _("This was changed by something else just now. Please try again.")
+ACTION_SECONDS = 60
+SYNC_TRIES = 10
 
 
 class AssistantServer(ChatKitServer[RequestContext]):
@@ -192,6 +196,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
         history = await self._assistant.history.select(store.history())
         options = _options(message, history)
         model_input = await self._model_input(history)
+        if not model_input:
+            return
         if self._stopped:
             self.interrupted = True
             return
@@ -210,6 +216,8 @@ class AssistantServer(ChatKitServer[RequestContext]):
             yield self._refusal(stopped.guardrail_result.output.output_info)
         except OutputGuardrailTripwireTriggered as stopped:
             yield self._refusal(stopped.guardrail_result.output.output_info)
+        except LeaseLost:
+            raise
         except Exception as error:
             raise for_the_user(error, self._context.language) from error
 
@@ -312,12 +320,15 @@ class AssistantServer(ChatKitServer[RequestContext]):
             work = self._decide(agent_context, approvals.parse(action))
         else:
             found, payload = self._assistant.actions.streamed(action)
-            work = found.handler(agent_context, sender, payload)
+            handled = found.handler(agent_context, sender, payload)
+            work = asyncio.wait_for(handled, ACTION_SECONDS)
         try:
             async for event in agent_context.events_of(work):
                 yield event
             for item in agent_context.waiting():
                 yield ThreadItemDoneEvent(item=item)
+        except LeaseLost:
+            raise
         except Exception as error:
             raise for_the_user(error, self._context.language) from error
         if agent_context.model_goes_on:
@@ -339,11 +350,28 @@ class AssistantServer(ChatKitServer[RequestContext]):
         sender: WidgetItem | None,
         context: RequestContext,
     ) -> SyncCustomActionResponse:
+        """Handle an action, again where its widget was changed by another one meanwhile."""
         found, payload = self._assistant.actions.sync(action)
-        item = await found.handler(self._agent_context(thread), sender, payload)
-        if item is not None:
-            await self.store.save_item(thread.id, item, context)
-        return SyncCustomActionResponse(updated_item=None if is_hidden(item) else item)
+        for _try in range(SYNC_TRIES):
+            before = sender.model_copy(deep=True) if sender else None
+            item = await found.handler(self._agent_context(thread), sender, payload)
+            if await self._is_saved(thread.id, before, item):
+                return SyncCustomActionResponse(updated_item=None if is_hidden(item) else item)
+            assert before is not None
+            changed = await self.store.load_item(thread.id, before.id, context)
+            sender = changed if isinstance(changed, WidgetItem) else None
+        raise Conflict(CHANGED)
+
+    async def _is_saved(
+        self, thread_id: str, before: WidgetItem | None, item: ThreadItem | None
+    ) -> bool:
+        if item is None:
+            return True
+        if before is None or before.id != item.id:
+            await self.store.save_item(thread_id, item, self._context)
+            return True
+        user_id = self._context.user.id
+        return await self.store.database.write(sql.replace_item, thread_id, before, item, user_id)
 
 
 def _options(message: UserMessageItem | None, history: Sequence[StoredItem]) -> InferenceOptions:

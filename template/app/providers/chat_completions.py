@@ -11,6 +11,7 @@ from agents.models.chatcmpl_helpers import ChatCmplHelpers
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from app.providers.call_ids import CallIds, input_of
 from app.providers.endings import end_of_text, whole_answer
 from app.providers.failures import AnswerBroken
 from app.providers.own_ids import OwnIds
@@ -26,17 +27,18 @@ class ChatCompletionsModel(OpenAIChatCompletionsModel):
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         response = await super().get_response(*args, **kwargs)
         OwnIds().in_output(response.output)
+        CallIds(input_of(args, kwargs)).in_output(response.output)
         return replace(response, output=as_text(response.output))
 
     async def stream_response(
         self, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[TResponseStreamEvent]:
-        ids = OwnIds()
+        ids, calls = OwnIds(), CallIds(input_of(args, kwargs))
         async with aclosing(whole_answer(super().stream_response(*args, **kwargs))) as events:
             async for event in events:
                 if text_done := end_of_text(event):
                     yield ids.in_event(text_done)
-                yield ids.in_event(event)
+                yield calls.in_event(ids.in_event(event))
 
     async def _fetch_response(
         self,

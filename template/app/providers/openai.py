@@ -10,6 +10,7 @@ from agents import ModelResponse, ModelSettings, OpenAIResponsesModel
 from agents.items import TResponseStreamEvent
 from openai import AsyncOpenAI
 
+from app.providers.call_ids import CallIds, input_of
 from app.providers.endings import whole_answer
 from app.providers.refusals import as_text
 
@@ -26,14 +27,16 @@ class ResponsesModel(OpenAIResponsesModel):
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         response = await super().get_response(*args, **kwargs)
+        CallIds(input_of(args, kwargs)).in_output(response.output)
         return replace(response, output=as_text(response.output))
 
     async def stream_response(
         self, *args: Any, **kwargs: Any
     ) -> AsyncGenerator[TResponseStreamEvent]:
+        calls = CallIds(input_of(args, kwargs))
         async with aclosing(whole_answer(super().stream_response(*args, **kwargs))) as events:
             async for event in events:
-                yield event
+                yield calls.in_event(event)
 
     async def _fetch_response(
         self,

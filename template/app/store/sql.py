@@ -257,6 +257,18 @@ def delete_items(
         connection.execute(delete(items).where(mine))
 
 
+def replace_item(
+    connection: Connection, thread_id: str, before: StoredItem, after: StoredItem, user_id: str
+) -> bool:
+    """Save an item if the one before it is still what is stored; say whether it was saved."""
+    lock_thread(connection, thread_id, user_id)
+    stored = load_stored(connection, thread_id, before.id, user_id)
+    is_unchanged = encode_item(stored) == encode_item(before)
+    if is_unchanged:
+        save_items(connection, thread_id, [after], user_id)
+    return is_unchanged
+
+
 def load_threads(
     connection: Connection, after: str | None, limit: int, order: str, user_id: str
 ) -> Page[ThreadMetadata]:

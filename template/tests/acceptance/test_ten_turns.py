@@ -235,6 +235,23 @@ async def test_the_whole_conversation_stays_within_a_small_budget(
     assert newest.startswith("9 ")
 
 
+async def test_a_server_that_gives_every_call_the_same_id_confuses_nothing(
+    each_wire: Settings, model_api: FakeModelApi, shop: Any
+) -> None:
+    async with running_app(each_wire) as app:
+        talk = Conversation(app, model_api)
+        for article in ("shirts", "hats"):
+            again = Reply(calls=[("stock", {"article": article})], call_id="call_1")
+            other = Reply(calls=[("show_sizes", {})], call_id="call_1")
+            await talk.say(f"How many {article}?", again, other, Reply("Twelve."))
+
+    for request in model_api.requests:
+        read(request)
+    last = [each.text for each in read(model_api.requests[-1]) if each.kind == "output"]
+    shown = "The sizes are shown."
+    assert last == ["12 shirts", shown, "12 hats", shown]
+
+
 async def test_a_message_beyond_the_budget_is_refused_in_words(
     each_wire: Settings, model_api: FakeModelApi
 ) -> None:

@@ -184,3 +184,21 @@ async def test_a_step_that_is_not_there_is_refused(
 
     assert refused.status_code == 400
     assert refused.json()["code"] == "bad_request"
+
+
+async def test_steps_that_are_checked_off_at_once_are_all_kept(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    many = [{"title": f"Step {number}", "minutes": 1} for number in range(6)]
+    plan = Reply(json.dumps({"title": "Many", "steps": many}))
+    streamed = await _planned(app_with_model, model_api, plan)
+    thread, (widget,) = thread_id(streamed), _widgets(streamed)
+
+    payloads = [{"step": number, "done": True} for number in range(6)]
+    checks = (_check(app_with_model, thread, widget["id"], each) for each in payloads)
+    answers = await asyncio.gather(*checks)
+
+    assert [each.status_code for each in answers] == [200] * 6
+    listed = await app_with_model.chatkit(op("items.list", thread_id=thread, limit=100))
+    stored = [item for item in listed.json()["data"] if item["type"] == "widget"]
+    assert [box["defaultChecked"] for box in _boxes(stored[0])] == [True] * 6

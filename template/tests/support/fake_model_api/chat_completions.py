@@ -70,7 +70,7 @@ class ChatCompletionsWire:
 
     def _call(self, index: int, name: str, arguments: Arguments) -> dict[str, Any]:
         return {
-            "id": f"call_{name}_{self._number}_{index}",
+            "id": self._reply.call_id or f"call_{name}_{self._number}_{index}",
             "type": "function",
             "function": {"name": name, "arguments": raw(arguments)},
         }

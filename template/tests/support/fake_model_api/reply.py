@@ -23,12 +23,13 @@ class EarlyEnd(Exception):
 class Reply:
     """One answer. `text` goes out word by word; `calls` are tool calls, as name and arguments.
 
-    A call's arguments that are a text go out as they are. `annotations` are as the Responses API
-    has them. `incomplete` is that API's reason for stopping early. `usage` overrides the counts of
-    `input`, `output` and `cached` tokens. `error_code` makes the answer fail once it has begun.
-    `events` go out as they are, on the Responses API alone; where one is None the answer hangs.
-    `choices` are those of chunks that come first, as they are, on Chat Completions alone.
-    What a wire cannot carry (an image, a file's citation) is left out there.
+    A call's arguments that are a text go out as they are; `call_id` is every call's, if it is
+    set. `annotations` are as the Responses API has them. `incomplete` is that API's reason for
+    stopping early. `usage` overrides the counts of `input`, `output` and `cached` tokens.
+    `error_code` makes the answer fail once it has begun. `events` go out as they are, on the
+    Responses API alone; where one is None the answer hangs. `choices` are those of chunks that
+    come first, as they are, on Chat Completions alone. What a wire cannot carry (an image, a
+    file's citation) is left out there.
     """
 
     text: str = ""
@@ -41,6 +42,7 @@ class Reply:
     end_after_words: int | None = None
     hang_after_words: int | None = None
     hangs: bool = False
+    call_id: str | None = None
     annotations: Sequence[dict[str, Any]] = ()
     reasoning: str = ""
     image: bytes | None = None

@@ -100,7 +100,7 @@ class ResponsesWire:
             "id": self._id(f"fc_{name}"),
             "type": "function_call",
             "status": "completed",
-            "call_id": self._id(f"call_{name}"),
+            "call_id": self._reply.call_id or self._id(f"call_{name}"),
             "name": name,
             "arguments": arguments,
         }
