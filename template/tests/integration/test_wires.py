@@ -10,7 +10,7 @@ from app.providers import create_model
 from app.settings import Settings
 from tests.support.app import Running, running_app, with_provider
 from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import add, answer, create, events, op, text_of, thread_id
+from tests.support.requests import add, answer, create, events, items_of, op, text_of, thread_id
 
 Json = dict[str, Any]
 
@@ -245,3 +245,35 @@ async def test_another_model_of_the_provider_is_named(
     assert model_api.requests[0]["model"] == "another"
     assert model.named("another") is other
     assert model.named(model.name) is model.model
+
+
+async def test_a_page_that_the_model_cites_is_cited(
+    app_on_each_wire: Running, model_api: FakeModelApi
+) -> None:
+    page = {
+        "type": "url_citation",
+        "url": "https://page.example/a",
+        "title": "A page",
+        "start_index": 0,
+        "end_index": 5,
+    }
+    model_api.script(Reply("It is so", annotations=[page]))
+
+    streamed = await _ask(app_on_each_wire, create("Look it up"))
+
+    [answered] = items_of(streamed, "assistant_message")
+    [annotation] = answered["content"][0]["annotations"]
+    assert annotation["source"]["url"] == page["url"]
+    assert annotation["index"] == 5
+
+
+async def test_a_text_is_told_to_be_whole(
+    app_on_each_wire: Running, model_api: FakeModelApi
+) -> None:
+    model_api.script(Reply("All of it"))
+
+    streamed = await _ask(app_on_each_wire, create("Tell me"))
+
+    updates = [event["update"] for event in streamed if event["type"] == "thread.item.updated"]
+    assert updates[-1]["type"] == "assistant_message.content_part.done"
+    assert updates[-1]["content"]["text"].strip() == "All of it"

@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from tests.support.app import ROOT
 from tests.support.protocol.golden import check_golden, check_nothing_is_stale
-from tests.support.protocol.scenarios import Recording, Scenarios
+from tests.support.protocol.recording import Recording
+from tests.support.protocol.scenarios import Scenarios
 from tests.support.protocol.sdk import HIDDEN, Kind, Types, hooks
 from tests.support.protocol.shared import shared_recordings
 

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from tests.support.protocol.scenarios import Recording, Scenario, Scenarios
+from tests.support.protocol.recording import Recording
+from tests.support.protocol.scenarios import Scenario, Scenarios
 from tests.support.protocol.transcript import difference, read, write
 
 WRITE = "WRITE_GOLDEN"

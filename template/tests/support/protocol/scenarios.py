@@ -1,14 +1,12 @@
 """Conversations by name, each a function of a file, and what came of holding them."""
 
-import json
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import httpx2
 from pydantic import SecretStr
@@ -18,13 +16,12 @@ from app.security.tokens import issue_token
 from app.settings import Settings
 from tests.support.app import ROOT, SECRET, Server, running_server
 from tests.support.fake_model_api import FakeModelApi
+from tests.support.protocol.recording import Recording, Wire
 from tests.support.protocol.sdk import HIDDEN, Kind
 from tests.support.protocol.serve import LOG
 from tests.support.protocol.talk import Talk
 from tests.support.protocol.transcript import normal
-from tests.support.requests import Json
 
-Wire = Literal["responses", "chat_completions"]
 Play = Callable[[Talk], None]
 
 PROVIDERS: dict[Wire, dict[str, str]] = {
@@ -80,27 +77,9 @@ def scenario(play: Play) -> Scenario:
 
 
 def on_responses_alone(because: str) -> Callable[[Play], Scenario]:
-    """Hold the conversation on the Responses API, because Chat Completions has no such thing."""
+    """Hold the conversation on the Responses API alone, and say why."""
     assert because
     return lambda play: Scenario(play, ("responses",))
-
-
-@dataclass
-class Recording:
-    """What one conversation on one wire was seen to do. `hooks` are kinds and their files."""
-
-    place: str
-    wire: Wire
-    transcript: list[Json] = field(default_factory=list[Json])
-    kinds: list[Kind] = field(default_factory=list[Kind])
-    hidden: list[Kind] = field(default_factory=list[Kind])
-    hooks: list[tuple[Kind, str]] = field(default_factory=list[tuple[Kind, str]])
-    failure: str = ""
-
-    @property
-    def covered(self) -> set[Kind]:
-        """What it drives. A hidden item counts where it is stored, since nothing may show it."""
-        return {*self.kinds, *self.hidden, *(kind for kind, _ in self.hooks)}
 
 
 class Scenarios:
@@ -136,14 +115,6 @@ class Scenarios:
 def _found_in(folder: Path) -> list[Scenario]:
     package = ".".join([*folder.relative_to(ROOT).parts, "scenarios"])
     return discover(package, [str(folder / "scenarios")], Scenario)
-
-
-def to_json(recordings: Iterable[Recording]) -> str:
-    return json.dumps([asdict(each) for each in recordings])
-
-
-def from_json(text: str) -> list[Recording]:
-    return [Recording(**each) for each in json.loads(text)]
 
 
 def _record(scenario: Scenario, wire: Wire, model: FakeModelApi, server: Server) -> Recording:

@@ -63,7 +63,7 @@ def an_answer_that_is_taken_back(talk: Talk) -> None:
     assert "The secret is out" not in str(talk.items(thread))
 
 
-@on_responses_alone("no model is asked")
+@on_responses_alone("it takes five seconds, and the model has no part in it")
 def an_action_that_never_ends(talk: Talk) -> None:
     """The front end leaves, and the turn is cancelled after a while."""
     thread = talk.open("Hello", Reply("Hello to you"))

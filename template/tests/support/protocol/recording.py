@@ -1,0 +1,37 @@
+"""What conversations were seen to do."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from tests.support.protocol.sdk import Kind
+from tests.support.requests import Json
+
+Wire = Literal["responses", "chat_completions"]
+
+
+@dataclass
+class Recording:
+    """What one conversation on one wire was seen to do. `hooks` are kinds and their files."""
+
+    place: str
+    wire: Wire
+    transcript: list[Json] = field(default_factory=list[Json])
+    kinds: list[Kind] = field(default_factory=list[Kind])
+    hidden: list[Kind] = field(default_factory=list[Kind])
+    hooks: list[tuple[Kind, str]] = field(default_factory=list[tuple[Kind, str]])
+    failure: str = ""
+
+    @property
+    def covered(self) -> set[Kind]:
+        """What it drives. A hidden item counts where it is stored, since nothing may show it."""
+        return {*self.kinds, *self.hidden, *(kind for kind, _ in self.hooks)}
+
+
+def to_json(recordings: Iterable[Recording]) -> str:
+    return json.dumps([asdict(each) for each in recordings])
+
+
+def from_json(text: str) -> list[Recording]:
+    return [Recording(**each) for each in json.loads(text)]
