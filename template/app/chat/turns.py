@@ -121,6 +121,7 @@ class Turn:
             self._outcome = "interrupted"
         except Exception:
             log.exception("the turn failed", turn=self._store.lease.turn_id)
+            self._server.stop()
             await self._forward(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
         finally:
             self._ending.set()
