@@ -97,7 +97,7 @@ async def test_a_model_that_never_begins_is_given_up(
 ) -> None:
     model_api.default = Reply(hangs=True)
 
-    _error(await _asked_once(_with(each_wire, llm_timeout_seconds=0.2, llm_max_retries=1)))
+    _error(await _asked_once(_with(each_wire, llm_timeout_seconds=2, llm_max_retries=1)))
 
     assert len(model_api.requests) == 2
 
