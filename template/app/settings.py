@@ -10,11 +10,9 @@ from pydantic import (
     SecretStr,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     field_validator,
     model_validator,
 )
-from pydantic_core import from_json
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -46,14 +44,6 @@ PLACEHOLDERS = (
     "placeholder",
 )
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Prices = tuple[Price, Price, Price]
-PRICES_ADVICE = (
-    'must be JSON such as {"gpt-5": [1.25, 0.125, 10]}: a model\'s prices in USD for a million '
-    "tokens of input, cached input and output"
-)
 
 
 class SettingsBase(BaseSettings):
@@ -118,7 +108,6 @@ class Settings(LlmSettings, SettingsBase):
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
 
-    llm_prices: Annotated[dict[str, Prices], NoDecode] = {}
     history_max_tokens: int = Field(default=32_000, ge=1_000)
     thread_titles: bool = True
     tool_timeout_seconds: float = Field(default=30, gt=0)
@@ -188,14 +177,6 @@ class Settings(LlmSettings, SettingsBase):
             except re.error:
                 raise ValueError(f"{pattern!r} is not a regular expression") from None
         return patterns
-
-    @field_validator("llm_prices", mode="wrap")
-    @classmethod
-    def _usable_prices(cls, value: Any, parse: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return parse(from_json(value) if isinstance(value, str) else value)
-        except ValueError:
-            raise ValueError(PRICES_ADVICE) from None
 
     @field_validator("jwt_secret")
     @classmethod
