@@ -182,7 +182,7 @@ async def test_wrong_arguments_are_asked_for_again_and_then_given_up(
     assert "schema" in _pairs(model_api.requests[-1])[0][1]
     thread = thread_id(streamed)
     following = await _ask(app_with_model, add(thread, "Leave it"))
-    assert "Leave it" in str(model_api.requests[-1]["input"]) or answer(following)
+    assert answer(following).strip() == "never asked for"
 
 
 async def test_wrong_arguments_that_are_mended_do_no_harm(
