@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from agents import Tool
 from fastapi import APIRouter
 
+from app.agents.agent import ToolSource
 from app.agents.kit import ToolCreator
 from app.agents.team import Specialist
 from app.chat.actions import AnyAction
@@ -19,6 +20,7 @@ from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.migrate import Migrations
+from app.store.user_data import Eraser
 
 Resource = Callable[[], AbstractAsyncContextManager[object]]
 
@@ -35,6 +37,8 @@ class Builder:
         self.routers: list[APIRouter] = []
         self.tools: list[Tool] = []
         self.tool_creators: list[ToolCreator] = []
+        self.tool_sources: list[ToolSource] = []
+        self.parallel_tool_calls: bool | None = None
         self.actions: list[AnyAction] = []
         self.client_tools: list[ClientTool] = []
         self.entities: list[Entities] = []
@@ -42,6 +46,7 @@ class Builder:
         self.migrations: list[Migrations] = []
         self.health_checks: list[HealthCheck] = []
         self.sweeps: list[Sweep] = []
+        self.erasers: list[Eraser] = []
         self.body_limits: dict[str, int] = {}
         self._resources: list[Resource] = []
 
@@ -56,6 +61,15 @@ class Builder:
     def add_tool_creator(self, create: ToolCreator) -> None:
         """Give the assistant a tool that has an agent of its own, which the function makes."""
         self.tool_creators.append(create)
+
+    def add_tool_source(self, source: ToolSource, *, parallel: bool = True) -> None:
+        """Ask the function for tools before each request to the model.
+
+        Where they are not `parallel`, the model is asked for one call of a tool at a time.
+        """
+        self.tool_sources.append(source)
+        if not parallel:
+            self.parallel_tool_calls = False
 
     def add_actions(self, *actions: AnyAction) -> None:
         """Handle actions of widgets."""
@@ -84,6 +98,10 @@ class Builder:
     def add_sweep(self, sweep: Sweep) -> None:
         """Call the function now and then, to clear away what nobody needs any more."""
         self.sweeps.append(sweep)
+
+    def add_eraser(self, eraser: Eraser) -> None:
+        """Call the function when a user's data is erased, for what is not in the database."""
+        self.erasers.append(eraser)
 
     def add_body_limit(self, path: str, max_bytes: int) -> None:
         """Take larger bodies at the path and below it than `MAX_BODY_BYTES` allows elsewhere."""

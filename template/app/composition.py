@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -144,6 +145,11 @@ class Application:
         tools = [*discover_tools(), *builder.tools, *image_tools(settings)]
         meter = Meter(settings.llm_prices)
         kit = AgentKit(model, tools, settings.tool_timeout_seconds)
+        kit = replace(
+            kit,
+            tool_sources=builder.tool_sources,
+            parallel_tool_calls=builder.parallel_tool_calls,
+        )
         kit = kit.with_tools([*discover_tool_creators(), *builder.tool_creators])
         return Assistant(
             agents=create_team(kit, builder.specialists),
@@ -180,6 +186,7 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.database = application.database
     app.state.blobs = application.blobs
+    app.state.erasers = application.builder.erasers
     app.state.entities = application.entities
     app.state.links = application.links
     app.state.authenticator = create_authenticator(settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from dotenv import dotenv_values
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from app.providers import ChatModel
@@ -24,6 +25,7 @@ hypothesis.settings.register_profile("tests", database=None, deadline=None, dera
 hypothesis.settings.load_profile("tests")
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis-for-tests")
 
+FEATURE_TESTS = Path(__file__).with_name("features")
 LOOPBACK_NAMES = ("localhost", "")
 
 
@@ -49,13 +51,16 @@ sys.addaudithook(_refuse_network)
 
 @pytest.fixture(autouse=True)
 def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    """Hide the developer's `.env` and environment."""
+    """Hide the developer's settings, and set what features ask for in their `test.env`."""
     monkeypatch.chdir(tmp_path)
     for name in [*Settings.model_fields, "openai_model"]:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATABASE_URL", "sqlite:///data/chat.db")
     monkeypatch.setenv("THREAD_TITLES", "false")
     monkeypatch.setenv("DEFAULT_PROVIDER", "openai")
+    for values in sorted(FEATURE_TESTS.glob("*/test.env")):
+        for name, value in dotenv_values(values).items():
+            monkeypatch.setenv(name, value or "")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from agents import (
 from agents.tool_context import ToolContext
 from pydantic import BaseModel
 
+from app.agents.agent import AssistantAgent, ToolSource
 from app.chat.calls import tellable
 from app.chat.context import AssistantContext
 from app.chat.failures import tool_failed
@@ -33,11 +34,14 @@ class AgentKit:
     """Makes agents. `tools` are those of `app/tools` and of the features.
 
     A tool that has an agent of its own is made by the kit too, by a function `create(kit)`.
+    `tool_sources` list tools that come and go while the application runs.
     """
 
     model: ChatModel
     tools: Sequence[Tool]
     tool_timeout_seconds: float = 30
+    tool_sources: Sequence[ToolSource] = ()
+    parallel_tool_calls: bool | None = None
 
     def agent(
         self,
@@ -46,14 +50,17 @@ class AgentKit:
         tools: Sequence[Tool] | None = None,
         **more: Any,
     ) -> Agent[AssistantContext]:
-        """Return an agent; without `tools` it has all of the kit's."""
+        """Return an agent; without `tools` it has all of the kit's, and those of its sources."""
         given = self.tools if tools is None else tools
-        return Agent[AssistantContext](
+        sources = self.tool_sources if tools is None else ()
+        parallel = self.parallel_tool_calls if sources else None
+        return AssistantAgent(
             name=name,
             instructions=instructions,
             model=self.model.model,
-            model_settings=self.model.settings,
+            model_settings=replace(self.model.settings, parallel_tool_calls=parallel),
             tools=[self._bounded(tool) for tool in given],
+            tool_sources=[self._bounded_source(source) for source in sources],
             tool_use_behavior=_ends_run,
             **more,
         )
@@ -72,6 +79,12 @@ class AgentKit:
     def with_tools(self, creators: "Iterable[ToolCreator]") -> Self:
         """Return a kit that also has the tools which the functions make."""
         return replace(self, tools=[*self.tools, *(create(self) for create in creators)])
+
+    def _bounded_source(self, source: ToolSource) -> ToolSource:
+        async def bounded() -> Sequence[Tool]:
+            return [self._bounded(tool) for tool in await source()]
+
+        return bounded
 
     def _bounded(self, tool: Tool) -> Tool:
         """Return the tool with a timeout, if it has none of its own, and typed results as JSON."""

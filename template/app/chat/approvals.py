@@ -82,6 +82,7 @@ async def decide(
         output = await _invoke(tool, call, context, config) if tool else GONE
         result = context.results.pop(call.id, None)
         answered = {"status": "completed", "output": output, "result": result}
+        answered["untrusted"] = context.reads_untrusted
         call = call.model_copy(update=answered)
         store.add_record(call)
         await store.checkpoint()

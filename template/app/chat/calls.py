@@ -76,7 +76,9 @@ class CallRecorder:
         if call is None or call_id == self._context.client_call_id:
             return
         result = self._context.results.pop(call_id, None)
-        call = call.model_copy(update={"output": _text(raw["output"]), "result": result})
+        answer = {"output": _text(raw["output"]), "result": result}
+        answer["untrusted"] = self._context.reads_untrusted
+        call = call.model_copy(update=answer)
         self.store.add_record(call)
         await self._tell(call, done=True)
 

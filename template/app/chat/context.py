@@ -55,6 +55,7 @@ class AssistantContext(AgentContext[RequestContext]):
     wrong_arguments: int = 0
     model_goes_on: bool = False
     client_call_id: str = ""
+    reads_untrusted: bool = False
     failure: SkipValidation[CustomStreamError | None] = None
     results: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
 
@@ -167,6 +168,10 @@ class AssistantContext(AgentContext[RequestContext]):
         if source not in self.sources:
             self.sources.append(source)
         return f"[{self.sources.index(source) + 1}]"
+
+    def distrust(self) -> None:
+        """Say that the model is given a text of somebody else: see `app.chat.trust`."""
+        self.reads_untrusted = True
 
     def let_model_answer(self) -> None:
         """In an action: have the model go on when the action is done."""

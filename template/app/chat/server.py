@@ -51,6 +51,7 @@ from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.run import AgentRun
 from app.chat.speech import text_of
 from app.chat.stream import in_utc
+from app.chat.trust import has_untrusted
 from app.chat.turn_store import TurnStore
 from app.chat.visible import Visibility
 from app.context import RequestContext
@@ -201,6 +202,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         if self._stopped:
             self.interrupted = True
             return
+        agent_context.reads_untrusted = has_untrusted(history)
         run = self._run = AgentRun(self._assistant, agent_context, store)
         try:
             async for event in run.events(model_input, options):

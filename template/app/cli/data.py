@@ -7,7 +7,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from app.cli.support import explained, fail, load_application, run
+from app.cli.support import load_application
 from app.composition import Application
 from app.store.databases import open_database
 from app.store.engine import Database
@@ -15,6 +15,7 @@ from app.store.migrate import Migrations, revise, upgrade
 from app.store.sqlite import SqliteDatabase
 from app.store.transfer import transfer
 from app.store.user_data import erase_user, every_row, export_user
+from app.terminal import explained, fail, run
 
 commands = typer.Typer()
 
@@ -99,7 +100,8 @@ async def _export(application: Application, user: str, output: BinaryIO) -> None
 
 async def _erase(application: Application, user: str, *, wipe: bool) -> dict[str, int]:
     async with aclosing(application.database) as database, aclosing(application.blobs) as blobs:
-        return await erase_user(database, blobs, user, wipe=wipe)
+        erasers = application.builder.erasers
+        return await erase_user(database, blobs, user, erasers, wipe=wipe)
 
 
 async def _migrate(application: Application, chain: Migrations, revision: str | None) -> str:

@@ -10,12 +10,14 @@ from app.cli import data, usage
 from app.cli.conversation import converse
 from app.cli.doctor import diagnose
 from app.cli.server import run_server, run_with_reload
-from app.cli.support import explained, fail, load_application, run
+from app.cli.support import load_application
 from app.composition import Application, create_app
+from app.features import discover_commands
 from app.observability.logs import configure_logging
 from app.security.tokens import is_usable_subject, issue_token
 from app.settings import Settings
 from app.store.migrate import pending
+from app.terminal import explained, fail, run
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -23,6 +25,8 @@ MAX_HOURS = 24 * 365 * 10
 
 cli.add_typer(data.commands)
 cli.add_typer(usage.commands)
+for commands in discover_commands():
+    cli.add_typer(commands)
 
 
 @cli.callback()

@@ -1,34 +1,9 @@
-"""What the commands share: settings that are explained, and errors that end in one line."""
-
-import asyncio
-from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
-
-import typer
-from chatkit.store import NotFoundError
-from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
+"""The application, as a command loads it."""
 
 from app.composition import Application
-from app.errors import AppError
 from app.observability.logs import configure_logging
-from app.settings import Settings, explain
-from app.store.migrate import UnknownRevision
-from app.store.transfer import TransferRefused
-
-T = TypeVar("T")
-
-
-@contextmanager
-def explained() -> Generator[None]:
-    """Name the settings that are wrong, and exit."""
-    try:
-        yield
-    except ValidationError as error:
-        fail("\n".join(explain(error)))
-    except OSError:
-        fail("DATABASE_URL: its folder cannot be made or written. Name another.")
+from app.settings import Settings
+from app.terminal import explained
 
 
 def load_application() -> Application:
@@ -40,21 +15,3 @@ def load_application() -> Application:
         settings = Settings().model_copy(update={"database_timeout_seconds": None})
         configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
         return Application(settings)
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except NotFoundError:
-        fail("This thread does not exist.")
-    except (AppError, UnknownRevision, TransferRefused) as error:
-        fail(str(error))
-    except SQLAlchemyError:
-        fail("The database does not answer. Check DATABASE_URL; `doctor` says more.")
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def fail(message: str) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(1)

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli.support import load_application, run
+from app.cli.support import load_application
 from app.composition import Application
 from app.store.usage import Amount, ModelAmount, summary, total
+from app.terminal import run
 
 commands = typer.Typer()
 

@@ -16,6 +16,7 @@ from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.engine import Database
 from app.store.maintenance import Key
+from app.store.user_data import Eraser
 
 
 async def chat_service(request: Request) -> ChatService:
@@ -28,6 +29,10 @@ async def database(request: Request) -> Database:
 
 async def blobs(request: Request) -> Blobs:
     return cast(Blobs, request.app.state.blobs)
+
+
+async def erasers(request: Request) -> list[Eraser]:
+    return cast(list[Eraser], request.app.state.erasers)
 
 
 async def entity_lookup(request: Request) -> EntityLookup:
@@ -44,6 +49,7 @@ async def links(request: Request) -> Links:
 
 Chat = Annotated[ChatService, Depends(chat_service)]
 Db = Annotated[Database, Depends(database)]
+Erasers = Annotated[list[Eraser], Depends(erasers)]
 BlobStore = Annotated[Blobs, Depends(blobs)]
 Lookup = Annotated[EntityLookup, Depends(entity_lookup)]
 Language = Annotated[str, Depends(language)]

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from app.http.dependencies import BlobStore, Db
+from app.http.dependencies import BlobStore, Db, Erasers
 from app.security.authentication import CurrentUser
 from app.store.user_data import erase_user, export_user, without_hidden_context
 
@@ -23,11 +23,14 @@ async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> Streaming
 
 
 @router.delete("")
-async def erase(user: CurrentUser, database: Db, blobs: BlobStore) -> dict[str, int]:
+async def erase(
+    user: CurrentUser, database: Db, blobs: BlobStore, erasers: Erasers
+) -> dict[str, int]:
     """Delete all that is kept of the user, for good; return how many rows of each table.
 
     What deleted rows leave behind in the database's files is overwritten at once where that is
     quick, as in a small SQLite file. Elsewhere it would lock every user out for a while, and is
     left to the command `erase`.
     """
-    return await erase_user(database, blobs, user.id, wipe=database.is_quickly_wiped)
+    wipe = database.is_quickly_wiped
+    return await erase_user(database, blobs, user.id, erasers, wipe=wipe)

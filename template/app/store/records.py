@@ -20,7 +20,8 @@ class ToolCall(ThreadItemBase):
 
     A call that needs the user's approval is `waiting`, then `running`, then `completed`; or
     `refused`; or `unknown` when the process ended while it ran. The widget `widget_id` shows it, in
-    `language`. `result` is a typed result's JSON.
+    `language`. `result` is a typed result's JSON. `untrusted` is an output that may have a text of
+    somebody else in it.
     """
 
     type: Literal["tool_call"] = "tool_call"
@@ -30,6 +31,7 @@ class ToolCall(ThreadItemBase):
     status: CallStatus = "completed"
     output: str = ""
     result: JsonValue = None
+    untrusted: bool = False
     widget_id: str | None = None
     language: str = "en"
 

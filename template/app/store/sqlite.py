@@ -32,10 +32,10 @@ PRAGMAS = (
 
 QUICK_BYTES = 16 * 1024 * 1024
 
-# The search's index keeps deleted words until it happens to merge them away. The copy that VACUUM
+# A full-text index keeps deleted words until it happens to merge them away. The copy that VACUUM
 # makes is too large for memory.
+INDEXES = "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%USING fts5%'"
 WIPE = (
-    "INSERT INTO items_search(items_search) VALUES ('rebuild')",
     "PRAGMA temp_store = FILE",
     "VACUUM",
     "PRAGMA temp_store = MEMORY",
@@ -107,6 +107,9 @@ class SqliteDatabase(Database):
 
     def _wipe(self) -> None:
         with self.engine.connect() as connection:
+            for index in connection.exec_driver_sql(INDEXES).scalars().all():
+                rebuild = f"INSERT INTO {index}({index}) VALUES ('rebuild')"  # noqa: S608 (a name)
+                connection.exec_driver_sql(rebuild)
             for statement in WIPE:
                 connection.exec_driver_sql(statement)
             is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()

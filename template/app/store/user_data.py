@@ -8,7 +8,7 @@ An export is JSON Lines. The first line names the user and the time. Then each r
 """
 
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +39,7 @@ JSON_COLUMNS = ("data", "usage")
 
 
 Rows = Callable[[TableClause], ColumnElement[bool]]
+Eraser = Callable[[str], Awaitable[None]]
 
 
 def every_row(source: TableClause) -> ColumnElement[bool]:
@@ -86,13 +87,17 @@ async def _lines(
 
 
 async def erase_user(
-    database: Database, blobs: Blobs, user_id: str, *, wipe: bool
+    database: Database, blobs: Blobs, user_id: str, erasers: Sequence[Eraser], *, wipe: bool
 ) -> dict[str, int]:
     """Delete all that is the user's; return how many rows of each table.
 
-    With `wipe` what rows have left behind in the database's files is overwritten as well, also of
-    rows that were deleted earlier. It locks the tables for as long as it takes to write them anew.
+    The `erasers` delete what features keep outside of the database, and come first: what they raise
+    leaves the rows, so that nothing is forgotten. With `wipe` what rows have left behind in the
+    database's files is overwritten as well, also of rows that were deleted earlier. It locks the
+    tables for as long as it takes to write them anew.
     """
+    for eraser in erasers:
+        await eraser(user_id)
     keys = await blobs.keys(user_id)
     erased = await database.write(_erase, user_id)
     running = await database.read(uploads_of, user_id)

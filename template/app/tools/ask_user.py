@@ -12,6 +12,7 @@ from chatkit.types import (
 from pydantic import AfterValidator, BaseModel, Field
 
 from app.chat.context import AssistantContext
+from app.chat.trust import read_only
 
 MAX_QUESTIONS = 4
 MAX_OPTIONS = 10
@@ -47,6 +48,7 @@ class FreeText(BaseModel):
 Questions = Annotated[list[FreeText | Choice], Field(min_length=1, max_length=MAX_QUESTIONS)]
 
 
+@read_only
 @function_tool
 async def ask_user(ctx: RunContextWrapper[AssistantContext], questions: Questions) -> str:
     """Ask the user what you need to know to go on, when it cannot be known otherwise.

@@ -5,8 +5,10 @@ from datetime import datetime
 from agents import RunContextWrapper, function_tool
 
 from app.chat.context import AssistantContext
+from app.chat.trust import read_only
 
 
+@read_only
 @function_tool
 def current_time(ctx: RunContextWrapper[AssistantContext]) -> str:
     """Tell the current date and time in the user's own time zone."""

@@ -7,12 +7,14 @@ from app.agents.kit import AgentKit
 from app.agents.planner import Plan, create_planner
 from app.agents.typed import run_typed
 from app.chat.context import AssistantContext
+from app.chat.trust import read_only
 from app.widgets.plan import plan_as_text, plan_widget
 
 
 def create(kit: AgentKit) -> FunctionTool:
     planner = create_planner(kit)
 
+    @read_only
     @function_tool
     async def make_plan(ctx: ToolContext[AssistantContext], goal: str) -> Plan:
         """Make a plan of steps for a goal, and show it to the user.

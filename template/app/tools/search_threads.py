@@ -5,6 +5,7 @@ from chatkit.types import EntitySource
 
 from app.chat.context import AssistantContext
 from app.chat.thread_entities import GROUP, ICON, UNTITLED
+from app.chat.trust import read_only
 from app.i18n import _
 from app.store.search import SearchHit, search_messages
 
@@ -15,6 +16,7 @@ NOTHING = _("Nothing was found in earlier conversations.")
 CITE = "Where you use one of these, repeat its mark, such as [1]."
 
 
+@read_only
 @function_tool
 async def search_threads(ctx: RunContextWrapper[AssistantContext], query: str) -> str:
     """Search the user's own earlier conversations.

@@ -234,8 +234,8 @@ async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
             await database.write(run_sql, "ANALYZE")
             assert _traces(folder, ONE, _word(ONE))
 
-            await erase_user(database, blobs, ONE, wipe=False)
-            await erase_user(database, blobs, ONE, wipe=True)
+            await erase_user(database, blobs, ONE, (), wipe=False)
+            await erase_user(database, blobs, ONE, (), wipe=True)
 
             assert _traces(folder, ONE, _word(ONE)) == []
             assert _traces(folder, _word(OTHER))
@@ -253,7 +253,7 @@ async def test_a_role_that_may_not_touch_the_log_erases_all_the_same() -> None:
             await _live(app, app.app.state.settings, ONE)
             database, blobs = app.app.state.database, app.app.state.blobs
 
-            assert (await erase_user(database, blobs, ONE, wipe=True))["items"] == 4
+            assert (await erase_user(database, blobs, ONE, (), wipe=True))["items"] == 4
 
 
 async def test_tables_of_a_feature_that_is_gone_and_ones_without_an_order_count_too(
@@ -269,7 +269,7 @@ async def test_tables_of_a_feature_that_is_gone_and_ones_without_an_order_count_
         lines = [
             json.loads(line) async for line in await export_user(database, blobs, "ada", every_row)
         ]
-        erased = await erase_user(database, blobs, "ada", wipe=True)
+        erased = await erase_user(database, blobs, "ada", (), wipe=True)
 
         assert lines[1:] == [{"table": "leftovers", "row": {"user_id": "ada", "body": "something"}}]
         assert erased == {"leftovers": 1}

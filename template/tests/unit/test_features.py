@@ -1,11 +1,16 @@
 """A feature of the user's own is one new folder."""
 
+import sys
+from pathlib import Path
 from typing import cast
 
 import pytest
+from typer import Typer
+from typer.testing import CliRunner
 
 from app.builder import Builder
 from app.chat.attachments import Attachments
+from app.features import discover_commands
 from app.security.links import Links
 from app.settings import Settings
 from app.store.blobs import Blobs
@@ -92,6 +97,70 @@ async def test_one_feature_alone_gives_messages_attachments(settings: Settings) 
 
     assert builder.attachments is attachments
     await builder.database.aclose()
+
+
+COMMANDS = """
+import typer
+
+commands = typer.Typer()
+
+
+@commands.command()
+def greet(name: str) -> None:
+    \"\"\"Greet somebody.\"\"\"
+    typer.echo(f"Hello {name}")
+
+
+@commands.command()
+def wave() -> None:
+    \"\"\"Wave.\"\"\"
+"""
+
+
+def test_its_commands_are_found(add_feature: AddFeature, tmp_path: Path) -> None:
+    add_feature("greeter", "def install(builder):\n    pass\n")
+    (tmp_path / "features" / "greeter" / "commands.py").write_text(COMMANDS)
+
+    [commands] = [each for each in discover_commands() if _names(each) == ["greet", "wave"]]
+
+    assert CliRunner().invoke(commands, ["greet", "Ada"]).stdout == "Hello Ada\n"
+    sys.modules.pop("app.features.greeter.commands")
+
+
+def _names(commands: Typer) -> list[str]:
+    return [str(each.callback and each.callback.__name__) for each in commands.registered_commands]
+
+
+ERASER = """
+erased = []
+
+
+async def forget(user_id):
+    erased.append(user_id)
+    if len(erased) == 1:
+        raise AppError("The archive does not answer. Try again.")
+
+
+def install(builder):
+    builder.add_eraser(forget)
+"""
+
+
+async def test_what_it_keeps_elsewhere_is_erased_first_or_nothing_is(
+    settings: Settings, add_feature: AddFeature
+) -> None:
+    archive = add_feature("archive", "from app.errors import Unavailable as AppError\n" + ERASER)
+
+    async with running_app(settings) as app:
+        await app.http.post("/api/chat", json={"message": "Hello"})
+        refused = await app.http.delete("/api/me/data")
+        kept = await app.http.get("/api/threads")
+        erased = await app.http.delete("/api/me/data")
+
+    assert refused.status_code == 503
+    assert len(kept.json()["data"]) == 1
+    assert erased.json()["threads"] == 1
+    assert archive.erased == ["local", "local"]
 
 
 async def test_a_feature_that_cannot_be_installed_stops_the_start(

@@ -3,6 +3,7 @@
 from agents import FunctionTool, RunContextWrapper, function_tool
 
 from app.chat.context import AssistantContext
+from app.chat.trust import read_only
 from app.errors import AppError
 from app.features.notes.drafts import show_draft
 from app.features.notes.service import MAX_TEXT, Notes
@@ -29,6 +30,7 @@ def create_tools(notes: Notes) -> list[FunctionTool]:
         await _warn(ctx.context, notes)
         return f"Noted: {note.text}"
 
+    @read_only
     @function_tool
     async def draft_note(ctx: RunContextWrapper[AssistantContext], text: str) -> str:
         """Show the user a note that you have written, for them to change, save or discard.
@@ -41,12 +43,14 @@ def create_tools(notes: Notes) -> list[FunctionTool]:
         await show_draft(ctx.context, text)
         return "The user sees the draft. It is kept when they save it."
 
+    @read_only
     @function_tool
     async def list_notes(ctx: RunContextWrapper[AssistantContext]) -> str:
         """List the user's newest notes, for yourself to read."""
         newest = await notes.newest(ctx.context.user, LISTED)
         return "\n".join(f"- {note.text}" for note in newest) or "There are no notes yet."
 
+    @read_only
     @function_tool
     async def show_notes(ctx: RunContextWrapper[AssistantContext]) -> str:
         """Show the user their notes, to pin and to delete them."""
