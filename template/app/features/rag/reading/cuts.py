@@ -79,7 +79,7 @@ def _length(part: Part) -> int:
 
 
 def _sentences(text: str, block: Span) -> Iterable[Span]:
-    """Yield the block's sentences; one that is too long is cut between lines, words, or anywhere."""
+    """Yield the sentences; one that is too long is cut between lines, words, or anywhere."""
     ends = [match.end() for match in SENTENCE_END.finditer(text, block.start, block.end)]
     start = block.start
     for end in [*ends, block.end]:

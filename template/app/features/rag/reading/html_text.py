@@ -3,16 +3,16 @@
 import re
 from collections.abc import Iterable
 
-from bs4 import NavigableString, PageElement, Tag
+from bs4.element import NavigableString, PageElement, Tag
 
 from app.features.rag.reading.contract import Section
 from app.features.rag.reading.outline import Outline
 from app.features.rag.reading.texts import clean
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-INLINE = frozenset(
-    "a abbr acronym b bdi bdo big cite code data del dfn em font i ins kbd label mark q ruby rp rt "
-    "s samp small span strike strong sub sup time tt u var wbr".split()
+INLINE = re.compile(
+    r"a|abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|q|ruby|rp|rt|s|samp|"
+    r"small|span|strong|strike|sub|sup|time|tt|u|var|wbr"
 )
 SPACES = re.compile(r"\s+")
 MANY_LINES = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+")
@@ -64,7 +64,7 @@ class Walk:
             return ("\n",)
         if tag.name == "li":
             return ("\n- ", *tag.children, "\n")
-        return tag.children if tag.name in INLINE else (PARAGRAPH, *tag.children, PARAGRAPH)
+        return tag.children if INLINE.fullmatch(tag.name) else (PARAGRAPH, *tag.children, PARAGRAPH)
 
     def _start(self, heading: Tag) -> None:
         self._close()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ def read(data: bytes, name: str) -> Parsed:
 def _headings(text: str) -> Iterable[Heading]:
     """Yield the headings, except those in lists and quotations."""
     tokens = BLOCKS.parse(text)
-    for opening, content in zip(tokens, tokens[1:], strict=False):
+    for opening, content in pairwise(tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
             first, end = opening.map
             yield Heading(int(opening.tag[1]), content.content[:MAX_HEADING], first, end)
