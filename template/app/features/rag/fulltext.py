@@ -116,7 +116,8 @@ def _count_sqlite(
     connection: Connection, words: Sequence[str], values: Mapping[str, object]
 ) -> dict[str, int]:
     terms = json.dumps([fold(word) for word in words])
-    counted = dict(connection.execute(text(_SQLITE_COUNT), {"terms": terms}).tuples().all())
+    rows = connection.execute(text(_SQLITE_COUNT), {"terms": terms}).all()
+    counted: dict[str, int] = {row.term: row.doc for row in rows}
     return {word: counted.get(fold(word), 0) for word in words}
 
 
@@ -124,7 +125,8 @@ def _count_postgresql(
     connection: Connection, words: Sequence[str], values: Mapping[str, object]
 ) -> dict[str, int]:
     asked = {**values, "words": list(words)}
-    return dict(connection.execute(text(_POSTGRESQL_COUNT), asked).tuples().all())
+    rows = connection.execute(text(_POSTGRESQL_COUNT), asked).all()
+    return {row.term: row.doc for row in rows}
 
 
 @dataclass(frozen=True)

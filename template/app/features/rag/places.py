@@ -4,32 +4,35 @@
 and so does a name.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.context import PageContext
 from app.features.rag.rows import Document
-from app.features.rag.words import fold
+from app.features.rag.words import fold, words_of
 
-KINDS = "chapter|lesson|unit|part|section|kapitel|lektion|teil|abschnitt"
-PLACE = re.compile(rf"(?:(?:{KINDS})\b)?\W*0*(?P<number>\d+)?\b[\W_]*(?P<name>.*)", re.DOTALL)
-NOT_A_WORD = re.compile(r"[\W_]+")
+KINDS = frozenset(
+    ("chapter", "lesson", "unit", "part", "section", "kapitel", "lektion", "teil", "abschnitt")
+)
 
 
 @dataclass(frozen=True)
 class Place:
-    """What a chapter or a lesson is called. Nothing is called by neither number nor name."""
+    """What a chapter or a lesson is called. Either may be empty."""
 
     number: str
     name: str
 
     @classmethod
     def read(cls, text: str | None) -> "Place | None":
-        found = PLACE.fullmatch(fold(text or "").strip())
-        assert found
-        number, name = found["number"] or "", NOT_A_WORD.sub(" ", found["name"]).strip()
-        return cls(number, name) if number or name else None
+        words = words_of(fold(text or ""))
+        if words and words[0] in KINDS:
+            words = words[1:]
+        if not words:
+            return None
+        if words[0].isdecimal():
+            return cls(words[0].lstrip("0") or "0", " ".join(words[1:]))
+        return cls("", " ".join(words))
 
     def is_called(self, text: str) -> bool:
         """Say whether what is called `text` is the same place."""
