@@ -59,11 +59,6 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", message)
 
-    def quick_tests(self) -> list[str]:
-        """Return the parts of the project's suite that need neither a server nor PostgreSQL."""
-        parts = ("tests/unit", "tests/features")
-        return [part for part in parts if (self.folder / part).exists()]
-
     def read(self, path: str) -> str:
         return (self.folder / path).read_text()
 

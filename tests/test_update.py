@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import copier
-import pytest
 
 from tests.projects import FEATURES, Project, render
 
@@ -77,10 +76,10 @@ def _update(project: Project, ref: str, **answers: Any) -> None:
     project.commit(f"Update to {ref}")
 
 
-def _is_whole(project: Project) -> None:
+def _is_whole(project: Project, *, tests: str = "tests") -> None:
     project.uv("run", "my-assistant", "migrate")
     assert "up to date" in project.uv("run", "my-assistant", "migrate")
-    output = project.uv("run", "pytest", "-q", *project.quick_tests())
+    output = project.uv("run", "pytest", "-q", "-n", "2", "-m", "not slow", tests)
     assert " passed" in output
 
 
@@ -131,23 +130,20 @@ def test_an_update_keeps_the_users_edits_and_their_threads(
     _is_whole(project)
 
 
-@pytest.mark.parametrize("feature", FEATURES)
-def test_a_feature_goes_and_comes_back_with_its_data(
-    template: Project, tmp_path: Path, feature: str
-) -> None:
+def test_each_feature_goes_and_comes_back_with_its_data(template: Project, tmp_path: Path) -> None:
     project = _started(template, tmp_path / "project", FEATURES)
     project.uv("run", "my-assistant", "chat", "add a note: buy milk")
 
-    _update(project, "v0.1.0", features=[name for name in FEATURES if name != feature])
-    for folder in ("app/features", "tests/features"):
-        assert not list((project.folder / folder / feature).rglob("*.py"))
-    _is_whole(project)
-
+    for feature in FEATURES:
+        _update(project, "v0.1.0", features=[name for name in FEATURES if name != feature])
+        for folder in ("app/features", "tests/features"):
+            assert not list((project.folder / folder / feature).rglob("*.py"))
+        _is_whole(project, tests="tests/features")
     _update(project, "v0.1.0", features=FEATURES)
-    assert (project.folder / "app/features" / feature).exists()
+
+    assert all((project.folder / "app/features" / name).exists() for name in FEATURES)
     _is_whole(project)
-    if feature == "notes":
-        assert "buy milk" in project.uv("run", "my-assistant", "chat", "list my notes")
+    assert "buy milk" in project.uv("run", "my-assistant", "chat", "list my notes")
 
 
 def test_a_feature_is_switched_on_in_a_project_that_began_without(

@@ -84,7 +84,7 @@ class Application:
         if model.notice:
             log.warning(model.notice)
         self._configure_tracing()
-        await self._migrate()
+        await self.migrate()
         self.presence.announce()
         self.model = model
         try:
@@ -125,7 +125,7 @@ class Application:
 
         return [accepting, database, migrations, model, *self.builder.health_checks]
 
-    async def _migrate(self) -> None:
+    async def migrate(self) -> None:
         """Apply migrations in development; production runs `migrate` when it chooses to."""
         if not self.settings.is_production:
             applied = await upgrade(self.database, self.migrations)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.errors import AppError
 from app.settings import explain
-from app.store.migrate import UnknownRevision
+from app.store.migrate import MigrationRefused
 from app.store.transfer import TransferRefused
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except NotFoundError:
         fail("This thread does not exist.")
-    except (AppError, UnknownRevision, TransferRefused) as error:
+    except (AppError, MigrationRefused, TransferRefused) as error:
         fail(str(error))
     except SQLAlchemyError:
         fail("The database does not answer. Check DATABASE_URL; `doctor` says more.")

@@ -44,7 +44,7 @@ def serve(
     given: dict[str, Any] = {"host": host, "port": port}
     with explained():
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
-        run(_check_database(Application(settings)))
+        run(_prepare_database(Application(settings)))
         app = create_app(settings)
     if reload:
         run_with_reload(settings)
@@ -93,9 +93,10 @@ def token(
     typer.echo(issue_token(settings, user, timedelta(hours=hours)))
 
 
-async def _check_database(application: Application) -> None:
+async def _prepare_database(application: Application) -> None:
     async with aclosing(application.database) as database:
         await pending(database, application.migrations)
+        await application.migrate()
 
 
 def _check_text(*texts: str) -> None:

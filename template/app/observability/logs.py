@@ -18,7 +18,13 @@ SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 MIN_PASSWORD = 8
-QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
+QUIET = {
+    "httpx": "WARNING",
+    "httpx2": "WARNING",
+    "openai": "WARNING",
+    "alembic": "WARNING",
+    "chatkit": "WARNING",
+}
 PRIVATE = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
 
 

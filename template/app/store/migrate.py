@@ -22,15 +22,22 @@ LOCK = 0x636861746B6974
 
 @dataclass(frozen=True)
 class Migrations:
-    """One chain: its name, its folder of revisions, and the tables that it keeps."""
+    """One chain: its name, its folder of revisions, and the tables that it keeps.
+
+    `dialect` is the one kind of database that has these tables, where not every kind has them.
+    """
 
     name: str
     folder: Path
     metadata: MetaData
+    dialect: str | None = None
 
     @property
     def version_table(self) -> str:
         return f"alembic_version_{self.name}"
+
+    def is_for(self, dialect: str) -> bool:
+        return self.dialect in (None, dialect)
 
 
 CORE = Migrations("core", SCRIPTS / "versions", tables.metadata)
@@ -63,7 +70,10 @@ def _upgrade(connection: Connection, chains: Sequence[Migrations]) -> list[str]:
 
 def _pending(connection: Connection, chains: Sequence[Migrations]) -> list[str]:
     return [
-        f"{chain.name}:{revision}" for chain in chains for revision in _unapplied(connection, chain)
+        f"{chain.name}:{revision}"
+        for chain in chains
+        if chain.is_for(connection.dialect.name)
+        for revision in _unapplied(connection, chain)
     ]
 
 
@@ -99,7 +109,11 @@ def _config(connection: Connection, chain: Migrations) -> Config:
     return config
 
 
-class UnknownRevision(RuntimeError):
+class MigrationRefused(RuntimeError):
+    """The database cannot be migrated as it is: the message says what to do about it."""
+
+
+class UnknownRevision(MigrationRefused):
     """The database is ahead of this code: it was migrated by a newer version."""
 
     def __init__(self, chain: Migrations, revision: str) -> None:

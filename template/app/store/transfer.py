@@ -28,7 +28,8 @@ async def transfer(
             f"The old database lacks {', '.join(waiting)}: run `migrate` on it first."
         )
     await upgrade(target, chains)
-    tables = [table for chain in chains for table in chain.metadata.sorted_tables]
+    common = [chain for chain in chains if chain.is_for(source.engine.dialect.name)]
+    tables = [table for chain in common for table in chain.metadata.sorted_tables]
     return await target.write(_copy, source.engine, tables)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 
@@ -55,6 +55,14 @@ class Passage:
     url: str | None
     chapter: str
     lesson: str
+
+
+class LibraryVersion(NamedTuple):
+    """How far a library has come. One that was erased and made anew has a higher `seq`."""
+
+    seq: int
+    version: int
+    purged: int
 
 
 def readable(user_id: str, owner: ColumnElement[str]) -> ColumnElement[bool]:
@@ -141,11 +149,11 @@ def remove(connection: Connection, user_id: str, document_id: str) -> None:
     connection.execute(delete(documents).where(own))
 
 
-def versions(connection: Connection, user_id: str) -> dict[str, tuple[int, int]]:
-    """Return the version and the purged version of the user's library and of the shared one."""
+def versions(connection: Connection, user_id: str) -> dict[str, LibraryVersion]:
+    """Return the versions of the user's library and of the shared one, where there are such."""
     mine = readable(user_id, libraries.c.user_id)
     rows = connection.execute(select(libraries).where(mine)).all()
-    return {row.user_id: (row.version, row.purged) for row in rows}
+    return {row.user_id: LibraryVersion(row.seq, row.version, row.purged) for row in rows}
 
 
 def load_passages(connection: Connection, user_id: str, ids: Sequence[str]) -> dict[str, Passage]:

@@ -1,8 +1,9 @@
 """The documents' settings."""
 
-from typing import Literal
+from typing import Literal, LiteralString, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.settings import SettingsBase
 from app.urls import check_base_url
@@ -14,6 +15,7 @@ class RagSettings(SettingsBase):
     vector_store: Literal["embedded", "pgvector", "qdrant"] = "embedded"
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
+    qdrant_collections: str = Field(default="documents", pattern=r"^[A-Za-z0-9_-]{1,100}$")
 
     embedding_model: str | None = None
     embedding_dimensions: int | None = Field(default=None, ge=1, le=4096)
@@ -28,3 +30,17 @@ class RagSettings(SettingsBase):
     @classmethod
     def _usable_url(cls, url: str | None) -> str | None:
         return check_base_url(url, "http://127.0.0.1:6333")
+
+    @model_validator(mode="after")
+    def _reachable_store(self) -> Self:
+        if self.vector_store == "qdrant" and self.qdrant_url is None:
+            raise ValueError(
+                "VECTOR_STORE=qdrant needs QDRANT_URL: set it, such as http://127.0.0.1:6333"
+            )
+        return self
+
+
+def wrong_setting(name: str, advice: LiteralString) -> ValidationError:
+    """Return the error of a setting that the other settings leave no room for."""
+    problem = InitErrorDetails(type=PydanticCustomError("setting", advice), loc=(name,), input=None)
+    return ValidationError.from_exception_data("settings", [problem], hide_input=True)
