@@ -7,15 +7,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.features.rag.reading.contract import Unreadable
+
 MAX_BYTES = 20 * 1024 * 1024
 TOO_LARGE = f"It has more than {MAX_BYTES // 1024 // 1024} MB: split it."
 NO_FILE = "It cannot be read: look at its rights, and whether it is still there."
 NO_FOLDER = "The folder cannot be read: look at its rights."
 NO_NAME = "Its name is not in UTF-8: rename it."
-
-
-class Refused(Exception):
-    """A file is not taken; the message says why."""
 
 
 @dataclass
@@ -60,15 +58,15 @@ def read_bytes(path: Path) -> bytes:
     """Return what is in a file. It blocks.
 
     Raises:
-        Refused: the file is too large, or cannot be read.
+        Unreadable: the file is too large, or cannot be read.
     """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError:
-        raise Refused(NO_FILE) from None
+        raise Unreadable(NO_FILE) from None
     if len(data) > MAX_BYTES:
-        raise Refused(TOO_LARGE)
+        raise Unreadable(TOO_LARGE)
     return data
 
 

@@ -6,8 +6,6 @@ word stems with the query; it does not know synonyms. The method is feature hash
 """
 
 import asyncio
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -19,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.features.rag.embeddings.contract import Matrix
-from app.features.rag.embeddings.words import COMMON
+from app.features.rag.words import PLAIN, WORD, fold
 
 DIMENSIONS = 384
 SLICE = 32
@@ -27,11 +25,10 @@ MAX_WORD = 40
 PART = 3
 CACHED_WORDS = 20_000
 
-COMMON_WEIGHT = 0.02
+PLAIN_WEIGHT = 0.02
 PAIR_WEIGHT = 0.3
 PARTS_WEIGHT = 0.8
 
-WORD = re.compile(r"[^\W_]+")
 # Over the documents in the tests: the right passage of 25 questions is at 0.23 or above for nine in
 # ten, and the nearest passage to 16 questions about something else below 0.19 for nine in ten.
 MIN_SIMILARITY = 0.2
@@ -81,20 +78,13 @@ def _of_unit_length(sums: NDArray[np.float64]) -> Matrix:
 
 def _weighted(text: str) -> Iterable[tuple[Features, float]]:
     """Yield the features of a text's words and of their pairs, with their weights."""
-    words = [word[:MAX_WORD] for word in WORD.findall(_folded(text))]
+    folded = text.lower() if text.isascii() else fold(text)
+    words = [word[:MAX_WORD] for word in WORD.findall(folded)]
     for word, times in Counter(words).items():
-        yield _word(word), (1 + log(times)) * (COMMON_WEIGHT if word in COMMON else 1)
-    telling = [word for word in words if word not in COMMON]
+        yield _word(word), (1 + log(times)) * (PLAIN_WEIGHT if word in PLAIN else 1)
+    telling = [word for word in words if word not in PLAIN]
     for (first, second), times in Counter(pairwise(telling)).items():
         yield (_hashed(f"{first} {second}"),), (1 + log(times)) * PAIR_WEIGHT
-
-
-def _folded(text: str) -> str:
-    """Return the text in lower case and without accents."""
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 @lru_cache(CACHED_WORDS)
