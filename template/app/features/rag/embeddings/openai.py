@@ -26,7 +26,9 @@ ADVICE = {
 NO_ANSWER = "The embeddings' API does not answer: check EMBEDDING_BASE_URL, or wait."
 REFUSED = "The embeddings' API refused the texts: check EMBEDDING_MODEL, EMBEDDING_DIMENSIONS."
 UNREADABLE = "The embeddings' API gave no vectors that can be read: check EMBEDDING_BASE_URL."
-OTHER_LENGTH = "The embeddings' API gave vectors of length {length}: set EMBEDDING_DIMENSIONS to it."
+OTHER_LENGTH = (
+    "The embeddings' API gave vectors of length {length}: set EMBEDDING_DIMENSIONS to it."
+)
 SERVER_ERROR = 500
 
 
