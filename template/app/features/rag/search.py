@@ -9,6 +9,7 @@ from cachetools import TTLCache
 from app.context import PageContext, User
 from app.features.rag import rows
 from app.features.rag.embeddings.cached import CachedEmbedder
+from app.features.rag.embeddings.contract import Embedder
 from app.features.rag.fulltext import WordHits, find_words
 from app.features.rag.places import Whereabouts
 from app.features.rag.rows import Document, Passage
@@ -64,6 +65,11 @@ class Ranking:
     word_weight: float = WORD_WEIGHT
     chapter_boost: float = CHAPTER_BOOST
     lesson_boost: float = LESSON_BOOST
+
+    @classmethod
+    def of(cls, settings: RagSettings, embedder: Embedder) -> "Ranking":
+        chosen = settings.search_min_similarity
+        return cls(embedder.min_similarity if chosen is None else chosen)
 
     def score(self, match: Match | None, hits: WordHits, passage: Passage) -> float | None:
         """Return how well a passage fits one query; None where it does not."""

@@ -70,7 +70,7 @@ class Library:
         if limit < len(rows):
             best = np.argpartition(similarities, -limit)[-limit:]
         best = best[np.argsort(-similarities[best], kind="stable")]
-        return [Match(self.chunk_ids[rows[each]], float(similarities[each])) for each in best]
+        return [Match(self.chunk_ids[int(rows[each])], float(similarities[each])) for each in best]
 
 
 class KeptLibraries:

@@ -11,8 +11,11 @@ import structlog
 from qdrant_client import AsyncQdrantClient
 from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
+from qdrant_client.http.models import QueryResponse
 from qdrant_client.models import (
+    Condition,
     Distance,
+    ExtendedPointId,
     FieldCondition,
     Filter,
     FilterSelector,
@@ -22,7 +25,6 @@ from qdrant_client.models import (
     MatchAny,
     PointStruct,
     QueryRequest,
-    QueryResponse,
     VectorParams,
 )
 
@@ -35,7 +37,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 TIMEOUT_SECONDS = 10
 BATCH = 256
-NUMBERS_OF_A_BATCH = 50_000
+NUMBERS_OF_A_BATCH = 100_000
 POINTS = UUID("6f0f5d0e-6d0c-4f0e-9f53-0c5a4f2a7c11")
 INDEXES = {
     "user_id": KeywordIndexParams(type=KeywordIndexType.KEYWORD, is_tenant=True),
@@ -87,9 +89,9 @@ class QdrantStore:
             if not await self._has_collection():
                 return
             for start in range(0, len(chunk_ids), BATCH):
-                ids = [_point_id(user_id, each) for each in chunk_ids[start : start + BATCH]]
-                chosen = Filter(must=[_is_of(user_id), HasIdCondition(has_id=ids)])
-                await self._delete(self._collection, chosen)
+                batch = chunk_ids[start : start + BATCH]
+                ids: list[ExtendedPointId] = [_point_id(user_id, each) for each in batch]
+                await self._delete(self._collection, _is_of(user_id), HasIdCondition(has_id=ids))
 
     async def remove_user(self, user_id: str) -> None:
         """Remove all of the owner's vectors, whichever embedder they are of."""
@@ -97,7 +99,7 @@ class QdrantStore:
             found = await self._client.get_collections()
             for collection in found.collections:
                 if self._ours.fullmatch(collection.name):
-                    await self._delete(collection.name, Filter(must=[_is_of(user_id)]))
+                    await self._delete(collection.name, _is_of(user_id))
 
     async def search(
         self,
@@ -107,9 +109,10 @@ class QdrantStore:
         document_ids: Sequence[str] | None = None,
     ) -> list[list[Match]]:
         """Return for each query the nearest of the user's own and the shared vectors."""
-        readable = _is_of(user_id, SHARED)
-        within = [_is_in(document_ids)] if document_ids is not None else []
-        chosen = Filter(must=[readable, *within])
+        conditions: list[Condition] = [_is_of(user_id, SHARED)]
+        if document_ids is not None:
+            conditions.append(_is_in(document_ids))
+        chosen = Filter(must=conditions)
         requests = [
             QueryRequest(query=query, filter=chosen, limit=limit, with_payload=["chunk_id"])
             for query in queries.tolist()
@@ -124,8 +127,9 @@ class QdrantStore:
         """Close the connections."""
         await self._client.close()
 
-    async def _delete(self, collection: str, chosen: Filter) -> None:
-        await self._client.delete(collection, FilterSelector(filter=chosen), wait=True)
+    async def _delete(self, collection: str, *conditions: Condition) -> None:
+        chosen = FilterSelector(filter=Filter(must=list(conditions)))
+        await self._client.delete(collection, chosen, wait=True)
 
     async def _has_collection(self) -> bool:
         self._exists = self._exists or await self._client.collection_exists(self._collection)
