@@ -9,7 +9,7 @@ from app.features.rag.embeddings.contract import Embedder
 from app.features.rag.files import find_files
 from app.features.rag.ingest_run import IngestRun, Plan
 from app.features.rag.reading import READERS
-from app.features.rag.report import Progress, Report
+from app.features.rag.report import Progress, Report, silent
 from app.features.rag.vectors.contract import VectorStore
 from app.store.engine import Database
 
@@ -39,7 +39,7 @@ class Ingest:
         self._store = store
         self._user_id = user_id
 
-    async def run(self, root: Path, collection: str, progress: Progress) -> Report:
+    async def run(self, root: Path, collection: str, progress: Progress = silent) -> Report:
         """Ingest a folder, or a file alone.
 
         Raises:
@@ -60,7 +60,7 @@ class Ingest:
         known = {document.source: document for document in documents}
         return Plan(self._user_id, collection, found, known, gone)
 
-    async def carry_out(self, plan: Plan, progress: Progress) -> Report:
+    async def carry_out(self, plan: Plan, progress: Progress = silent) -> Report:
         """Ingest the files, then delete the documents whose files are gone.
 
         Raises:

@@ -14,13 +14,12 @@ from app.features.rag.files import Found
 from app.features.rag.reading.contract import Unreadable
 from app.features.rag.report import Progress, Report
 from app.features.rag.rows import Document
-from app.features.rag.vectors.contract import VectorStore
+from app.features.rag.vectors.contract import VectorStore, vectors_in
 from app.store.engine import Database
 
 BATCH = 128
 MAX_WAITING = 64
 OVERTAKEN = "Another run changes it just now: run it again."
-
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class IngestRun:
         self._plan = plan
         self._progress = progress
         self._place = Place(plan.user_id, plan.collection, embedder.name)
-        self._vectors_in = f"{store.name} {embedder.name}"
+        self._vectors_in = vectors_in(store, embedder)
         self._waiting: list[Draft] = []
         self._done = 0
 

@@ -23,3 +23,7 @@ class Progress(Protocol):
     """Is told how far a run has come: so many of all documents, a part of one among them."""
 
     def __call__(self, done: float, total: int, source: str) -> None: ...
+
+
+def silent(done: float, total: int, source: str) -> None:
+    """Show nothing."""
