@@ -18,7 +18,10 @@ SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 MIN_PASSWORD = 8
-QUIET = {"httpx2": "WARNING", "openai": "WARNING", "alembic": "WARNING", "chatkit": "WARNING"}
+QUIET = {
+    name: "WARNING"
+    for name in ("httpx2", "openai", "alembic", "chatkit", "mcp.server", "mcp.client")
+}
 PRIVATE = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
 
 
