@@ -18,10 +18,7 @@ SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 MIN_PASSWORD = 8
-QUIET = {
-    name: "WARNING"
-    for name in ("httpx2", "openai", "alembic", "chatkit", "mcp.server", "mcp.client")
-}
+QUIET = dict.fromkeys(("httpx2", "openai", "alembic", "chatkit", "mcp"), "WARNING")
 PRIVATE = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
 
 

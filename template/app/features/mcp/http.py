@@ -1,17 +1,16 @@
 """`POST /mcp`: the server over streamable HTTP, as the user whom the request's token names."""
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import APIRouter, Request, Response
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import Unavailable
 from app.features.mcp.server import create_server
 from app.features.mcp.users import user_of_request
-from app.i18n import _
 from app.security.authentication import CurrentUser
 from app.store.engine import Database
 
@@ -25,9 +24,10 @@ class HttpEndpoint:
     any process may answer. `CurrentUser` checks where a request comes from, so the SDK need not.
     """
 
+    _manager: StreamableHTTPSessionManager
+
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._manager: StreamableHTTPSessionManager | None = None
         self.router = APIRouter(tags=["mcp"])
         self.router.post(PATH, response_class=Response)(self._answer)
 
@@ -39,18 +39,38 @@ class HttpEndpoint:
             stateless_http=True,
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
-        manager = server.session_manager
-        async with manager.run():
-            self._manager = manager
+        self._manager = server.session_manager
+        async with held(self._manager.run()):
             yield
-        self._manager = None
 
     async def _answer(self, request: Request, user: CurrentUser) -> Response:
         """Answer a message of the Model Context Protocol."""
-        if self._manager is None:
-            raise Unavailable(_("The server is starting or stopping. Try again shortly."))
         request.state.user = user
         return _Handed(self._manager.handle_request)
+
+
+@asynccontextmanager
+async def held(resource: AbstractAsyncContextManager[object]) -> AsyncGenerator[None]:
+    """Hold what has to be left by the task that entered it, which a lifespan does not promise."""
+    entered, left = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        try:
+            async with resource:
+                entered.set()
+                await left.wait()
+        finally:
+            entered.set()
+
+    task = asyncio.create_task(hold())
+    try:
+        await entered.wait()
+        if task.done():
+            await task
+        yield
+    finally:
+        left.set()
+        await task
 
 
 class _Handed(Response):

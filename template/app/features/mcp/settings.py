@@ -1,6 +1,5 @@
 """Which MCP servers the assistant has, and how the project's own is offered."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
 from app.errors import describe
@@ -84,7 +84,7 @@ class McpSettings(SettingsBase):
     @classmethod
     def _read_servers(cls, value: Any) -> Any:
         try:
-            servers = json.loads(value) if isinstance(value, str) else value
+            servers = from_json(value) if isinstance(value, str) else value
         except ValueError:
             raise ValueError(f"must be JSON such as {EXAMPLE}") from None
         try:
