@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,34 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def runs(pid: int) -> bool:
+    """Say whether the process is at work: who adopts an orphan may never wait for its end."""
+    return any(each.pid == pid and not each.is_zombie for each in _processes())
+
+
+def children(of: int, command: str = "") -> list[int]:
+    """Return a process's children that run such a command; with no command, its zombies too."""
+    return [each.pid for each in _processes() if each.parent == of and command in each.command]
+
+
+@dataclass(frozen=True)
+class _Process:
+    pid: int
+    parent: int
+    is_zombie: bool
+    command: str
+
+
+def _processes() -> list[_Process]:
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,stat=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=3) for line in listed.splitlines()]
+    return [
+        _Process(int(pid), int(parent), state.startswith("Z"), " ".join(rest))
+        for pid, parent, state, *rest in rows
+    ]
 
 
 def kill(pid: int) -> None:

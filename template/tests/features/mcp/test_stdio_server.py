@@ -16,8 +16,9 @@ from mcp.types import CallToolResult, TextContent
 from app.composition import Application
 from app.settings import Settings
 from app.store.migrate import upgrade
-from tests.features.mcp.processes import is_alive
+from tests.features.mcp.processes import runs
 from tests.support.app import ROOT, SECRET
+from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +117,7 @@ def test_wrong_settings_are_explained_in_one_line_each() -> None:
 
 
 async def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    parent = f"""
+    parent = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-m", "app.features.mcp"], stdin=subprocess.PIPE)
 print(child.pid, flush=True)
@@ -129,18 +130,12 @@ time.sleep(600)
     assert process.stdout
     child = int(await process.stdout.readline())
     await asyncio.sleep(1)
-    assert is_alive(child)
+    assert runs(child)
 
     process.kill()
     await process.wait()
 
-    async with asyncio.timeout(END_SECONDS):
-        while _runs(child):
-            await asyncio.sleep(0.05)
+    async def has_ended() -> bool:
+        return not runs(child)
 
-
-def _runs(pid: int) -> bool:
-    """Say whether the process is at work; who adopts an orphan may not wait for its end."""
-    command = ["ps", "-o", "stat=", "-p", str(pid)]
-    state = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return bool(state.strip()) and not state.startswith("Z")
+    await eventually(has_ended)

@@ -54,10 +54,10 @@ def widgets(streamed: list[Json]) -> list[Json]:
     return [event["item"] for event in done if event["item"]["type"] == "widget"]
 
 
-def decision(streamed: list[Json], *, approved: bool) -> Json:
+def decision(streamed: list[Json], *, approved: bool, thread: str = "") -> Json:
     """Return the request of the one who presses a button of the turn's only widget."""
     [item] = widgets(streamed)
     action = item["widget"]["confirm" if approved else "cancel"]["action"]
     chosen = {"type": action["type"], "payload": action["payload"]}
-    thread = thread_id(streamed)
+    thread = thread or thread_id(streamed)
     return op("threads.custom_action", thread_id=thread, item_id=item["id"], action=chosen)
