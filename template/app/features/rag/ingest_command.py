@@ -18,7 +18,7 @@ from app.features.rag.tables import MIGRATIONS
 from app.features.rag.vectors import pgvector_tables
 from app.features.rag.vectors.contract import VectorStore
 from app.features.rag.vectors.wiring import create_vector_store
-from app.observability.logs import configure_logging
+from app.observability.logs import configure_logging, hide_secrets
 from app.settings import Settings
 from app.store.databases import open_database
 from app.store.engine import Database
@@ -60,6 +60,7 @@ def _load() -> Parts:
         patient = {"database_timeout_seconds": None, "llm_max_retries": PATIENCE}
         settings, own = Settings().model_copy(update=patient), RagSettings()
         configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
+        hide_secrets(own)
         database = open_database(settings)
         embedder = create_embedder(own, settings)
         store = create_vector_store(own, database, embedder)
