@@ -44,10 +44,11 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
 
 
 def hide_secrets(settings: BaseModel) -> None:
-    """Blot out a feature's secrets too, from now on. An empty one hides nothing."""
+    """Blot out a feature's secrets too, from now on. Short values would blot out other words."""
+    secrets = [secret for secret in _secrets_in(settings) if len(secret) >= MIN_PASSWORD]
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, SecretiveFormatter):
-            handler.formatter.secrets += filter(None, _secrets_in(settings))
+            handler.formatter.secrets += secrets
 
 
 class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
@@ -75,7 +76,9 @@ def _secrets_in(value: object) -> Iterator[str]:
         case SecretStr():
             yield value.get_secret_value()
         case BaseModel():
-            yield from _secrets_in({name: getattr(value, name) for name in type(value).model_fields})
+            yield from _secrets_in(
+                {name: getattr(value, name) for name in type(value).model_fields}
+            )
         case dict():
             for each in cast(dict[str, object], value).values():
                 yield from _secrets_in(each)
