@@ -1,4 +1,4 @@
-"""`make demo`: render the template, install it, start it, and hold a conversation of two turns."""
+"""`make demo`: render the template, install it, give it a document, and hold a conversation."""
 
 import http.client
 import json
@@ -17,7 +17,14 @@ import copier
 
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / ".build" / "my-assistant"
-TURNS = ("Hello! Who are you?", "What time is it in my time zone?")
+DOCUMENT = "README.md"
+TURNS = (
+    "Hello! Who are you?",
+    "What time is it in my time zone?",
+    "Add a note: buy milk",
+    "Search my notes: milk",
+    "Search the documents: how do I move from SQLite to PostgreSQL?",
+)
 TIMEZONE = "Europe/Berlin"
 START_SECONDS = 60
 
@@ -28,6 +35,8 @@ def main() -> None:
     copier.run_copy(str(ROOT), PROJECT, defaults=True, quiet=True, vcs_ref="HEAD")
     _say("Installing it")
     subprocess.run([_uv(), "sync", "--quiet"], cwd=PROJECT, env=_environment(), check=True)
+    _say(f"Giving it a document: uv run my-assistant ingest {DOCUMENT}")
+    _run("my-assistant", "ingest", DOCUMENT)
     port = _free_port()
     _say(f"Starting it: uv run my-assistant serve --port {port}")
     with _server(port):
@@ -40,6 +49,11 @@ def main() -> None:
     print("  uv run my-assistant serve        # then open http://127.0.0.1:8000/docs")
     print('  uv run my-assistant chat "Hello" # in another terminal')
     print("  OPENAI_API_KEY=... uv run my-assistant serve   # a real model")
+
+
+def _run(*command: str) -> None:
+    arguments = [_uv(), "run", "--no-sync", *command]
+    subprocess.run(arguments, cwd=PROJECT, env=_environment(), check=True)
 
 
 @contextmanager
@@ -78,17 +92,23 @@ def _turn(port: int, message: str, thread: str | None) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     headers = {"Content-Type": "application/json"}
     connection.request("POST", "/api/chat", json.dumps(body), headers)
-    print("assistant  ", end="")
     for name, data in _events(connection.getresponse()):
-        if name == "thread":
-            thread = data["thread_id"]
-        elif name == "delta":
-            print(data["text"], end="", flush=True)
-        elif name == "error":
-            sys.exit(data["message"])
-    print()
+        thread = data["thread_id"] if name == "thread" else thread
+        _show(name, data)
     connection.close()
     return thread or sys.exit("The server named no thread.")
+
+
+def _show(name: str, data: dict[str, Any]) -> None:
+    """Print what one event tells: a tool that is called, text as it comes, what it is based on."""
+    if name == "tool" and data["status"] == "called":
+        print(f"tool       {data['name']}")
+    elif name == "delta":
+        print(data["text"], end="", flush=True)
+    elif name == "message":
+        print("\n" + "".join(f"based on   {each['title']}\n" for each in data["citations"]), end="")
+    elif name == "error":
+        sys.exit(data["message"])
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -21,6 +21,10 @@ NOTICE = (
 )
 TRANSFER = "transfer_to_"
 FILLERS = frozenset({"current", "get", "my", "the", "user"})
+QUOTED = re.compile(
+    r"(?P<mark>\[\d+\]) <(?P<tag>\w+)[^\n]*>\n(?P<text>.*?)\n</(?P=tag)>", re.DOTALL
+)
+MAX_QUOTED = 600
 NOT_SAID = ("Hidden context", "The following graphical UI widget")
 
 T = TypeVar("T")
@@ -89,8 +93,14 @@ def _answer(conversation: Conversation) -> str:
     """Repeat what a tool answered, with the marks of its sources, or else what the user said."""
     greeting = f"{conversation.handed_to} here. " if conversation.handed_to else ""
     if conversation.tool_output is not None:
-        return f"{greeting}The tool answered: {conversation.tool_output}"
+        return f"{greeting}The tool answered: {_gist(conversation.tool_output)}"
     return f"{greeting}You said: {conversation.message}"
+
+
+def _gist(output: str) -> str:
+    """Return the first of the passages that a tool quotes, with its mark, or else all it said."""
+    quoted = QUOTED.search(output)
+    return f"{quoted['text'].strip()[:MAX_QUOTED]} {quoted['mark']}" if quoted else output
 
 
 def _spelled_out(message: str, named: Mapping[str, T]) -> T | None:

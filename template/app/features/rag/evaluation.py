@@ -1,14 +1,19 @@
-"""How well the search finds what is known to answer a question."""
+"""How well the search finds what is known to answer a question: by recall@5 and MRR."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, TypeAdapter
 
 from app.context import PageContext, User
+from app.features.rag.embeddings.cached import CachedEmbedder
+from app.features.rag.embeddings.contract import Embedder
 from app.features.rag.rows import Passage
-from app.features.rag.search import DocumentSearch, Question
+from app.features.rag.search import DocumentSearch, Question, Ranking
+from app.features.rag.settings import RagSettings
+from app.features.rag.vectors.contract import VectorStore
+from app.store.engine import Database
 
 FIRST = 5
 DEPTH = 20
@@ -48,6 +53,40 @@ def load_cases(file: Path) -> list[Case]:
         ValidationError: it is not a list of questions.
     """
     return CASES.validate_json(file.read_bytes())
+
+
+def rankings(usual: Ranking) -> dict[str, Ranking]:
+    """Return the usual ranking, and it without what it has beside the vectors."""
+    plain = {"chapter_boost": 0.0, "lesson_boost": 0.0}
+    return {
+        "hybrid, boost": usual,
+        "hybrid": replace(usual, **plain),
+        "vector, boost": replace(usual, word_weight=0.0),
+        "vector": replace(usual, word_weight=0.0, **plain),
+    }
+
+
+async def compare(
+    database: Database, embedder: Embedder, store: VectorStore, user: User, cases: Sequence[Case]
+) -> dict[str, Scores]:
+    """Evaluate what the user has ingested, by each ranking."""
+    asking = CachedEmbedder(embedder, seconds=60)
+    usual = Ranking.of(RagSettings(), embedder)
+    return {
+        name: await evaluate(DocumentSearch(database, asking, store, ranking), user, cases)
+        for name, ranking in rankings(usual).items()
+    }
+
+
+def as_table(stores: Mapping[str, Mapping[str, Scores]]) -> str:
+    """Return the scores as lines of text, a store and a ranking each."""
+    head = f"{'store':<12}{'ranking':<16}{'recall@5':>9}{'MRR':>7}{'nothing found':>15}"
+    lines = [
+        f"{store:<12}{name:<16}{each.recall:>9.3f}{each.mrr:>7.3f}{each.refused:>15.3f}"
+        for store, by_ranking in stores.items()
+        for name, each in by_ranking.items()
+    ]
+    return "\n".join([head, *lines])
 
 
 async def evaluate(search: DocumentSearch, user: User, cases: Sequence[Case]) -> Scores:

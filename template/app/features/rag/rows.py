@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, update
 
 from app.features.rag.tables import chunks, documents, libraries
 from app.features.rag.vectors.contract import SHARED
@@ -102,14 +102,15 @@ def stage(
 ) -> None:
     """Keep chunks of a document that is being ingested, where nobody finds them yet.
 
-    The document's row is made with the first of them, and stays as it is afterwards.
+    The document's row is made with the first of them, and stays as it is afterwards. A chunk that
+    another run has staged already stays, too.
     """
     incomplete = {**vars(document), "content_hash": "", "vectors_in": ""}
     run(connection, _NEW_DOCUMENT, incomplete)
     shared = {"user_id": document.user_id, "document_id": document.id, "embedder": embedder}
     values = [{**vars(chunk), **shared, "staged": True, "version": 0} for chunk in added]
     if values:
-        connection.execute(insert(chunks), values)
+        run(connection, _NEW_CHUNK, values)
 
 
 def publish(connection: Connection, document: Document, positions: Mapping[str, int]) -> list[str]:
@@ -129,6 +130,17 @@ def publish(connection: Connection, document: Document, positions: Mapping[str, 
     lost = [row.id for row in existing if row.id not in positions]
     _purge(connection, document.user_id, version, chunks.c.id.in_(lost) if lost else None)
     return lost
+
+
+def move_anchors(
+    connection: Connection, user_id: str, document_id: str, anchors: Mapping[str, str]
+) -> None:
+    """Give a document's chunks the anchors that they have now, by their ids."""
+    mine = _of(user_id, document_id)
+    for row in connection.execute(select(chunks.c.id, chunks.c.anchor).where(mine)).all():
+        if row.anchor != anchors.get(row.id, row.anchor):
+            moved = update(chunks).where(mine, chunks.c.id == row.id)
+            connection.execute(moved.values(anchor=anchors[row.id]))
 
 
 def mark_indexed(connection: Connection, user_id: str, document_id: str, store: str) -> None:
@@ -195,6 +207,7 @@ def _documents(connection: Connection, found: Select[Any]) -> list[Document]:
 _DOCUMENT = [documents.c[field.name] for field in fields(Document)]
 _NEW_LIBRARY = upsert(libraries, [], [])
 _NEW_DOCUMENT = upsert(documents, [], [])
+_NEW_CHUNK = upsert(chunks, [], [])
 _PASSAGE = (
     chunks.c.id.label("chunk_id"),
     chunks.c.document_id,

@@ -5,6 +5,8 @@ A row whose `user_id` is empty is shared: every user may read it. `staged` chunk
 is the version at which chunks were deleted last, and a chunk has the version that it came with.
 """
 
+from pathlib import Path
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -21,6 +23,7 @@ from sqlalchemy import (
 )
 
 from app.store.engine import database_now
+from app.store.migrate import Migrations
 from app.store.tables import Sequence
 
 metadata = MetaData()
@@ -79,3 +82,5 @@ chunks = Table(
 )
 Index("ix_rag_chunks_document", chunks.c.document_id, chunks.c.position)
 Index("ix_rag_chunks_user", chunks.c.user_id, chunks.c.version)
+
+MIGRATIONS = Migrations("rag", Path(__file__).parent / "migrations" / "versions", metadata)

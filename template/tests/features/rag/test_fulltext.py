@@ -4,9 +4,10 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from app.features.rag import MIGRATIONS, rows
+from app.features.rag import rows
 from app.features.rag.fulltext import WordHits, find_words
 from app.features.rag.rows import Chunk, Document
+from app.features.rag.tables import MIGRATIONS
 from app.settings import Settings
 from app.store.databases import open_database
 from app.store.engine import Database

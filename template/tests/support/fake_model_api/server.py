@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.support.fake_model_api.chat_completions import ChatCompletionsWire
+from tests.support.fake_model_api.embeddings import EmbeddingsApi
 from tests.support.fake_model_api.reply import FOREVER_SECONDS, EarlyEnd, Reply, text_of
 from tests.support.fake_model_api.responses import ResponsesWire
 from tests.support.ports import free_port
@@ -31,7 +32,7 @@ class FakeModelApi:
 
     While `released` is cleared it holds every answer back. `most_at_once` is how many it has ever
     written at the same time. `recordings` are what it was to transcribe: the model, the file's
-    name and its bytes.
+    name and its bytes. `embeddings` has a script of its own.
     """
 
     url = ""
@@ -44,6 +45,7 @@ class FakeModelApi:
         self.headers: list[dict[str, str]] = []
         self.paths: list[str] = []
         self.recordings: list[tuple[str, str, bytes]] = []
+        self.embeddings = EmbeddingsApi()
         self.started = 0
         self.dropped = threading.Event()
         self.released = threading.Event()
@@ -75,6 +77,7 @@ class FakeModelApi:
         self.url = f"http://127.0.0.1:{port}/v1"
         routes = [Route(path, partial(self._respond, path), methods=["POST"]) for path in WIRES]
         routes.append(Route("/v1/audio/transcriptions", self._transcribe, methods=["POST"]))
+        routes.append(Route("/v1/embeddings", self._embed, methods=["POST"]))
         app = Starlette(routes=routes)
         config = uvicorn.Config(app, port=port, log_level="error", lifespan="off", ws="none")
         server = uvicorn.Server(config)
@@ -121,6 +124,9 @@ class FakeModelApi:
             self.recordings.append((str(form["model"]), file.filename or "", await file.read()))
         reply = self._next_reply("a recording")
         return JSONResponse({"text": reply.text}) if reply.status == 200 else _error(reply)
+
+    async def _embed(self, request: Request) -> Response:
+        return await self.embeddings.respond(request)
 
     def _next_reply(self, said: str) -> Reply:
         if self._script:

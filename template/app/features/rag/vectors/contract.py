@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from app.features.rag.embeddings.contract import Matrix
+from app.features.rag.embeddings.contract import Embedder, Matrix
 
 SHARED = ""
 """The owner of documents that every user may read."""
@@ -66,3 +66,8 @@ class VectorStore(Protocol):
     async def aclose(self) -> None:
         """Close its connections."""
         ...
+
+
+def vectors_in(store: VectorStore, embedder: Embedder) -> str:
+    """Return what documents remember of where their vectors are, and of which embedder."""
+    return f"{store.name} {embedder.name}"

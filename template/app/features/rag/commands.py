@@ -1,0 +1,39 @@
+"""The commands for documents."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.features.rag.vectors.contract import SHARED
+from app.security.tokens import is_usable_subject
+from app.terminal import fail
+
+MAX_NAME = 200
+
+commands = typer.Typer()
+
+
+@commands.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(exists=True, help="A folder, or one file.")],
+    name: Annotated[
+        str | None, typer.Option(help="The collection; else the name of the folder or file.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Whose alone; else every user's.")] = None,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Delete what the collection has, if all of it is gone."),
+    ] = False,
+) -> None:
+    """Have documents found: those that changed are embedded, those that are gone are deleted."""
+    collection = name if name is not None else path.resolve().name
+    if not (collection.isprintable() and 0 < len(collection) <= MAX_NAME):
+        fail(f"--name must have from 1 to {MAX_NAME} printable characters.")
+    if user is not None and not is_usable_subject(user):
+        fail("--user must have from 1 to 255 printable characters.")
+    # The readers of files are slow to import, and no other command needs them.
+    from app.features.rag.ingest_command import ingest_and_tell  # noqa: PLC0415
+
+    is_whole = ingest_and_tell(path, collection, user or SHARED, replace=replace)
+    raise typer.Exit(0 if is_whole else 1)

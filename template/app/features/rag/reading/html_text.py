@@ -1,0 +1,109 @@
+"""The text of HTML elements: paragraphs apart, lists and tables as lines, `pre` as it is."""
+
+import re
+from collections.abc import Iterable
+
+from bs4.element import NavigableString, PageElement, Tag
+
+from app.features.rag.reading.contract import Section
+from app.features.rag.reading.outline import Outline
+from app.features.rag.reading.texts import clean
+
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+INLINE = re.compile(
+    r"a|abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|q|ruby|rp|rt|s|samp|"
+    r"small|span|strong|strike|sub|sup|time|tt|u|var|wbr"
+)
+SPACES = re.compile(r"\s+")
+MANY_LINES = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+")
+PERMALINK = re.compile(r"\s*[¶#]\s*$")
+LONGEST_FENCE = re.compile(r"`{3,}")
+PARAGRAPH = "\n\n"
+
+
+class Walk:
+    """Goes through an element once, however deep it is, and collects its sections."""
+
+    def __init__(self, root: Tag) -> None:
+        self._layouts = _layouts(root)
+        self._outline = Outline()
+        self._path: tuple[str, ...] = ()
+        self._anchor = ""
+        self._parts: list[str] = []
+        self.sections: list[Section] = []
+        self.first_heading = ""
+        self._go(root)
+        self._close()
+
+    def _go(self, root: Tag) -> None:
+        waiting: list[PageElement | str] = [root]
+        while waiting:
+            element = waiting.pop()
+            if isinstance(element, Tag):
+                waiting.extend(reversed(list(self._enter(element))))
+            elif not isinstance(element, NavigableString):
+                self._parts.append(str(element))
+            elif type(element) is NavigableString:
+                self._say(SPACES.sub(" ", element))
+
+    def _say(self, text: str) -> None:
+        starts_line = not self._parts or self._parts[-1].endswith("\n")
+        if text := text.lstrip() if starts_line else text:
+            self._parts.append(text)
+
+    def _enter(self, tag: Tag) -> Iterable[PageElement | str]:
+        """Return what to go through in the place of an element."""
+        if tag.name in HEADINGS:
+            self._start(tag)
+            return ()
+        if tag.name == "pre":
+            return (_fenced(tag.get_text()),)
+        if tag.name == "table" and id(tag) not in self._layouts:
+            return (PARAGRAPH, *_rows(tag), PARAGRAPH)
+        if tag.name == "br":
+            return ("\n",)
+        if tag.name == "li":
+            return ("\n- ", *tag.children, "\n")
+        return tag.children if INLINE.fullmatch(tag.name) else (PARAGRAPH, *tag.children, PARAGRAPH)
+
+    def _start(self, heading: Tag) -> None:
+        self._close()
+        text = PERMALINK.sub("", SPACES.sub(" ", heading.get_text())).strip()
+        self.first_heading = self.first_heading or text
+        self._path = self._outline.enter(int(heading.name[1]), text)
+        self._anchor = _anchor(heading)
+
+    def _close(self) -> None:
+        text = MANY_LINES.sub(PARAGRAPH, clean("".join(self._parts))).strip()
+        self.sections.append(Section(self._path, self._anchor, text))
+        self._parts = []
+
+
+def _layouts(root: Tag) -> set[int]:
+    """Return the tables that hold headings or other tables: those lay a page out."""
+    inner = root.find_all(["table", *HEADINGS])
+    return {id(table) for element in inner if (table := element.find_parent("table"))}
+
+
+def _anchor(heading: Tag) -> str:
+    """Return the id of the heading, of a link in it, or of the section that it begins."""
+    inner = heading.find(["a", "span"], id=True) or heading.find("a", attrs={"name": True})
+    candidates = [heading.get("id")]
+    if inner is not None:
+        candidates += [inner.get("id"), inner.get("name")]
+    parent = heading.parent
+    if parent is not None and parent.find(True) is heading:
+        candidates.append(parent.get("id"))
+    return next((str(candidate) for candidate in candidates if candidate), "")
+
+
+def _rows(table: Tag) -> Iterable[str]:
+    for row in table.find_all("tr"):
+        cells = [SPACES.sub(" ", cell.get_text()).strip() for cell in row.find_all(["td", "th"])]
+        yield " | ".join(cells) + "\n"
+
+
+def _fenced(text: str) -> str:
+    longest = max(map(len, LONGEST_FENCE.findall(text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"\n\n{fence}\n{text.strip()}\n{fence}\n\n"

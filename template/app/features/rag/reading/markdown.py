@@ -1,0 +1,80 @@
+"""Markdown: a section for each heading. Its text stays Markdown, which models read well."""
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from app.features.rag.reading.contract import Parsed, Section
+from app.features.rag.reading.front_matter import split_front_matter
+from app.features.rag.reading.outline import Outline
+from app.features.rag.reading.slugs import Slugs
+from app.features.rag.reading.texts import decode, safe_url
+
+# Blocks alone: the inline rules are slow on some texts, and nobody needs their outcome here.
+BLOCKS = MarkdownIt("commonmark").enable("table").disable("inline")
+INLINE = MarkdownIt("commonmark")
+OWN_ANCHOR = re.compile(r"\s*\{#([\w.:-]+)\}$")
+MAX_HEADING = 1000
+
+
+class Heading(NamedTuple):
+    """A heading, and the lines it is on."""
+
+    level: int
+    text: str
+    first: int
+    end: int
+
+
+def read(data: bytes, name: str) -> Parsed:
+    values, text = split_front_matter(decode(data))
+    headings = list(_headings(text))
+    first = next((h.text for h in headings if h.level == 1), "")
+    return Parsed(
+        title=values.get("title") or _plain(OWN_ANCHOR.sub("", first)) or PurePosixPath(name).stem,
+        sections=_sections(text, headings),
+        url=safe_url(values.get("url", "")),
+        chapter=values.get("chapter"),
+        lesson=values.get("lesson"),
+    )
+
+
+def _headings(text: str) -> Iterable[Heading]:
+    """Yield the headings, except those in lists and quotations."""
+    tokens = BLOCKS.parse(text)
+    for opening, content in pairwise(tokens):
+        if opening.type == "heading_open" and opening.level == 0 and opening.map:
+            first, end = opening.map
+            yield Heading(int(opening.tag[1]), content.content[:MAX_HEADING], first, end)
+
+
+def _sections(text: str, headings: list[Heading]) -> list[Section]:
+    lines = text.split("\n")
+    slugs, outline = Slugs(), Outline()
+    ends = [heading.first for heading in headings] + [len(lines)]
+    sections = [Section((), "", "\n".join(lines[: ends[0]]))]
+    for heading, end in zip(headings, ends[1:], strict=True):
+        own = OWN_ANCHOR.search(heading.text)
+        plain = _plain(OWN_ANCHOR.sub("", heading.text))
+        anchor = own[1] if own else slugs.make(plain)
+        path = outline.enter(heading.level, plain)
+        sections.append(Section(path, anchor, "\n".join(lines[heading.end : end])))
+    return sections
+
+
+def _plain(inline: str) -> str:
+    """Return a heading's words without its marks."""
+    return "".join(_words(INLINE.parseInline(inline)[0].children or []))
+
+
+def _words(tokens: list[Token]) -> Iterable[str]:
+    for token in tokens:
+        if token.type in ("text", "code_inline", "image"):
+            yield token.content
+        elif token.type == "softbreak":
+            yield " "
