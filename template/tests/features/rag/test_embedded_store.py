@@ -5,11 +5,13 @@ import shutil
 from collections.abc import AsyncGenerator, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from app.features.rag.embeddings.contract import Matrix
 from app.features.rag.vectors.contract import SHARED
@@ -55,17 +57,21 @@ async def other(each_database: Settings, shelf: Shelf) -> AsyncGenerator[Shelf]:
 
 
 async def test_what_another_process_does_is_seen(shelf: Shelf, other: Shelf) -> None:
+    async def found() -> list[str]:
+        [matches] = await other.store.search(ADA, NORTH, 10)
+        return [match.chunk_id for match in matches]
+
     await shelf.keep(ADA, "doc", {"first": NORTH, "second": EAST})
-    assert await other.find(ADA, NORTH) == ["first", "second"]
+    assert await found() == ["first", "second"]
 
     await shelf.keep(ADA, "more", {"third": unit(3, 1)})
-    assert await other.find(ADA, NORTH) == ["first", "third", "second"]
+    assert await found() == ["first", "third", "second"]
 
     await shelf.keep(ADA, "doc", {"second": EAST})
-    assert await other.find(ADA, NORTH) == ["third", "second"]
+    assert await found() == ["third", "second"]
 
     await shelf.remove(ADA, "more")
-    assert await other.find(ADA, NORTH) == ["second"]
+    assert await found() == ["second"]
 
 
 async def test_a_library_that_was_erased_and_made_anew_is_not_taken_for_the_old_one(
@@ -108,16 +114,21 @@ async def test_results_are_right_when_memory_is_too_small(shelf: Shelf, max_byte
             assert [match.similarity for match in found] == pytest.approx(similarities, abs=1e-5)
 
 
-async def test_many_searches_at_once_of_a_library_that_is_not_in_memory_agree(
-    shelf: Shelf, other: Shelf
-) -> None:
+async def test_searches_at_once_read_a_library_once_and_agree(shelf: Shelf, other: Shelf) -> None:
     await fill(shelf, ADA, 1200, seed=1)
     await fill(shelf, SHARED, 1000, seed=2)
+    statements: list[str] = []
 
-    found = await asyncio.gather(*(other.find(ADA, NORTH, 20) for _ in range(8)))
+    @event.listens_for(other.database.engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        statements.append(statement)
 
-    assert len(found[0]) == 20
+    found = await asyncio.gather(*(other.store.search(ADA, NORTH, 20) for _ in range(8)))
+
+    assert len(found[0][0]) == 20
     assert all(each == found[0] for each in found)
+    reads = [each for each in statements if "rag_chunks.embedding" in each]
+    assert len(reads) == 3 + 3, "a piece has 500 chunks, and the last one fewer"
 
 
 def test_it_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
