@@ -1,4 +1,4 @@
-"""`make demo`: render the template, install it, start it, and hold a conversation of two turns."""
+"""`make demo`: render the template, install it, start it, and hold a conversation."""
 
 import http.client
 import json
@@ -17,7 +17,12 @@ import copier
 
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / ".build" / "my-assistant"
-TURNS = ("Hello! Who are you?", "What time is it in my time zone?")
+TURNS = (
+    "Hello! Who are you?",
+    "What time is it in my time zone?",
+    "Add note: buy milk",
+    "Search my notes: milk",
+)
 TIMEZONE = "Europe/Berlin"
 START_SECONDS = 60
 
@@ -82,6 +87,8 @@ def _turn(port: int, message: str, thread: str | None) -> str:
     for name, data in _events(connection.getresponse()):
         if name == "thread":
             thread = data["thread_id"]
+        elif name == "tool" and data["status"] == "called":
+            print(f"({data['name']}) ", end="", flush=True)
         elif name == "delta":
             print(data["text"], end="", flush=True)
         elif name == "error":
