@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SCHEMA = {"type": "object", "properties": {}}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": {}}
 tools = ["weigh", "wait", "hang", "grow"]
 
 
@@ -28,7 +28,9 @@ def answer(request: int, method: str, params: dict[str, Any]) -> None:
         version = params["protocolVersion"]
         send(id=request, result=dict(zip(KEYS, (version, capabilities, info), strict=True)))
     elif method == "tools/list":
-        listed = [{"name": name, "inputSchema": SCHEMA, "annotations": READS} for name in tools]
+        listed: list[Any] = [
+            {"name": name, "inputSchema": SCHEMA, "annotations": READS} for name in tools
+        ]
         send(id=request, result={"tools": listed})
     elif method == "tools/call":
         call(request, params["name"])
@@ -43,7 +45,7 @@ def call(request: int, tool: str) -> None:
     if tool == "hang":
         note("waiting")
         while True:
-            sys.stdin.buffer.raw.read(1 << 16)
+            os.read(0, 1 << 16)
     if tool == "grow":
         tools.append("grown")
         send(method="notifications/tools/list_changed")

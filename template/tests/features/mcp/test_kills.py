@@ -25,6 +25,10 @@ TURNS = 8
 TURN_SECONDS = 30
 
 
+def _sdk(_folder: Path) -> dict[str, Any]:
+    return parcels.script()
+
+
 class WeighingModel(FakeModelApi):
     """Calls the tool for each message, and then repeats what it answered."""
 
@@ -62,7 +66,7 @@ class Load:
                 self.wrong.append(streamed[-1])
 
 
-@pytest.mark.parametrize("make", [plain, lambda _folder: parcels.script()], ids=["plain", "sdk"])
+@pytest.mark.parametrize("make", [plain, _sdk], ids=["plain", "sdk"])
 async def test_turns_go_on_while_the_process_is_killed_again_and_again(
     settings: Settings,
     weighing_model: FakeModelApi,
@@ -88,7 +92,7 @@ async def test_turns_go_on_while_the_process_is_killed_again_and_again(
     assert children(os.getpid(), command) == []
 
 
-@pytest.mark.parametrize("make", [plain, lambda _folder: parcels.script()], ids=["plain", "sdk"])
+@pytest.mark.parametrize("make", [plain, _sdk], ids=["plain", "sdk"])
 async def test_a_call_ends_when_the_process_is_killed_under_it(
     with_model: Settings,
     model_api: FakeModelApi,
