@@ -18,6 +18,7 @@ class Model(NamedTuple):
     min_similarity: float
 
 
+LOCAL = "local"
 DEFAULT_MODEL = "text-embedding-3-small"
 MIN_SIMILARITY = 0.25
 MODELS = {
@@ -34,7 +35,8 @@ def create_embedder(settings: RagSettings, core: Settings) -> Embedder:
         ValidationError: what the model needs is not set.
     """
     key = settings.embedding_api_key or core.openai_api_key
-    if not (settings.embedding_model or settings.embedding_base_url or key):
+    is_model = settings.embedding_model or settings.embedding_base_url or key
+    if not is_model or settings.embedding_model == LOCAL:
         return LocalEmbedder()
     endpoint = _endpoint(settings, core)
     model = endpoint.model or DEFAULT_MODEL

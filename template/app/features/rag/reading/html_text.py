@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 
 from bs4.element import NavigableString, PageElement, Tag
 
@@ -10,6 +11,7 @@ from app.features.rag.reading.outline import Outline
 from app.features.rag.reading.texts import clean
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+CELLS = ("td", "th")
 INLINE = re.compile(
     r"a|abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|q|ruby|rp|rt|s|samp|"
     r"small|span|strong|strike|sub|sup|time|tt|u|var|wbr"
@@ -18,6 +20,7 @@ SPACES = re.compile(r"\s+")
 MANY_LINES = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+")
 PERMALINK = re.compile(r"\s*[¶#]\s*$")
 LONGEST_FENCE = re.compile(r"`{3,}")
+MAX_DEPTH = 50
 PARAGRAPH = "\n\n"
 
 
@@ -82,7 +85,9 @@ class Walk:
 def _layouts(root: Tag) -> set[int]:
     """Return the tables that hold headings or other tables: those lay a page out."""
     inner = root.find_all(["table", *HEADINGS])
-    return {id(table) for element in inner if (table := element.find_parent("table"))}
+    around = (islice(element.parents, MAX_DEPTH) for element in inner)
+    tables = (next((each for each in above if each.name == "table"), None) for above in around)
+    return {id(table) for table in tables if table}
 
 
 def _anchor(heading: Tag) -> str:
@@ -98,9 +103,15 @@ def _anchor(heading: Tag) -> str:
 
 
 def _rows(table: Tag) -> Iterable[str]:
+    """Yield the rows as lines. Cells and rows that are not closed have the next ones in them."""
     for row in table.find_all("tr"):
-        cells = [SPACES.sub(" ", cell.get_text()).strip() for cell in row.find_all(["td", "th"])]
-        yield " | ".join(cells) + "\n"
+        cells = [cell for cell in row.find_all(CELLS) if cell.find_parent("tr") is row]
+        yield " | ".join(map(_own_text, cells)) + "\n"
+
+
+def _own_text(cell: Tag) -> str:
+    own = (text for text in cell.strings if text.find_parent(CELLS) is cell)
+    return SPACES.sub(" ", "".join(own)).strip()
 
 
 def _fenced(text: str) -> str:
