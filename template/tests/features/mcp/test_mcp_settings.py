@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.features.mcp.settings import McpSettings, ServerSettings
 from app.settings import explain
-from tests.support.app import ROOT
+from tests.support.env_example import env_example
 
 SECRET = "hunter2-hunter2"
 
@@ -84,14 +84,14 @@ def test_the_user_must_be_one_that_a_token_may_name(
 
 
 def test_every_setting_is_in_the_example_file() -> None:
-    example = (ROOT / ".env.example").read_text()
+    example = env_example()
 
     assert [name for name in McpSettings.model_fields if f"# {name.upper()}=" not in example] == []
     assert [name for name in ServerSettings.model_fields if f"`{name}`" not in example] == []
 
 
 def test_the_example_is_one_that_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = (ROOT / ".env.example").read_text().splitlines()
+    lines = env_example().splitlines()
     [line] = [line for line in lines if line.startswith("# MCP_SERVERS=")]
     monkeypatch.setenv("MCP_SERVERS", line.partition("=")[2])
 
