@@ -39,7 +39,7 @@ def test_the_command_prints_the_scores_and_leaves_nothing_behind(tmp_path: Path)
     folder.mkdir()
     (folder / "tea.md").write_text("# Tea\n\nGreen tea is brewed at eighty degrees.\n")
     (folder / "coffee.md").write_text("# Coffee\n\nCoffee beans are roasted in autumn.\n")
-    cases = [
+    cases: list[dict[str, object]] = [
         {"question": "How is green tea brewed?", "answers": ["tea.md#Tea"]},
         {"question": "When are coffee beans roasted?", "answers": ["tea.md"]},
         {"question": "Who invented the zip?", "answers": []},
