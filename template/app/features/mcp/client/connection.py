@@ -114,6 +114,7 @@ class Connection:
 
     async def _connect(self) -> None:
         """Open the connection and watch it until the app stops. Raises when it is lost."""
+        self._look.clear()
         streams = open_streams(self.settings, self._look.set)
         with anyio.fail_after(CONNECT_SECONDS) as limit:
             async with self._client_of(streams) as client:
@@ -158,7 +159,6 @@ class Connection:
         self._client = client
         self._times_opened += 1
         self.is_away = False
-        self._look.clear()
         self._settled.set()
         self._pauses.begin_anew()
         log.info("connected to an MCP server", server=self.name, tools=len(self.tools))
