@@ -25,6 +25,20 @@ from tests.support.fake_model_api import FakeModelApi, Reply
 from tests.support.fake_model_api.embeddings import vector_of
 
 TEXTS = ["Wie groß ist die Brücke?", "def f(): pass", "", "naïve café 東京", "the of and"]
+NO_ANSWERS: list[Any] = [
+    {},
+    [],
+    {"data": None},
+    {"data": []},
+    {"data": [{"index": 1, "embedding": [1.0] * 1536}]},
+    {"data": [{"index": 0, "embedding": [1.0] * 1536}] * 2},
+    {"data": [{"index": 0, "embedding": [0.0] * 1536}]},
+    {"data": [{"index": 0, "embedding": ["x"] * 1536}]},
+    {"data": [{"index": 0, "embedding": None}]},
+    {"data": [{"index": 0, "embedding": []}]},
+    {"data": [{"index": 0, "embedding": "no base64!"}]},
+    {"data": [{"embedding": [1.0] * 1536}]},
+]
 PRINT_VECTORS = """
 import asyncio, hashlib
 from app.features.rag.embeddings.local import LocalEmbedder
@@ -189,24 +203,7 @@ async def test_what_fails_is_told_without_the_apis_words(
     assert failure.status == 503
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        {},
-        [],
-        {"data": None},
-        {"data": []},
-        {"data": [{"index": 1, "embedding": [1.0] * 1536}]},
-        {"data": [{"index": 0, "embedding": [1.0] * 1536}] * 2},
-        {"data": [{"index": 0, "embedding": [0.0] * 1536}]},
-        {"data": [{"index": 0, "embedding": ["x"] * 1536}]},
-        {"data": [{"index": 0, "embedding": None}]},
-        {"data": [{"index": 0, "embedding": []}]},
-        {"data": [{"index": 0, "embedding": "no base64!"}]},
-        {"data": [{"embedding": [1.0] * 1536}]},
-    ],
-    ids=lambda answer: str(answer)[:40],
-)
+@pytest.mark.parametrize("answer", NO_ANSWERS, ids=lambda answer: str(answer)[:40])
 async def test_an_answer_that_is_none_is_an_error(model_api: FakeModelApi, answer: Any) -> None:
     model_api.embeddings.answer = answer
     async with _asking(model_api) as embedder:
@@ -225,10 +222,10 @@ async def test_vectors_of_another_length_are_named(model_api: FakeModelApi) -> N
 
 
 async def test_a_server_of_ones_own_never_gets_openais_key(model_api: FakeModelApi) -> None:
-    own = {"embedding_base_url": model_api.url, "embedding_model": "text-embedding-3-small"}
-    async with _asking(model_api, **own) as embedder:
+    own: dict[str, Any] = {"embedding_base_url": model_api.url}
+    async with _asking(model_api, None, **own) as embedder:
         await embedder.embed(["a"])
-    async with _asking(model_api, embedding_api_key=SecretStr("own"), **own) as embedder:
+    async with _asking(model_api, None, embedding_api_key=SecretStr("own"), **own) as embedder:
         await embedder.embed(["a"])
 
     sent = [headers["authorization"] for headers in model_api.embeddings.headers]
