@@ -41,4 +41,4 @@ def _add_page(writer: PdfWriter, text: str) -> None:
     font = DictionaryObject({NameObject(name): value for name, value in FONT.items()})
     fonts = DictionaryObject({NameObject("/F1"): font})
     page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-    page[NameObject("/Contents")] = writer._add_object(content)
+    page[NameObject("/Contents")] = writer._add_object(content)  # pyright: ignore[reportPrivateUsage]

@@ -55,18 +55,16 @@ class LocalEmbedder:
 
 
 def _embed(texts: Sequence[str]) -> Matrix:
-    rows: list[int] = []
-    columns: list[int] = []
-    weights: list[float] = []
-    for row, text in enumerate(texts):
-        for features, weight in _weighted(text):
-            for column, sign in features:
-                rows.append(row)
-                columns.append(column)
-                weights.append(sign * weight)
-    places = np.array(rows, np.int64) * DIMENSIONS + np.array(columns, np.int64)
-    sums = np.bincount(places, np.array(weights), len(texts) * DIMENSIONS)
-    return _of_unit_length(sums.astype(np.float64).reshape(len(texts), DIMENSIONS))
+    sums = [_sums(text) for text in texts]
+    return _of_unit_length(np.array(sums, np.float64).reshape(len(texts), DIMENSIONS))
+
+
+def _sums(text: str) -> list[float]:
+    sums = [0.0] * DIMENSIONS
+    for features, weight in _weighted(text):
+        for column, sign in features:
+            sums[column] += sign * weight
+    return sums
 
 
 def _of_unit_length(sums: NDArray[np.float64]) -> Matrix:
