@@ -9,7 +9,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-from dotenv import dotenv_values
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from app.providers import ChatModel
@@ -17,7 +16,7 @@ from app.providers.demo import NOTICE, DemoModel
 from app.settings import Settings
 from tests.support.app import Running, running_app, with_provider
 from tests.support.fake_model_api import FakeModelApi
-from tests.support.features import AddFeature, feature_adder
+from tests.support.features import AddFeature, feature_adder, wanted_environment
 from tests.support.postgres import Postgres, running_postgres
 from tests.support.s3 import S3, running_s3
 
@@ -25,7 +24,6 @@ hypothesis.settings.register_profile("tests", database=None, deadline=None, dera
 hypothesis.settings.load_profile("tests")
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis-for-tests")
 
-FEATURE_TESTS = Path(__file__).with_name("features")
 LOOPBACK_NAMES = ("localhost", "")
 
 
@@ -58,9 +56,8 @@ def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright:
     monkeypatch.setenv("DATABASE_URL", "sqlite:///data/chat.db")
     monkeypatch.setenv("THREAD_TITLES", "false")
     monkeypatch.setenv("DEFAULT_PROVIDER", "openai")
-    for values in sorted(FEATURE_TESTS.glob("*/test.env")):
-        for name, value in dotenv_values(values).items():
-            monkeypatch.setenv(name, value or "")
+    for name, value in wanted_environment().items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import logging
 import logging.config
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import structlog
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from app.database_url import parse_database_url
 from app.settings import Settings
@@ -18,13 +19,7 @@ SHARED: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 MIN_PASSWORD = 8
-QUIET = {
-    "httpx": "WARNING",
-    "httpx2": "WARNING",
-    "openai": "WARNING",
-    "alembic": "WARNING",
-    "chatkit": "WARNING",
-}
+QUIET = dict.fromkeys(("httpx", "httpx2", "openai", "alembic", "chatkit"), "WARNING")
 PRIVATE = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
 
 
@@ -48,25 +43,47 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
     )
 
 
+def hide_secrets(settings: BaseModel) -> None:
+    """Blot out a feature's secrets too, from now on. Short values would blot out other words."""
+    secrets = [secret for secret in _secrets_in(settings) if len(secret) >= MIN_PASSWORD]
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, SecretiveFormatter):
+            handler.formatter.secrets += secrets
+
+
 class SecretiveFormatter(structlog.stdlib.ProcessorFormatter):
     """Blots out the settings' secrets, which a provider's error may repeat, and links' tokens."""
 
     def __init__(self, secrets: list[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._secrets = secrets
+        self.secrets = secrets
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
-        for secret in self._secrets:
+        for secret in self.secrets:
             text = text.replace(secret, "***")
         return PRIVATE.sub(r"\1***", text)
 
 
 def _secrets(settings: Settings) -> list[str]:
-    values = (getattr(settings, name, None) for name in type(settings).model_fields)
-    secrets = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
     password = parse_database_url(settings.database_url).password or ""
-    return [*secrets, password] if len(password) >= MIN_PASSWORD else secrets
+    return [*_secrets_in(settings), *([password] if len(password) >= MIN_PASSWORD else [])]
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    """Yield the secrets in settings, however deep they are."""
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case BaseModel():
+            yield from _secrets_in(
+                {name: getattr(value, name) for name in type(value).model_fields}
+            )
+        case dict():
+            for each in cast(dict[str, object], value).values():
+                yield from _secrets_in(each)
+        case _:
+            return
 
 
 def _formatter(settings: Settings) -> logging.Formatter:

@@ -20,7 +20,7 @@ NOTICE = (
     "No model key is set, so a demo model answers. Set LLM_PROVIDER and its key for a real one."
 )
 TRANSFER = "transfer_to_"
-FILLERS = frozenset({"current", "get", "my", "the", "user"})
+FILLERS = frozenset({"app", "current", "get", "my", "the", "user"})
 QUOTED = re.compile(
     r"(?P<mark>\[\d+\]) <(?P<tag>\w+)[^\n]*>\n(?P<text>.*?)\n</(?P=tag)>", re.DOTALL
 )

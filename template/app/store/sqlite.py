@@ -34,7 +34,7 @@ QUICK_BYTES = 16 * 1024 * 1024
 
 # A full-text index keeps deleted words until it happens to merge them away. The copy that VACUUM
 # makes is too large for memory.
-INDEXES = "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%USING fts5%'"
+INDEXES = "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%USING fts5(%'"
 WIPE = (
     "PRAGMA temp_store = FILE",
     "VACUUM",

@@ -18,6 +18,7 @@ from app.composition import create_app
 from app.providers import ChatModel
 from app.settings import Settings
 from tests.support.fake_model_api import FakeModelApi
+from tests.support.features import wanted_environment
 from tests.support.ports import free_port
 from tests.support.requests import Json, events, op
 
@@ -113,6 +114,7 @@ def running_server(folder: Path, entry: str = ENTRY, **environment: str) -> Gene
         "PORT": str(port),
         "DATABASE_URL": "sqlite:///data/chat.db",
         "DEFAULT_PROVIDER": "openai",
+        **wanted_environment(),
         **environment,
     }
     with log.open("wb") as output:

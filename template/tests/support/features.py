@@ -7,9 +7,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from dotenv import dotenv_values
+
 from app import features
 
 AddFeature = Callable[[str, str], Any]
+
+FEATURE_TESTS = Path(__file__).parents[1] / "features"
+
+
+def wanted_environment() -> dict[str, str]:
+    """Return the variables that features ask for in the `test.env` of their tests."""
+    files = sorted(FEATURE_TESTS.glob("*/test.env"))
+    return {name: value or "" for file in files for name, value in dotenv_values(file).items()}
 
 
 @contextmanager

@@ -11,6 +11,26 @@ from typer.testing import CliRunner, Result
 
 from app.cli.main import cli
 from tests.support.app import ROOT, SECRET
+from tests.support.features import AddFeature
+
+REFUSING = """
+from pathlib import Path
+from sqlalchemy import MetaData
+from app.store.migrate import Migrations
+
+def install(builder):
+    versions = Path(__file__).with_name("versions")
+    builder.add_migrations(Migrations("refusing", versions, MetaData()))
+"""
+REFUSED_REVISION = """
+from app.store.migrate import MigrationRefused
+
+revision = "0001"
+down_revision = None
+
+def upgrade():
+    raise MigrationRefused("Install the extension first.")
+"""
 
 
 def _run(*arguments: str, **environment: str) -> Result:
@@ -121,6 +141,20 @@ def test_a_database_that_cannot_be_is_named(command: tuple[str, ...]) -> None:
     assert result.exit_code == 1
     assert "DATABASE_URL" in result.stderr
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [("serve",), ("migrate",)])
+def test_a_database_that_cannot_be_migrated_is_explained_in_one_line(
+    command: tuple[str, ...], add_feature: AddFeature
+) -> None:
+    versions = Path(add_feature("refusing", REFUSING).__file__).with_name("versions")
+    versions.mkdir()
+    (versions / "0001_first.py").write_text(REFUSED_REVISION)
+
+    result = _run(*command)
+
+    assert result.exit_code == 1
+    assert result.stderr == "Install the extension first.\n"
 
 
 def test_serve_refuses_to_listen_to_others_in_local_mode() -> None:

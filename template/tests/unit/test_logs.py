@@ -3,8 +3,9 @@
 import logging
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
-from app.observability.logs import configure_logging
+from app.observability.logs import configure_logging, hide_secrets
 from tests.support.app import SECRET, make_settings
 
 KEY = "sk-0123456789"
@@ -54,3 +55,24 @@ def test_a_secret_that_an_error_repeats_is_blotted_out(environment: str) -> None
     assert KEY not in text
     assert SECRET not in text
     assert PASSWORD not in text
+
+
+class Deep(BaseModel):
+    keys: dict[str, SecretStr]
+
+
+class FeatureSettings(BaseModel):
+    deep: dict[str, Deep]
+    mode: SecretStr = SecretStr("on")
+
+
+def test_a_features_secrets_are_blotted_out_wherever_they_stand() -> None:
+    configure_logging(make_settings())
+    hide_secrets(FeatureSettings(deep={"one": Deep(keys={"authorization": SecretStr(KEY)})}))
+    (handler,) = logging.getLogger().handlers[:1]
+    record = logging.LogRecord("app", logging.ERROR, __file__, 1, f"on with {KEY}", (), None)
+
+    text = handler.format(record)
+
+    assert KEY not in text
+    assert "on with ***" in text

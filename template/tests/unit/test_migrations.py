@@ -1,5 +1,6 @@
 """Migrations: one chain for the core and one for each feature."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,18 @@ async def test_a_chain_that_comes_later_is_applied_and_one_that_goes_leaves_its_
     assert await upgrade(database, [CORE]) == []
 
     assert await database.read(run_sql, "SELECT count(*) FROM extra") == [(0,)]
+    await database.aclose()
+
+
+async def test_a_chain_of_another_kind_of_database_is_left_out(tmp_path: Path) -> None:
+    database, extra = _database(tmp_path), _extra(tmp_path)
+    await upgrade(database, [CORE])
+    await revise(database, extra, "the first table")
+    elsewhere = replace(extra, dialect="postgresql")
+
+    assert await pending(database, [CORE, elsewhere]) == []
+    assert await upgrade(database, [CORE, elsewhere]) == []
+    assert await pending(database, [CORE, replace(extra, dialect="sqlite")]) == ["extra:0001"]
     await database.aclose()
 
 

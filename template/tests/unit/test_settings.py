@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from app.settings import Settings, explain
 from tests.support.app import SECRET, make_settings
+from tests.support.env_example import env_example
 
 PRODUCTION: dict[str, Any] = {
     "environment": "production",
@@ -149,7 +150,7 @@ def test_a_storages_key_has_two_halves(name: str) -> None:
 
 
 def test_every_setting_is_in_the_example_file() -> None:
-    example = (Path(__file__).parents[2] / ".env.example").read_text()
+    example = env_example()
     unlisted = {"project_name", "default_provider"}
 
     missing = [name for name in Settings.model_fields if f"# {name.upper()}=" not in example]

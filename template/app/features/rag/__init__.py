@@ -14,10 +14,12 @@ from app.features.rag.tools import create_tools
 from app.features.rag.vectors.contract import vectors_in
 from app.features.rag.vectors.wiring import add_vector_store
 from app.http.health import Check
+from app.observability.logs import hide_secrets
 
 
 def install(builder: Builder) -> None:
     settings = RagSettings()
+    hide_secrets(settings)
     embedder = create_embedder(settings, builder.settings)
     builder.add_migrations(MIGRATIONS)
     store = add_vector_store(builder, settings, embedder)

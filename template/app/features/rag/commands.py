@@ -37,3 +37,15 @@ def ingest(
 
     is_whole = ingest_and_tell(path, collection, user or SHARED, replace=replace)
     raise typer.Exit(0 if is_whole else 1)
+
+
+@commands.command()
+def evaluate(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Documents, and questions.json.")
+    ],
+) -> None:
+    """Ask questions whose answers are known: recall@5 and MRR, by what the ranking has."""
+    from app.features.rag.evaluate_command import evaluate_and_tell  # noqa: PLC0415
+
+    evaluate_and_tell(folder)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from app.features.rag.vectors.contract import SHARED
-from app.features.rag.words import fold, telling
+from app.features.rag.words import fold, stem, telling
 
 MAX_WORDS = 20
 MAX_RANKED = 2000
@@ -61,8 +61,8 @@ class WordHits:
 
     def coverage(self, words: Sequence[str]) -> float:
         """Return which share of what the query's words tell is among these words, 0 to 1."""
-        total, said = sum(self.weights.values()), {fold(word) for word in words}
-        found = sum(weight for word, weight in self.weights.items() if word in said)
+        total, said = sum(self.weights.values()), {stem(word) for word in words}
+        found = sum(weight for word, weight in self.weights.items() if stem(word) in said)
         return found / total if total else 0.0
 
 
@@ -88,7 +88,7 @@ def _find(
     words = telling(query, MAX_WORDS)
     values: dict[str, object] = {"user": user_id, "shared": SHARED, "most": MAX_RANKED}
     counts = dialect.count(connection, words, values)
-    weights = {fold(word): 1 / (1 + math.log1p(counts.get(word, 0))) for word in words}
+    weights = {word: 1 / (1 + math.log1p(counts.get(word, 0))) for word in words}
     ranked = _rare_enough(counts)
     if not ranked or document_ids == []:
         return WordHits([], weights)

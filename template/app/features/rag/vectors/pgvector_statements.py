@@ -31,8 +31,8 @@ from app.store.upsert import run, upsert
 
 INDEX_LOCK = 0x76656374
 MAX_INDEXED, MAX_INDEXED_HALVES = 2000, 4000
-# Wide enough for 50 of 20,000 vectors to be found with hardly one missed. An index gives what is
-# nearest of everybody's: the scan goes on until enough of it is of the wanted owner and documents.
+# Wide enough to miss one in 200 of the nearest 50 of 20,000 vectors that are like texts'. An index
+# gives what is nearest of everybody's: the scan goes on until it has enough of the owner's.
 SCAN = {
     "hnsw.ef_search": "200",
     "hnsw.iterative_scan": "strict_order",

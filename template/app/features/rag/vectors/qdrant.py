@@ -39,6 +39,8 @@ TIMEOUT_SECONDS = 10
 BATCH = 256
 NUMBERS_OF_A_BATCH = 100_000
 POINTS = UUID("6f0f5d0e-6d0c-4f0e-9f53-0c5a4f2a7c11")
+# The last two are what its client makes of an answer that is none of Qdrant's, such as a proxy's.
+FAILURES = (ApiException, QdrantException, ValueError, AssertionError)
 INDEXES = {
     "user_id": KeywordIndexParams(type=KeywordIndexType.KEYWORD, is_tenant=True),
     "document_id": KeywordIndexParams(type=KeywordIndexType.KEYWORD),
@@ -163,7 +165,7 @@ class QdrantStore:
         """
         try:
             yield
-        except (ApiException, QdrantException) as error:
+        except FAILURES as error:
             self._exists = self._is_prepared = False
             log.exception("Qdrant does not answer")
             raise DocumentsUnavailable from error

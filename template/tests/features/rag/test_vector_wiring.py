@@ -1,0 +1,125 @@
+"""The store that the settings ask for, and what stops a start that cannot work."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from app.builder import Builder
+from app.features.rag import MIGRATIONS
+from app.features.rag.embeddings.contract import Matrix
+from app.features.rag.settings import RagSettings
+from app.features.rag.vectors.contract import VectorStore
+from app.features.rag.vectors.wiring import add_vector_store
+from app.security.links import Links
+from app.settings import Settings, explain
+from app.store.blobs import Blobs
+from app.store.databases import open_database
+from app.store.migrate import CORE, upgrade
+from app.store.user_data import erase_user
+from tests.features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, Shelf, random_vectors, unit
+
+NORTH = unit(1)
+SERVER = "http://127.0.0.1:6333"
+
+
+@dataclass
+class RandomEmbedder:
+    """Embeds without sense: only its name and its dimensions are asked for here."""
+
+    name: str = EMBEDDER
+    dimensions: int = DIMENSIONS
+    min_similarity: float = 0
+
+    async def embed(self, texts: Any) -> Matrix:
+        return random_vectors(len(texts), 1)
+
+    async def aclose(self) -> None: ...
+
+
+@asynccontextmanager
+async def _built(database_url: str) -> AsyncGenerator[Builder]:
+    settings = Settings(database_url=database_url)
+    database, blobs = open_database(settings), Blobs(settings)
+    builder = Builder(settings, database, blobs, Links(settings))
+    builder.add_migrations(MIGRATIONS)
+    yield builder
+    await blobs.aclose()
+    await database.aclose()
+
+
+async def _works(builder: Builder, store: VectorStore) -> None:
+    """Keep, find and erase through what the builder has been given."""
+    await upgrade(builder.database, [CORE, *builder.migrations])
+    shelf = Shelf(builder.database, store)
+    async with builder.resources():
+        await shelf.keep(ADA, "hers", {"ada's": NORTH})
+        await shelf.keep(EVE, "eves", {"eve's": NORTH})
+        assert await shelf.find(ADA, NORTH) == ["ada's"]
+        await erase_user(builder.database, builder.blobs, ADA, builder.erasers, wipe=False)
+        assert await store.search(ADA, NORTH, 5) == [[]]
+        assert await shelf.find(EVE, NORTH) == ["eve's"]
+
+
+async def test_rows_are_the_store_where_nothing_is_set() -> None:
+    async with _built("sqlite:///:memory:") as builder:
+        store = add_vector_store(builder, RagSettings(), RandomEmbedder())
+
+        assert store.name == "embedded"
+        assert builder.migrations == [MIGRATIONS]
+        await _works(builder, store)
+
+
+@pytest.mark.slow
+async def test_pgvector_brings_its_tables(postgres_url: str) -> None:
+    async with _built(postgres_url) as builder:
+        settings = RagSettings(vector_store="pgvector")
+        store = add_vector_store(builder, settings, RandomEmbedder())
+
+        assert store.name == "pgvector"
+        await _works(builder, store)
+
+
+async def test_pgvector_on_sqlite_stops_the_start() -> None:
+    async with _built("sqlite:///:memory:") as builder:
+        with pytest.raises(ValidationError) as refused:
+            add_vector_store(builder, RagSettings(vector_store="pgvector"), RandomEmbedder())
+
+    advice = "pgvector needs PostgreSQL: set DATABASE_URL, or VECTOR_STORE=embedded"
+    assert explain(refused.value) == [f"VECTOR_STORE: {advice}"]
+
+
+async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
+    async with _built("sqlite:///:memory:") as builder:
+        settings = RagSettings(
+            vector_store="qdrant", qdrant_url=SERVER, qdrant_api_key=SecretStr("a-secret-key")
+        )
+        store = add_vector_store(builder, settings, RandomEmbedder())
+        async with builder.resources():
+            pass
+
+        assert store.name.startswith("qdrant ")
+        assert "secret" not in f"{store.name}{vars(settings)}"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"vector_store": "qdrant"}, f"needs QDRANT_URL: set it, such as {SERVER}"),
+        ({"qdrant_url": "qdrant:6333-hidden"}, "QDRANT_URL: must be a URL such as"),
+        ({"qdrant_collections": "a/hidden"}, "QDRANT_COLLECTIONS: "),
+        ({"vector_store": "hidden"}, "VECTOR_STORE: "),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_with_the_fix(
+    values: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RagSettings.model_validate(values)
+
+    [advice] = explain(refused.value)
+    assert told in advice
+    assert "hidden" not in advice
