@@ -1,6 +1,6 @@
 """How a hook talks to Claude Code: an event as JSON on stdin, an exit code, a reason on stderr.
 
-2 blocks, or gives the reason to the agent where it is too late for that; anything else lets work go on.
+2 blocks, or tells the agent where it is too late for that; any other code lets work go on.
 """
 
 import json
@@ -18,7 +18,7 @@ def run(work: Callable[[Event], None]) -> None:
     try:
         event = json.loads(sys.stdin.buffer.read().decode("utf-8"))
         work(event)
-    except Exception as error:  # noqa: BLE001 (whatever is wrong here, editing goes on)
+    except Exception as error:
         sys.stderr.write(f"{Path(sys.argv[0]).name} failed and was passed over: {error!r}\n")
         sys.exit(1)
 

@@ -71,7 +71,7 @@ def _words(command: str) -> list[str]:
 
 
 def _paths(word: str, program: str, before: str) -> Iterator[str]:
-    """Give what may be a path in a word: in a sentence nothing is, in a program each part may be."""
+    """Give what may be a path in a word: none in a sentence, any part of a program."""
     yield word
     is_run = before in TEXT_FLAGS or program in RUNS_TEXT or "$(" in word or "`" in word
     if is_run or not re.search(r"\s", word):
