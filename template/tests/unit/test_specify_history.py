@@ -1,5 +1,6 @@
 """Prompt History Records and ADRs: written by scripts, and linted."""
 
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -69,10 +70,9 @@ def test_a_record_has_every_field_and_the_prompt_word_for_word(specs: Specs) -> 
         *('model: "a-model"', 'feature: "001-tags-threads"', 'branch: "main"', 'user: "Ada"'),
         *('command: "/sp.plan"', 'labels: ["tags"]', 'files: ["app/x.py"]'),
         'tests: ["uv run pytest: 3 passed"]',
-        'links: {"spec": "specs/001-tags-threads/spec.md", "ticket": "#7", '
-        '"adr": null, "pr": null}',
     ):
         assert f"\n{line}\n" in text
+    assert '"spec": "specs/001-tags-threads/spec.md", "ticket": "#7", "adr": null' in text
     assert specs.ok("lint_history")["complete"]
 
 
@@ -90,7 +90,7 @@ def test_records_that_are_written_at_once_get_numbers_without_a_gap(specs: Specs
 def test_a_number_that_another_run_holds_for_too_long_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.setattr(sys, "path", [str(SCRIPTS), *sys.path])
     numbering = import_module("sdd.numbering")
     monkeypatch.setattr(numbering, "PATIENCE_SECONDS", 0)
     (tmp_path / ".claim").touch()
