@@ -43,7 +43,7 @@ def secret_in(command: str, cwd: Path) -> str | None:
         if word in SEPARATORS:
             program = ""
         elif not program and not ASSIGNMENT.fullmatch(word):
-            program = Path(word).name
+            program = Path(word).name or word
         elif before != ">>" and program not in NAMES_ONLY:
             for part in _paths(word, program, before):
                 if _reads(part, program, cwd):
