@@ -107,10 +107,10 @@ def test_a_command_gives_scripts_only_options_that_they_have(command: Path) -> N
     calls = CALL.findall(body)
 
     assert calls
-    for script, arguments in calls:
-        has = script(ROOT, script, "--help").stdout
+    for name, arguments in calls:
+        has = script(ROOT, name, "--help").stdout
         wanted = set(re.findall(r"(?<=\s)--[a-z-]+", arguments))
-        assert wanted <= set(re.findall(r"--[a-z-]+", has)), script
+        assert wanted <= set(re.findall(r"--[a-z-]+", has)), name
 
 
 def test_an_update_leaves_the_users_constitution_specs_and_history_alone(

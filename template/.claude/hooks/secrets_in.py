@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from itertools import takewhile
 from pathlib import Path
 
 from hook import ROOT
@@ -28,6 +29,7 @@ NAMES_ONLY = {"ls", "test", "[", "[[", "touch"}
 RUNS_TEXT = {"eval", "bash", "sh", "zsh", "awk", "sed", "perl", "ssh", "xargs"}
 TEXT_FLAGS = {"-c", "-e", "-exec", "--eval", "--command"}
 GREPS = {"grep", "egrep", "fgrep"}
+EXCLUDE = "--exclude"
 
 
 def is_secret(text: str, cwd: Path) -> bool:
@@ -44,7 +46,7 @@ def secret_in(command: str, cwd: Path) -> str | None:
             program = ""
         elif not program and not ASSIGNMENT.fullmatch(word):
             program = Path(word).name or word
-        elif before != ">>" and program not in NAMES_ONLY:
+        elif before != ">>" and program not in NAMES_ONLY and not word.startswith(EXCLUDE):
             for part in _paths(word, program, before):
                 if _reads(part, program, cwd):
                     return part
@@ -91,11 +93,12 @@ def _grepped(command: str, cwd: Path) -> str | None:
     """Return the `.env` that a recursive grep would go through."""
     words = _words(command)
     for start, word in enumerate(words):
-        rest = words[start + 1 :]
+        rest = list(takewhile(lambda word: word not in SEPARATORS, words[start + 1 :]))
         is_recursive = any(re.fullmatch(r"-\w*[rR]\w*|--recursive", flag) for flag in rest)
-        if word not in GREPS or not is_recursive or any("--exclude" in flag for flag in rest):
+        if word not in GREPS or not is_recursive or any(EXCLUDE in flag for flag in rest):
             continue
-        for place in [*rest, "."]:
-            if (cwd / place).is_dir() and (cwd / place / ".env").exists():
+        _pattern, *places = [word for word in rest if not word.startswith("-")] or [""]
+        for place in places or ["."]:
+            if (cwd / place / ".env").exists():
                 return f"{place}/.env"
     return None
