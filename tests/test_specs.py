@@ -137,3 +137,19 @@ def test_an_update_leaves_the_users_constitution_specs_and_history_alone(
 
     assert {path: project.read(path) for path in mine} == mine
     assert project.read(".specify/memory/constitution.md").endswith("\nNext.\n")
+
+
+def test_the_scripts_serve_this_repository_through_its_links() -> None:
+    command = [sys.executable, ".specify/scripts/sp/lint_history.py", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    where = (
+        "import sys; sys.path[:0] = ['.specify/scripts/sp']; import sdd.command as c; print(c.HOME)"
+    )
+    home = subprocess.run(
+        [sys.executable, "-c", where], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert json.loads(done.stdout)["complete"], done.stdout
+    assert home.stdout == f"{ROOT}\n"
+    assert (ROOT / ".claude/commands/sp.plan.md").is_file()
+    assert (ROOT / ".specify/templates/overrides/spec-template.md").is_file()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.specify import SCRIPTS, Specs
+from tests.support.specify import ROOT, SCRIPTS, Specs
 
 RECORD = ("--title", "Say hello", "--response", "Said it.", "--outcome", "It is said.")
 WHO = ("--user", "Ada", "--branch", "main")
@@ -237,3 +237,7 @@ def test_a_decision_needs_consent_options_and_significance(specs: Specs) -> None
     assert "needs no record" in specs.refused("adr", *ADR, "--significance", "impact=no", *YES[1:])
     assert "no ADR 0009" in specs.refused("adr", *ADR, "--supersedes", "0009")
     assert not list(specs.root.rglob("*.md"))
+
+
+def test_this_projects_own_history_is_whole() -> None:
+    assert Specs(ROOT).ok("lint_history")["problems"] == []
