@@ -109,7 +109,7 @@ def test_it_ends_when_its_input_does_and_says_nothing_but_messages(tmp_path: Pat
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
     process = _start(DATABASE_URL=f"sqlite:///{tmp_path}/new.db")
-    ask = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}}
+    ask: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}}
     assert process.stdin
     assert process.stdout
     process.stdin.write(json.dumps(ask) + "\n")
