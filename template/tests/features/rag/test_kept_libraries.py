@@ -5,7 +5,9 @@ import pytest
 from app.features.rag.rows import LibraryVersion
 from app.features.rag.vectors.contract import SHARED
 from app.features.rag.vectors.library import KeptLibraries, Library
+from app.observability.logs import configure_logging
 from tests.features.rag.shelf import ADA, DIMENSIONS, EVE, random_vectors
+from tests.support.app import make_settings
 
 ROW = DIMENSIONS * 4
 MALLORY = "mallory"
@@ -39,15 +41,16 @@ def test_one_that_is_replaced_counts_once() -> None:
 
 
 def test_the_shared_one_and_the_last_one_stay_however_large_they_are(
-    capfd: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    configure_logging(make_settings())
     libraries = KeptLibraries(max_bytes=10 * ROW)
     libraries.keep(SHARED, _library(100))
     for owner in (ADA, EVE):
         libraries.keep(owner, _library(5))
 
     assert _kept(libraries) == [SHARED, EVE]
-    assert "use pgvector or Qdrant" in "".join(capfd.readouterr())
+    assert "use pgvector or Qdrant" in capsys.readouterr().err
 
 
 def test_one_that_is_dropped_is_gone() -> None:
