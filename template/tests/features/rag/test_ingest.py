@@ -3,16 +3,19 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from qdrant_client import AsyncQdrantClient
 from sqlalchemy import func, select
 
+from app.context import User
 from app.features.rag import rows
 from app.features.rag.embeddings import create_embedder
+from app.features.rag.embeddings.cached import CachedEmbedder
 from app.features.rag.embeddings.contract import Embedder
 from app.features.rag.embeddings.errors import EmbeddingsUnavailable
 from app.features.rag.embeddings.local import LocalEmbedder
@@ -20,9 +23,10 @@ from app.features.rag.files import MAX_BYTES
 from app.features.rag.ingest import Ingest, WouldWipe
 from app.features.rag.report import Report
 from app.features.rag.rows import Document
+from app.features.rag.search import CachedSearch, DocumentSearch, Question, Ranking
 from app.features.rag.settings import RagSettings
 from app.features.rag.tables import MIGRATIONS, chunks
-from app.features.rag.vectors.contract import SHARED, VectorStore
+from app.features.rag.vectors.contract import SHARED, Vectors, VectorStore
 from app.features.rag.vectors.embedded import EmbeddedStore
 from app.features.rag.vectors.qdrant import QdrantStore
 from app.settings import Settings
@@ -455,6 +459,35 @@ async def test_a_store_has_what_the_documents_have(
 
     assert await _count(qdrant, embedder) == 2
     await qdrant.aclose()
+
+
+class SearchedStore(QdrantStore):
+    """A store that is asked for what it is about to be given."""
+
+    search_now: Callable[[], Coroutine[Any, Any, object]]
+
+    async def add(self, vectors: Vectors) -> None:
+        await self.search_now()
+        await super().add(vectors)
+
+
+@pytest.mark.filterwarnings(LOCAL_QDRANT)
+async def test_what_was_asked_for_too_early_is_found_when_the_store_has_it(
+    database: Database, tmp_path: Path
+) -> None:
+    _write(tmp_path / "kettles.md", "Descaling the kettles.")
+    local, user = LocalEmbedder(), User(id="ada")
+    store = SearchedStore(AsyncQdrantClient(":memory:"), local.name, local.dimensions)
+    asking = CachedEmbedder(local, seconds=300)
+    search = DocumentSearch(database, asking, store, Ranking(0.1))
+    cached = CachedSearch(database, search, RagSettings())
+    question = Question.of(["descale a kettle"])
+    store.search_now = lambda: cached.search(user, question)
+
+    await Ingest(database, local, store, SHARED).run(tmp_path, "docs")
+
+    assert len(await cached.search(user, question)) == 1
+    await store.aclose()
 
 
 async def test_progress_is_told_up_to_the_last_document(
