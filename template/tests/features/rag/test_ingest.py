@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, cast
 
 import pytest
 from qdrant_client import AsyncQdrantClient
 from sqlalchemy import func, select
 
 from app.context import User
-from app.features.rag import rows
+from app.features.rag import ingest_run, rows
+from app.features.rag.aside import aside
 from app.features.rag.embeddings import create_embedder
 from app.features.rag.embeddings.cached import CachedEmbedder
 from app.features.rag.embeddings.contract import Embedder
@@ -21,6 +23,8 @@ from app.features.rag.embeddings.errors import EmbeddingsUnavailable
 from app.features.rag.embeddings.local import LocalEmbedder
 from app.features.rag.files import MAX_BYTES
 from app.features.rag.ingest import Ingest, WouldWipe
+from app.features.rag.reading import READERS
+from app.features.rag.reading.contract import Parsed, Reader
 from app.features.rag.report import Report
 from app.features.rag.rows import Document
 from app.features.rag.search import CachedSearch, DocumentSearch, Question, Ranking
@@ -488,6 +492,37 @@ async def test_what_was_asked_for_too_early_is_found_when_the_store_has_it(
 
     assert len(await cached.search(user, question)) == 1
     await store.aclose()
+
+
+async def test_a_file_that_takes_too_long_is_refused_and_the_others_are_not(
+    database: Database, embedder: Embedder, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang, html = Event(), READERS[".html"]
+
+    def slow(data: bytes, name: str) -> Parsed:
+        hang.wait()
+        return html(data, name)
+
+    monkeypatch.setattr(ingest_run, "READ_SECONDS", 3)
+    monkeypatch.setitem(cast(dict[str, Reader], READERS), ".html", slow)
+
+    report = await _ingest(database, embedder).run(folder, "docs")
+    hang.set()
+
+    assert report.refused == [("two.html", ingest_run.TOO_SLOW)]
+    assert report.added == 2
+
+
+def test_an_interrupted_run_does_not_wait_for_a_file_that_is_being_read() -> None:
+    hang = Event()
+
+    async def interrupted() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await aside(hang.wait)
+
+    asyncio.run(interrupted())
+    hang.set()
 
 
 async def test_progress_is_told_up_to_the_last_document(
