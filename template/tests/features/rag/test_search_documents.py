@@ -241,7 +241,7 @@ async def test_a_document_is_not_obeyed_in_a_thread_that_finds_the_answer_which_
         await app.http.patch(f"/api/threads/{thread_id(first)}", json={"title": "Shredding"})
         found = Reply(calls=[("search_threads", {"query": "shred"})])
         streamed = await _ask(app, model_api, found, Reply(calls=[("shred", {})]))
-        tag = {"type": "input_tag", "id": thread_id(first), "text": "@Shredding", "data": {}}
+        tag: Json = {"type": "input_tag", "id": thread_id(first), "text": "@Shredding", "data": {}}
         named = create("What about this?")
         named["params"]["input"]["content"].append(tag)
         model_api.script(Reply(calls=[("shred", {})]))
