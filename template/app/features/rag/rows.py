@@ -146,7 +146,7 @@ def move_anchors(
 def mark_indexed(connection: Connection, user_id: str, document_id: str, store: str) -> None:
     """Remember that the document's vectors are in the store of that name.
 
-    That counts as a change: what was found before they were there is not all that there is.
+    It counts as a change: what was found before may lack them.
     """
     _next_version(connection, user_id)
     own = (documents.c.user_id == user_id) & (documents.c.id == document_id)
@@ -183,8 +183,7 @@ def load_passages(connection: Connection, user_id: str, ids: Sequence[str]) -> d
     joined = select(*_PASSAGE).join(documents, documents.c.id == chunks.c.document_id)
     mine = readable(user_id, chunks.c.user_id) & readable(user_id, documents.c.user_id)
     found = joined.where(mine, ~chunks.c.staged, chunks.c.id.in_(ids))
-    rows = connection.execute(found).mappings()
-    return {row["chunk_id"]: Passage(**row) for row in rows}
+    return {row.chunk_id: Passage(*row) for row in connection.execute(found)}
 
 
 def _purge(

@@ -4,7 +4,6 @@ import re
 import unicodedata
 from itertools import pairwise
 
-STEM = 6
 WORD = re.compile(r"[^\W_]+")
 # Chinese and Japanese, which put no spaces between words.
 UNSPACED = re.compile(r"([\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+)")
@@ -44,11 +43,6 @@ def _parted(run: str) -> list[str]:
 
 def _pairs(letters: str) -> list[str]:
     return [first + second for first, second in pairwise(letters)] or [letters]
-
-
-def stem(word: str) -> str:
-    """Return what the forms of a word mostly share: how it begins."""
-    return fold(word.casefold())[:STEM]
 
 
 def telling(text: str, limit: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from qdrant_client import AsyncQdrantClient
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from app.context import User
 from app.features.rag import ingest_run, rows
@@ -23,11 +23,12 @@ from app.features.rag.embeddings.errors import EmbeddingsUnavailable
 from app.features.rag.embeddings.local import LocalEmbedder
 from app.features.rag.files import MAX_BYTES
 from app.features.rag.ingest import Ingest, WouldWipe
+from app.features.rag.ranking import Ranking
 from app.features.rag.reading import READERS
 from app.features.rag.reading.contract import Parsed, Reader
 from app.features.rag.report import Report
 from app.features.rag.rows import Document
-from app.features.rag.search import CachedSearch, DocumentSearch, Question, Ranking
+from app.features.rag.search import CachedSearch, DocumentSearch, Question
 from app.features.rag.settings import RagSettings
 from app.features.rag.tables import MIGRATIONS, chunks
 from app.features.rag.vectors.contract import SHARED, Vectors, VectorStore
@@ -523,6 +524,18 @@ def test_an_interrupted_run_does_not_wait_for_a_file_that_is_being_read() -> Non
 
     asyncio.run(interrupted())
     hang.set()
+
+
+async def test_a_documents_chunks_are_looked_up_by_the_document(settings: Settings) -> None:
+    """By their owner alone each document would cost as much as all of them."""
+
+    def plan(connection: Connection) -> str:
+        of_one = "SELECT id FROM rag_chunks WHERE user_id = '' AND document_id = 'doc_1'"
+        return str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {of_one}").all())
+
+    async with aclosing(open_database(settings)) as database:
+        await upgrade(database, [CORE, MIGRATIONS])
+        assert "document_id=?" in await database.read(plan)
 
 
 async def test_progress_is_told_up_to_the_last_document(

@@ -3,15 +3,11 @@
 import pytest
 
 from app.features.rag.embeddings.local import LocalEmbedder
-from app.features.rag.words import stem, words_of
+from app.features.rag.words import words_of
 
 
 def test_words_of_scripts_without_spaces_are_their_pairs_of_letters() -> None:
     assert words_of("用醋清洗 den Kessel3 水") == ["用醋", "醋清", "清洗", "den", "kessel3", "水"]
-
-
-def test_a_sharp_s_is_two() -> None:
-    assert stem("GRÖSSE") == stem("größe") == stem("grosse")
 
 
 @pytest.mark.parametrize(
