@@ -13,8 +13,6 @@ from tests.support.app import ROOT, Running, running_app
 from tests.support.fake_model_api import FakeModelApi
 from tests.support.requests import answer, create, thread_id
 
-pytest.importorskip("app.features.notes", reason="the tools are those of the notes")
-
 COMMAND = "-m app.features.mcp"
 
 
