@@ -14,6 +14,7 @@ from app.features.rag.rows import Passage
 from app.features.rag.search import CachedSearch, Question, Scope
 from app.i18n import _
 
+BETWEEN = " › "
 MAX_QUERIES = 5
 MAX_SHOWN = 100
 PROGRESS = _("Searching the documents")
@@ -72,7 +73,11 @@ def source_of(passage: Passage) -> Source:
 
 
 def _title(passage: Passage) -> str:
-    return f"{passage.title} › {passage.heading}" if passage.heading else passage.title
+    """Return the document's title and the headings, of which the first is often the title."""
+    headings = passage.heading.split(BETWEEN) if passage.heading else []
+    if headings[:1] == [passage.title]:
+        return passage.heading
+    return BETWEEN.join([passage.title, *headings])
 
 
 def _quoted(context: AssistantContext, passage: Passage) -> str:

@@ -114,6 +114,7 @@ async def test_a_document_with_an_address_is_cited_at_its_heading(
 
     [annotation] = _annotations(streamed)
     assert annotation["source"]["url"] == "https://example.com/handbook#teapots"
+    assert annotation["source"]["title"] == "Teapots"
 
 
 async def test_the_search_is_shown_as_a_step_with_what_was_found(
