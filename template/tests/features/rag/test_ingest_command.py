@@ -18,6 +18,8 @@ from tests.support.app import ENTRY, ROOT, SECRET
 from tests.support.env_example import env_example
 from tests.support.fake_model_api import FakeModelApi, Reply
 
+# Whoever runs tests in the background may have them ignore the signal, and their children with them.
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 WAIT_SECONDS = 60
 
 
@@ -186,7 +188,7 @@ def test_ctrl_c_is_answered_and_the_next_run_goes_on(
         "OPENAI_API_KEY": "sk-test",
         "OPENAI_BASE_URL": model_api.url,
     }
-    command = [sys.executable, "-c", ENTRY, "ingest", str(folder)]
+    command = [sys.executable, "-c", f"{INTERRUPTIBLE}; {ENTRY}", "ingest", str(folder)]
 
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
