@@ -18,7 +18,7 @@ from tests.support.app import ENTRY, ROOT, SECRET
 from tests.support.env_example import env_example
 from tests.support.fake_model_api import FakeModelApi, Reply
 
-# Whoever runs tests in the background may have them ignore the signal, and their children with them.
+# Tests that run in the background may be told to ignore the signal, and their children with them.
 INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 WAIT_SECONDS = 60
 
