@@ -6,7 +6,6 @@ there are, and such words rank nothing.
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ from functools import cached_property
 from sqlalchemy import Connection, text
 
 from app.features.rag.vectors.contract import SHARED
-from app.features.rag.words import UNSPACED, fold, telling
+from app.features.rag.words import UNSPACED, WORD, fold, telling
 
 MAX_WORDS = 20
 MAX_RANKED = 2000
@@ -66,8 +65,14 @@ class WordHits:
         """Return which share of what the query's words tell is in the text, 0 to 1."""
         if not self.weights:
             return 0.0
-        said = set(self._pattern.findall(fold(text.casefold())))
-        found = sum(weight for begins, weight in self._by_beginning.items() if begins in said)
+        folded = fold(text.casefold())
+        words = set(WORD.findall(folded))
+        said = words | {word[:BEGINNING] for word in words}
+        found = sum(
+            weight
+            for begins, weight in self._by_beginning.items()
+            if begins in (folded if UNSPACED.match(begins) else said)
+        )
         return found / sum(self._by_beginning.values())
 
     @cached_property
@@ -78,22 +83,6 @@ class WordHits:
             begins = fold(word.casefold())[:BEGINNING]
             weights[begins] = max(weight, weights.get(begins, 0.0))
         return weights
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        """Finds the beginnings at the beginnings of words, and short words as they are.
-
-        Where no spaces part the words, they may stand anywhere.
-        """
-        patterns = [_found_as(each) for each in self._by_beginning]
-        return re.compile(f"(?=({'|'.join(patterns)}))")
-
-
-def _found_as(begins: str) -> str:
-    if UNSPACED.match(begins):
-        return begins
-    end = r"(?![^\W_])" if len(begins) < BEGINNING else ""
-    return rf"(?<![^\W_]){begins}{end}"
 
 
 def find_words(

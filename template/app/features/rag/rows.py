@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, select, update
 
 from app.features.rag.tables import chunks, documents, libraries
 from app.features.rag.vectors.contract import SHARED
@@ -181,7 +181,9 @@ def versions(connection: Connection, user_id: str) -> dict[str, LibraryVersion]:
 def load_passages(connection: Connection, user_id: str, ids: Sequence[str]) -> dict[str, Passage]:
     """Return the passages of these ids that the user may read."""
     joined = select(*_PASSAGE).join(documents, documents.c.id == chunks.c.document_id)
-    mine = readable(user_id, chunks.c.user_id) & readable(user_id, documents.c.user_id)
+    # Through an expression, so that SQLite looks up the ids and does not read all of the owner's.
+    owners = (func.coalesce(each.c.user_id, each.c.user_id) for each in (chunks, documents))
+    mine = and_(*(readable(user_id, owner) for owner in owners))
     found = joined.where(mine, ~chunks.c.staged, chunks.c.id.in_(ids))
     return {row.chunk_id: Passage(*row) for row in connection.execute(found)}
 
