@@ -16,7 +16,7 @@ from app.features.rag.vectors.contract import SHARED
 from app.features.rag.words import UNSPACED, WORD, fold, telling
 
 MAX_WORDS = 20
-MAX_RANKED = 2000
+MAX_RANKED = 1000
 BEGINNING = 6
 
 _SQLITE_COUNT = """

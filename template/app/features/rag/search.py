@@ -21,7 +21,7 @@ from app.store.engine import Database
 
 Scope = Literal["full", "chapter", "lesson"]
 
-CANDIDATES = 50
+CANDIDATES = 30
 MAX_CACHED = 1000
 
 
