@@ -3,7 +3,8 @@
 The local embedder, the embedded store on SQLite beside pgvector on PostgreSQL; searches take them
 in turns, and none is answered from a cache. A block is the longest that the event loop did not get
 to a task that sleeps for a millisecond at a time: while all of it is ingested with a search every
-quarter of a second, and in rounds of 8 searches at once. Exits with 1 when a block is longer than
+quarter of a second, and in rounds of 8 searches at once. The garbage collector is set as `serve`
+sets it. Exits with 1 when a block is longer than
 50 ms, or the median on SQLite than 20 ms.
 """
 
@@ -21,6 +22,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
 
 import numpy as np
+from app.cli.server import spare_the_collector
 from app.context import User
 from app.features.rag.embeddings.cached import CachedEmbedder
 from app.features.rag.embeddings.local import LocalEmbedder
@@ -148,6 +150,7 @@ def main() -> None:
         folder = Path(place) / "files"
         folder.mkdir()
         write_files(folder, options.passages)
+        spare_the_collector()
         urls = f"sqlite:///{place}/chat.db", postgres.create_database()
         subjects = asyncio.run(run(*urls, folder, options.repeats))
     heads = ("median", "p95", "block, ingesting", f"block, {AT_ONCE} at once")

@@ -10,6 +10,8 @@ from nearest_tests import nearest_tests
 TEST_SECONDS = 60
 LONGEST = 4000
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+# Two edits of one second may have one size: bytecode that the first left would pass for the second.
+ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 # A name that is not used yet is often used by the next edit.
 RUFF_CHECK = ("ruff", "check", "--quiet", "--fix", "--unfixable", "F401,F841")
 PYTEST = (
@@ -70,6 +72,7 @@ def _module(*arguments: str, good: tuple[int, ...] = (0,)) -> str:
             encoding="utf-8",
             errors="replace",
             timeout=TEST_SECONDS,
+            env=ENVIRONMENT,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -32,7 +32,7 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Leave what was loaded at start out of every collection, and collect less often.
 
     The SDKs load some 400,000 objects that stay; a full collection would stop every stream for
@@ -66,7 +66,7 @@ def run_server(app: FastAPI, settings: Settings) -> None:
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
     server = DrainingServer(config, app, settings.shutdown_grace_seconds)
-    _spare_the_collector()
+    spare_the_collector()
     server.run()
     if not server.started:
         raise typer.Exit(1)

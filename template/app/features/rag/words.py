@@ -25,6 +25,8 @@ PLAIN = frozenset(_PLAIN.split())
 
 def fold(text: str) -> str:
     """Return the text in lower case and without accents."""
+    if text.isascii():
+        return text.lower()
     apart = unicodedata.normalize("NFKD", text.lower())
     return "".join(letter for letter in apart if not unicodedata.combining(letter))
 
