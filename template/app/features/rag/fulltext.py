@@ -23,10 +23,14 @@ _SQLITE_COUNT = """
     SELECT term, doc FROM rag_words WHERE term IN (SELECT value FROM json_each(:terms))
 """
 _SQLITE = """
-    SELECT rag_chunks.id FROM rag_search JOIN rag_chunks ON rag_chunks.seq = rag_search.rowid
-    WHERE rag_search MATCH :query AND rag_chunks.user_id IN (:user, :shared)
-      AND NOT rag_chunks.staged {within}
-    ORDER BY bm25(rag_search, 2.0, 1.0), rag_chunks.seq
+    SELECT id FROM (
+        SELECT rag_chunks.id, rag_chunks.seq, bm25(rag_search, 2.0, 1.0) AS score
+        FROM rag_search JOIN rag_chunks ON rag_chunks.seq = rag_search.rowid
+        WHERE rag_search MATCH :query AND rag_chunks.user_id IN (:user, :shared)
+          AND NOT rag_chunks.staged {within}
+        LIMIT :most
+    ) AS matches
+    ORDER BY score, seq
     LIMIT :limit
 """
 _SQLITE_WITHIN = "AND rag_chunks.document_id IN (SELECT value FROM json_each(:documents))"
