@@ -57,6 +57,8 @@ class DocumentSearch:
         self._embedder = embedder
         self._store = store
         self._ranking = ranking
+        # Threads that compute at once keep the event loop waiting for each of them.
+        self._one_ranks = asyncio.Lock()
 
     async def search(self, user: User, question: Question, limit: int) -> list[Found]:
         """Return the passages that fit, best first; none where nothing does.
@@ -71,7 +73,10 @@ class DocumentSearch:
         nearest = await self._store.search(user.id, vectors, CANDIDATES, within)
         near = [dict(of_query) for of_query in nearest]
         hits, passages = await self._database.read(_load, user.id, question.queries, near, within)
-        ranked = await asyncio.to_thread(self._ranking.rank, passages, near, hits, question.place)
+        async with self._one_ranks:
+            ranked = await asyncio.to_thread(
+                self._ranking.rank, passages, near, hits, question.place
+            )
         return ranked[:limit]
 
     async def _within(self, user: User, question: Question) -> list[str] | None:
