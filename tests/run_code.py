@@ -1,4 +1,4 @@
-"""Runs pieces of Python, each in a process and a folder of its own, without importing the SDKs anew.
+"""Runs pieces of Python, each in a process and a folder of its own; the SDKs are imported once.
 
 Reads JSON lines of `{"code": TEXT}` and answers each with `{"ok": BOOL, "output": TEXT}`. What is
 imported here is imported once; each piece runs in a fork, with warnings of the SDKs silenced.

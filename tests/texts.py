@@ -8,7 +8,7 @@
     ```bash                       runs in a rendered project; `norun=REASON` says why one does not
     ```ts                         passes the type checker, with ChatKit's own types
 
-A recipe is a section whose heading begins with "Recipe:". Its blocks are carried out in their order.
+A recipe is a section whose heading begins with "Recipe:". Its blocks are carried out in order.
 In a table with the columns "Wrong" and "Right" each row has code in both: the first fails, the
 second runs, each after the block `python setup` that stands last before the table.
 """
