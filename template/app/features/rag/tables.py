@@ -80,7 +80,7 @@ chunks = Table(
     Column("version", BigInteger, nullable=False),
     sqlite_autoincrement=True,
 )
-Index("ix_rag_chunks_document", chunks.c.document_id, chunks.c.position)
+Index("ix_rag_chunks_document", chunks.c.document_id, chunks.c.user_id, chunks.c.position)
 Index("ix_rag_chunks_user", chunks.c.user_id, chunks.c.version)
 
 MIGRATIONS = Migrations("rag", Path(__file__).parent / "migrations" / "versions", metadata)

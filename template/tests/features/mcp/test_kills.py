@@ -12,7 +12,7 @@ from app.settings import Settings
 from tests.features.mcp import parcels
 from tests.features.mcp.conftest import UseServers
 from tests.features.mcp.processes import children, is_alive, kill, plain, waiting_pid
-from tests.features.mcp.turns import call, connected_app, outputs
+from tests.features.mcp.turns import call, connected_app, outputs, server_health
 from tests.support.app import Running, with_provider
 from tests.support.eventually import eventually
 from tests.support.fake_model_api import FakeModelApi, Reply
@@ -80,12 +80,13 @@ async def test_turns_go_on_while_the_process_is_killed_again_and_again(
     async with connected_app(with_provider(settings, weighing_model, "openai")) as app:
         load = Load(app)
         turns = asyncio.create_task(load.run())
-        killed = [await _kill_one(command) for _ in range(KILLS)]
+        killed = [await _kill_one(app, command) for _ in range(KILLS)]
         load.is_over = True
         await turns
         assert load.wrong == []
         assert load.turns >= TURNS
-        await _works_again(app, weighing_model)
+        await app.ask(create("How heavy?"))
+        assert "weigh" in outputs(weighing_model)[0]
 
     assert len(set(killed)) == KILLS
     assert not any(is_alive(pid) for pid in killed)
@@ -116,29 +117,22 @@ async def test_a_call_ends_when_the_process_is_killed_under_it(
             assert not is_alive(pid)
 
 
-async def _kill_one(command: str) -> int:
-    """Wait for the server's process, kill it, and return its id."""
+async def _kill_one(app: Running, command: str) -> int:
+    """Kill the server's process when calls go to it, and return its id once it is gone."""
+
     found: list[int] = []
 
-    async def is_there() -> bool:
+    async def is_connected() -> bool:
         found[:] = await asyncio.to_thread(children, os.getpid(), command)
-        return bool(found)
+        return bool(found) and (await server_health(app))["post"].startswith("connected")
 
-    await eventually(is_there)
+    await eventually(is_connected)
     await asyncio.sleep(0.1)
-    kill(found[0])
-    killed = found[0]
+    [pid] = found
+    kill(pid)
 
     async def is_gone() -> bool:
-        return not is_alive(killed)
+        return not is_alive(pid)
 
     await eventually(is_gone)
-    return killed
-
-
-async def _works_again(app: Running, model: FakeModelApi) -> None:
-    async def works() -> bool:
-        await app.ask(create("How heavy?"))
-        return "weigh" in outputs(model)[0]
-
-    await eventually(works)
+    return pid

@@ -33,7 +33,8 @@ class Connection:
     """A server, as far as it can be reached. `tools` are what it last listed.
 
     `changes` counts how often the list was another one. A turn waits `PATIENCE_SECONDS` at most for
-    a connection that is being made, and not at all once it could not be made.
+    a connection that is being made for the first time or anew, and not at all for a server that
+    could not be reached at first.
     """
 
     def __init__(self, name: str, settings: ServerSettings) -> None:
@@ -171,8 +172,8 @@ class Connection:
         if not self.is_away:
             log.warning("cannot reach an MCP server", server=self.name, why=reason_of(error))
         self.is_away = True
-        self._patient_until = 0
-        self._settled.set()
+        if self._times_opened == 0:
+            self._settled.set()
 
     async def _stop(self, task: asyncio.Task[None], scope: anyio.CancelScope) -> None:
         """End the task within bounds. A server that is connected may end by itself first."""

@@ -15,8 +15,9 @@ from app.features.rag.reading.outline import Outline
 from app.features.rag.reading.slugs import Slugs
 from app.features.rag.reading.texts import decode, safe_url
 
-# Blocks alone: the inline rules are slow on some texts, and nobody needs their outcome here.
-BLOCKS = MarkdownIt("commonmark").enable("table").disable("inline")
+# Blocks alone, of a text that is clean already: the inline rules are slow on some texts, and nobody
+# needs their outcome here.
+BLOCKS = MarkdownIt("commonmark").enable("table").disable(["normalize", "inline"])
 INLINE = MarkdownIt("commonmark")
 OWN_ANCHOR = re.compile(r"\s*\{#([\w.:-]+)\}$")
 MAX_HEADING = 1000

@@ -7,8 +7,7 @@ from app.features.rag.reading.contract import Unreadable
 
 NOT_UTF8 = "It is not text in UTF-8: save it as UTF-8."
 MAX_LABEL = 200
-UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-NEWLINES = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+LINE_ENDS = ("\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029")
 SPACES = re.compile(r"\s+")
 SAFE_URL = re.compile(r"(https?://|/)[!-~]*")
 
@@ -28,8 +27,13 @@ def decode(data: bytes, encoding: str = "utf-8") -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text with one kind of line end, and without what cannot be stored."""
-    return NEWLINES.sub("\n", UNSTORABLE.sub("", text))
+    """Return the text with one kind of line end, and without what cannot be stored.
+
+    These are short calls even for a large text: none of them keeps other threads waiting for long.
+    """
+    for line_end in LINE_ENDS:
+        text = text.replace(line_end, "\n")
+    return text.replace("\x00", "").encode(errors="ignore").decode()
 
 
 def label(text: str) -> str:

@@ -98,7 +98,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger, nullable=False),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_rag_chunks_document", "rag_chunks", ["document_id", "position"])
+    op.create_index("ix_rag_chunks_document", "rag_chunks", ["document_id", "user_id", "position"])
     op.create_index("ix_rag_chunks_user", "rag_chunks", ["user_id", "version"])
     for statement in SQLITE_SEARCH if _is_sqlite() else POSTGRESQL_SEARCH:
         op.execute(statement)
