@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests import type_checker
 from tests.projects import Project, clean_environment
 from tests.texts import ROOT, TEMPLATE, TEXTS, Block, Row, all_blocks, recipes, rows_of
 
@@ -125,6 +127,25 @@ def test_a_recipe_ends_with_a_green_suite(lived_in: Project, name: str) -> None:
         else:
             assert block.language == "bash", f"{block.place}: a recipe does not know what to do"
             lived_in.run("bash", "-euo", "pipefail", "-c", block.code)
+
+
+@pytest.fixture(scope="module")
+def types(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the type checker and ChatKit's types."""
+    return type_checker.install(tmp_path_factory.mktemp("typescript"))
+
+
+def test_the_blocks_of_typescript_pass_the_type_checker(types: Path) -> None:
+    assert type_checker.check(types, _of("ts")) == ""
+
+
+def test_a_wrong_block_of_typescript_is_named_by_its_place(types: Path) -> None:
+    code = 'import type { ColorScheme } from "@openai/chatkit";\n\nconst no: ColorScheme = 5;\n'
+    block = Block(TEXTS[0], 10, "ts", frozenset(), (), code)
+
+    told = type_checker.check(types, [block])
+
+    assert told.startswith(f"{TEXTS[0].relative_to(ROOT)}:13:7: error TS2322")
 
 
 def test_no_block_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
