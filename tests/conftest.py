@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import PRESETS, ROOT, Project, clean_environment, render
+from tests.projects import FEATURES, PRESETS, ROOT, Project, clean_environment, render
+
+UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +59,20 @@ def lived_in(_living: Project) -> Iterator[Project]:
     yield _living
     _living.git("reset", "--quiet", "--hard")
     _living.git("clean", "--quiet", "--force", "-d")
+
+
+@pytest.fixture(scope="session")
+def rendered(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with every feature, as it is right after the first commit; not to be changed."""
+    project = render(clone, tmp_path_factory.mktemp("specs") / "project", features=FEATURES)
+    project.git("init", "--quiet")
+    project.commit("Start")
+    return project
+
+
+@pytest.fixture
+def project(rendered: Project, tmp_path: Path) -> Project:
+    """A copy that a test may change, with a home of its own and no way out of the machine."""
+    shutil.copytree(rendered.folder, tmp_path / "project")
+    home = {"HOME": str(tmp_path / "home"), "USERPROFILE": str(tmp_path / "home")}
+    return Project(tmp_path / "project", environment=home | UNREACHABLE)

@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from itertools import chain, combinations
+from itertools import chain, combinations, cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,13 @@ import yaml
 
 from tests.projects import FEATURES, Project, render
 
+SUBSETS = chain.from_iterable(combinations(FEATURES, count) for count in range(len(FEATURES) + 1))
+# Every set of features; the other answers, which change nothing about them, in turns.
 COMBINATIONS = [
     {"features": list(features), "ci": ci, "database": database}
-    for features in chain.from_iterable(
-        combinations(FEATURES, count) for count in range(len(FEATURES) + 1)
+    for features, (ci, database) in zip(
+        SUBSETS, cycle(product(("github", "none"), ("sqlite", "postgres"))), strict=False
     )
-    for ci in ("github", "none")
-    for database in ("sqlite", "postgres")
 ]
 TEXT = {
     ".py",
@@ -33,6 +33,9 @@ TEXT = {
     ".widget",
     ".po",
     ".example",
+    ".env",
+    ".html",
+    ".txt",
     "",
 }
 BINARY = {".mo"}
@@ -64,6 +67,11 @@ def test_every_combination_is_whole_and_clean(
         present = (project.folder / "app/features" / feature).exists()
         assert present == (feature in answers["features"])
         assert present == (project.folder / "tests/features" / feature).exists()
+    has_mcp = "mcp" in answers["features"]
+    assert (project.folder / ".mcp.json").exists() == has_mcp
+    assert bool(list(project.folder.rglob("*mcp_tools.py"))) == (
+        has_mcp and "notes" in answers["features"]
+    )
     assert (project.folder / ".github").exists() == (answers["ci"] == "github")
     is_postgres = answers["database"] == "postgres"
     assert (project.folder / "compose.yaml").exists() == is_postgres

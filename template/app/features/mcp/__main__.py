@@ -4,6 +4,7 @@ It opens the database and leaves migrations to the application. Its log goes to 
 """
 
 import asyncio
+import signal
 import sys
 
 from pydantic import ValidationError
@@ -27,6 +28,8 @@ def main() -> None:
         sys.exit("DATABASE_URL: its folder cannot be made or written. Name another.")
     configure_logging(settings)
     hide_secrets(own)
+    # Python would wait for the thread that reads the input, and that for its next line.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(_serve(settings, own, database))
 
 

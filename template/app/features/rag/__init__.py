@@ -7,7 +7,8 @@ from app.builder import Builder
 from app.features.rag import rows
 from app.features.rag.embeddings import create_embedder
 from app.features.rag.embeddings.cached import CachedEmbedder
-from app.features.rag.search import CachedSearch, DocumentSearch, Ranking
+from app.features.rag.ranking import Ranking
+from app.features.rag.search import CachedSearch, DocumentSearch
 from app.features.rag.settings import RagSettings
 from app.features.rag.tables import MIGRATIONS
 from app.features.rag.tools import create_tools

@@ -9,8 +9,9 @@ from pydantic import BaseModel, TypeAdapter
 from app.context import PageContext, User
 from app.features.rag.embeddings.cached import CachedEmbedder
 from app.features.rag.embeddings.contract import Embedder
+from app.features.rag.ranking import Ranking
 from app.features.rag.rows import Passage
-from app.features.rag.search import DocumentSearch, Question, Ranking
+from app.features.rag.search import DocumentSearch, Question
 from app.features.rag.settings import RagSettings
 from app.features.rag.vectors.contract import VectorStore
 from app.store.engine import Database

@@ -6,16 +6,19 @@ there are, and such words rank nothing.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import Connection, text
 
 from app.features.rag.vectors.contract import SHARED
-from app.features.rag.words import fold, stem, telling
+from app.features.rag.words import fold, telling
 
 MAX_WORDS = 20
 MAX_RANKED = 2000
+BEGINNING = 6
 
 _SQLITE_COUNT = """
     SELECT term, doc FROM rag_words WHERE term IN (SELECT value FROM json_each(:terms))
@@ -59,11 +62,30 @@ class WordHits:
     chunk_ids: Sequence[str]
     weights: Mapping[str, float]
 
-    def coverage(self, words: Sequence[str]) -> float:
-        """Return which share of what the query's words tell is among these words, 0 to 1."""
-        total, said = sum(self.weights.values()), {stem(word) for word in words}
-        found = sum(weight for word, weight in self.weights.items() if stem(word) in said)
-        return found / total if total else 0.0
+    def coverage(self, text: str) -> float:
+        """Return which share of what the query's words tell is in the text, 0 to 1."""
+        if not self.weights:
+            return 0.0
+        said = set(self._pattern.findall(fold(text)))
+        found = sum(weight for begins, weight in self._by_beginning.items() if begins in said)
+        return found / sum(self._by_beginning.values())
+
+    @cached_property
+    def _by_beginning(self) -> dict[str, float]:
+        """The weights by how the words begin, which is what their forms mostly share."""
+        weights: dict[str, float] = {}
+        for word, weight in self.weights.items():
+            begins = fold(word)[:BEGINNING]
+            weights[begins] = max(weight, weights.get(begins, 0.0))
+        return weights
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """Finds the beginnings at the beginnings of words; short words as they are."""
+        whole = [each for each in self._by_beginning if len(each) < BEGINNING]
+        begun = [each for each in self._by_beginning if len(each) == BEGINNING]
+        either = [rf"(?:{'|'.join(whole)})(?![^\W_])"] if whole else []
+        return re.compile(rf"(?<![^\W_])({'|'.join([*either, *begun])})")
 
 
 def find_words(

@@ -6,6 +6,7 @@ and so does a name.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.context import PageContext
 from app.features.rag.rows import Document
@@ -44,6 +45,16 @@ class Place:
         return bool(said_by_both) and all(mine == theirs for mine, theirs in said_by_both)
 
 
+class Located(Protocol):
+    """What stands in a chapter and a lesson: a document, or a passage of one."""
+
+    @property
+    def chapter(self) -> str: ...
+
+    @property
+    def lesson(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Whereabouts:
     """Where the user is: the chapter and the lesson of the page, as far as it names them."""
@@ -57,10 +68,10 @@ class Whereabouts:
             return cls()
         return cls(Place.read(page.current_chapter), Place.read(page.current_lesson))
 
-    def in_chapter(self, document: Document) -> bool:
+    def in_chapter(self, document: Located) -> bool:
         return self.chapter is not None and self.chapter.is_called(document.chapter)
 
-    def in_lesson(self, document: Document) -> bool:
+    def in_lesson(self, document: Located) -> bool:
         """Say whether it is the page's lesson; one without a chapter may be in any."""
         if self.lesson is None or not self.lesson.is_called(document.lesson):
             return False

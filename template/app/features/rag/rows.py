@@ -179,8 +179,7 @@ def load_passages(connection: Connection, user_id: str, ids: Sequence[str]) -> d
     joined = select(*_PASSAGE).join(documents, documents.c.id == chunks.c.document_id)
     mine = readable(user_id, chunks.c.user_id) & readable(user_id, documents.c.user_id)
     found = joined.where(mine, ~chunks.c.staged, chunks.c.id.in_(ids))
-    rows = connection.execute(found).mappings()
-    return {row["chunk_id"]: Passage(**row) for row in rows}
+    return {row.chunk_id: Passage(*row) for row in connection.execute(found)}
 
 
 def _purge(

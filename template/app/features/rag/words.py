@@ -3,7 +3,6 @@
 import re
 import unicodedata
 
-STEM = 6
 WORD = re.compile(r"[^\W_]+")
 
 # English and German words that are in most texts.
@@ -30,11 +29,6 @@ def fold(text: str) -> str:
 def words_of(text: str) -> list[str]:
     """Return the text's words in order, in lower case."""
     return WORD.findall(text.lower())
-
-
-def stem(word: str) -> str:
-    """Return what the forms of a word mostly share: how it begins."""
-    return fold(word)[:STEM]
 
 
 def telling(text: str, limit: int) -> list[str]:

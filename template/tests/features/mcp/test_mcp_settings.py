@@ -48,7 +48,7 @@ def test_a_wrong_server_is_named_with_what_is_wrong(
 @pytest.mark.parametrize(
     "value",
     [
-        f'{{"docs": {SECRET}',
+        '{"docs": ' + SECRET,
         f'["{SECRET}"]',
         "[" * 100_000,
         '{"Docs!": {"command": "x"}}',

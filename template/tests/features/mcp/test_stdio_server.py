@@ -1,7 +1,9 @@
 """The server over stdio, as a real process: as the user whom its parent names."""
 
 import asyncio
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
@@ -102,6 +104,22 @@ def test_it_ends_when_its_input_does_and_says_nothing_but_messages(tmp_path: Pat
 
     assert process.returncode == 0
     assert said == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
+    process = _start(DATABASE_URL=f"sqlite:///{tmp_path}/new.db")
+    ask: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}}
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(ask) + "\n")
+    process.stdin.flush()
+    assert process.stdout.readline()
+
+    process.send_signal(number)
+
+    assert process.wait(timeout=END_SECONDS) == -number
+    process.communicate()
 
 
 def test_wrong_settings_are_explained_in_one_line_each() -> None:

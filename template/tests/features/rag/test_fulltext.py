@@ -44,9 +44,9 @@ async def _texts(
     database: Database, user: str, query: str, within: list[str] | None = None
 ) -> list[str]:
     [hits] = await database.read(find_words, user, [query], LIMIT, within)
-    passages = await database.read(rows.load_passages, user, list(hits.chunk_ids))
-    assert len(passages) == len(hits.chunk_ids)
-    return [passages[chunk_id].text for chunk_id in hits.chunk_ids]
+    found = await database.read(rows.load_passages, user, list(hits.chunk_ids))
+    assert len(found) == len(hits.chunk_ids)
+    return [found[chunk_id].text for chunk_id in hits.chunk_ids]
 
 
 async def test_what_has_more_of_the_words_comes_first(database: Database) -> None:
@@ -112,6 +112,7 @@ async def test_a_rare_word_tells_more_than_a_frequent_one(database: Database) ->
 
     [hits] = await database.read(find_words, ADA, ["the apple and the durian"], LIMIT)
 
-    assert hits.coverage(["apple"]) < 0.5 < hits.coverage(["durian"])
-    assert hits.coverage(["apple", "durian"]) == 1
-    assert WordHits([], {}).coverage(["apple"]) == 0
+    assert hits.coverage("one apple") < 0.5 < hits.coverage("(Durian)")
+    assert hits.coverage("apple, durian") == 1
+    assert hits.coverage("pineapple durians' apples") == hits.coverage("durian")
+    assert WordHits([], {}).coverage("apple") == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from qdrant_client import AsyncQdrantClient
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from app.features.rag import rows
 from app.features.rag.embeddings import create_embedder
@@ -455,6 +455,18 @@ async def test_a_store_has_what_the_documents_have(
 
     assert await _count(qdrant, embedder) == 2
     await qdrant.aclose()
+
+
+async def test_a_documents_chunks_are_looked_up_by_the_document(settings: Settings) -> None:
+    """By their owner alone each document would cost as much as all of them."""
+
+    def plan(connection: Connection) -> str:
+        of_one = "SELECT id FROM rag_chunks WHERE user_id = '' AND document_id = 'doc_1'"
+        return str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {of_one}").all())
+
+    async with aclosing(open_database(settings)) as database:
+        await upgrade(database, [CORE, MIGRATIONS])
+        assert "document_id=?" in await database.read(plan)
 
 
 async def test_progress_is_told_up_to_the_last_document(

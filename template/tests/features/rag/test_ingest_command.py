@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from app.cli.main import cli
 from app.features.rag.settings import RagSettings
 from tests.support.app import ENTRY, ROOT, SECRET
+from tests.support.env_example import env_example
 from tests.support.fake_model_api import FakeModelApi, Reply
 
 WAIT_SECONDS = 60
@@ -213,7 +214,7 @@ def _wait_for_requests(model_api: FakeModelApi, number: int) -> None:
 
 
 def test_every_setting_is_in_the_example_file() -> None:
-    example = (ROOT / ".env.example").read_text()
+    example = env_example()
 
     missing = [name for name in RagSettings.model_fields if f"# {name.upper()}=" not in example]
 

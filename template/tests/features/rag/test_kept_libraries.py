@@ -1,11 +1,11 @@
 """Which owners' vectors stay in memory."""
 
-import pytest
-
 from app.features.rag.rows import LibraryVersion
+from app.features.rag.vectors import library
 from app.features.rag.vectors.contract import SHARED
 from app.features.rag.vectors.library import KeptLibraries, Library
 from tests.features.rag.shelf import ADA, DIMENSIONS, EVE, random_vectors
+from tests.support.logs import logged_by
 
 ROW = DIMENSIONS * 4
 MALLORY = "mallory"
@@ -38,16 +38,15 @@ def test_one_that_is_replaced_counts_once() -> None:
     assert _kept(libraries) == [ADA, EVE]
 
 
-def test_the_shared_one_and_the_last_one_stay_however_large_they_are(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
+def test_the_shared_one_and_the_last_one_stay_however_large_they_are() -> None:
     libraries = KeptLibraries(max_bytes=10 * ROW)
-    libraries.keep(SHARED, _library(100))
-    for owner in (ADA, EVE):
-        libraries.keep(owner, _library(5))
+    with logged_by(library) as logged:
+        libraries.keep(SHARED, _library(100))
+        for owner in (ADA, EVE):
+            libraries.keep(owner, _library(5))
 
     assert _kept(libraries) == [SHARED, EVE]
-    assert "use pgvector or Qdrant" in "".join(capfd.readouterr())
+    assert ["use pgvector or Qdrant" in entry["event"] for entry in logged] == [True]
 
 
 def test_one_that_is_dropped_is_gone() -> None:

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from typer.testing import CliRunner
 
 from app.builder import Builder
+from app.cli.main import cli
 from app.features.rag import MIGRATIONS
 from app.features.rag.embeddings.contract import Matrix
 from app.features.rag.settings import RagSettings
@@ -21,6 +23,7 @@ from app.store.databases import open_database
 from app.store.migrate import CORE, upgrade
 from app.store.user_data import erase_user
 from tests.features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, Shelf, random_vectors, unit
+from tests.support.ports import free_port
 
 NORTH = unit(1)
 SERVER = "http://127.0.0.1:6333"
@@ -123,3 +126,23 @@ def test_a_setting_that_cannot_work_is_named_with_the_fix(
     [advice] = explain(refused.value)
     assert told in advice
     assert "hidden" not in advice
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "doctor"])
+def test_every_command_names_the_setting(command: str) -> None:
+    result = CliRunner().invoke(cli, [command], env={"VECTOR_STORE": "pgvector"})
+
+    assert result.exit_code == 1
+    assert "VECTOR_STORE: pgvector needs PostgreSQL: set DATABASE_URL" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_user_whose_vectors_cannot_be_erased_just_now_is_not_erased_halfway() -> None:
+    away = {"VECTOR_STORE": "qdrant", "QDRANT_URL": f"http://127.0.0.1:{free_port()}"}
+    CliRunner().invoke(cli, ["chat", "Remember the platypus"])
+
+    erased = CliRunner().invoke(cli, ["erase", "--user", "local", "--yes"], env=away)
+
+    assert erased.exit_code == 1
+    assert "Try again later" in erased.output
+    assert "platypus" in CliRunner().invoke(cli, ["export", "--user", "local"]).output

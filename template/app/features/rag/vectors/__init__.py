@@ -1,0 +1,1 @@
+"""Vector stores: a contract, and one file each."""

@@ -41,6 +41,7 @@ NUMBERS_OF_A_BATCH = 100_000
 POINTS = UUID("6f0f5d0e-6d0c-4f0e-9f53-0c5a4f2a7c11")
 # The last two are what its client makes of an answer that is none of Qdrant's, such as a proxy's.
 FAILURES = (ApiException, QdrantException, ValueError, AssertionError)
+HEX_DIGIT = "[0-9a-f]"
 INDEXES = {
     "user_id": KeywordIndexParams(type=KeywordIndexType.KEYWORD, is_tenant=True),
     "document_id": KeywordIndexParams(type=KeywordIndexType.KEYWORD),
@@ -73,7 +74,7 @@ class QdrantStore:
         self._client = client
         self._dimensions = dimensions
         self._collection = f"{collections}-{short_name(embedder_name, dimensions)}"
-        self._ours = re.compile(rf"{re.escape(collections)}-[0-9a-f]{{{LENGTH}}}")
+        self._ours = re.compile(re.escape(collections) + "-" + HEX_DIGIT * LENGTH)
         self.name = f"qdrant {sha256(place.encode()).hexdigest()[:LENGTH]} {collections}"
         self._exists = self._is_prepared = False
         self._preparing = asyncio.Lock()

@@ -1,0 +1,1 @@
+"""What the scripts of spec-driven development share. Standard library only."""
