@@ -148,6 +148,14 @@ def test_a_wrong_block_of_typescript_is_named_by_its_place(types: Path) -> None:
     assert told.startswith(f"{TEXTS[0].relative_to(ROOT)}:13:7: error TS2322")
 
 
+def test_it_is_said_that_node_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(type_checker, "BUNDLED", "")
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(AssertionError, match="install Node"):
+        type_checker.install(tmp_path)
+
+
 def test_no_block_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     unknown = [
         block.place

