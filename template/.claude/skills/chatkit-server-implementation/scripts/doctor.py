@@ -1,6 +1,6 @@
 """Looks for what is wrong with a ChatKit project before it runs, and says what to do.
 
-    uv run python .claude/skills/chatkit-server-implementation/scripts/doctor.py
+    uv run --no-sync python .claude/skills/chatkit-server-implementation/scripts/doctor.py
 
 It checks Python, the installed versions against `uv.lock`, folders that hide an SDK, origins with
 credentials, and whether a model's key is there; it prints no secret. It ends with 1 if something is

@@ -1,6 +1,6 @@
 """Holds one conversation with a ChatKit server, and checks the protocol on the way.
 
-    uv run python .claude/skills/chatkit-server-implementation/scripts/smoke.py http://127.0.0.1:8000
+    uv run --no-sync python .claude/skills/chatkit-server-implementation/scripts/smoke.py http://127.0.0.1:8000
 
 It creates a thread, streams a turn, lists what was stored, asks for what is not there, and
 deletes the thread. It ends with 0 if all of it is as the protocol has it. A bearer token is taken
