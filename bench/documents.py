@@ -1,8 +1,8 @@
 """The whole way of 20,000 passages: ingested from files, and searched by meaning and by words.
 
 The local embedder, the embedded store on SQLite beside pgvector on PostgreSQL; searches take them
-in turns, and none is answered from a cache. A block is the longest that the event loop did not get to
-a task that sleeps for a millisecond at a time: while all of it is ingested with a search every
+in turns, and none is answered from a cache. A block is the longest that the event loop did not get
+to a task that sleeps for a millisecond at a time: while all of it is ingested with a search every
 quarter of a second, and in rounds of 8 searches at once. Exits with 1 when a block is longer than
 50 ms, or the median on SQLite than 20 ms.
 """

@@ -32,6 +32,7 @@ from app.context import PageContext, RequestContext, User
 from app.i18n import translate
 from app.store.engine import Database
 from app.store.ids import new_id
+from app.store.records import UNTRUSTED
 
 MAX_WRONG_ARGUMENTS = 3
 ASKED = "The user was asked. The answers follow."
@@ -170,8 +171,12 @@ class AssistantContext(AgentContext[RequestContext]):
         return f"[{self.sources.index(source) + 1}]"
 
     def distrust(self) -> None:
-        """Say that the model is given a text of somebody else: see `app.chat.trust`."""
+        """Say that the model is given a text of somebody else: see `app.chat.trust`.
+
+        The thread remembers it: later answers may repeat what is in the history no more.
+        """
         self.reads_untrusted = True
+        self.thread.metadata[UNTRUSTED] = True
 
     def let_model_answer(self) -> None:
         """In an action: have the model go on when the action is done."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from chatkit.icons import IconName
 from chatkit.types import UserMessageItem, UserMessageTagContent
 from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.context import User
 from app.i18n import translate
@@ -20,7 +20,10 @@ PREVIEW = WidgetTemplate.from_file("entity.widget")
 
 
 class Entity(BaseModel):
-    """A thing as ChatKit.js lists it. `data` goes to the front end's callbacks."""
+    """A thing as ChatKit.js lists it. `data` goes to the front end's callbacks.
+
+    What is said of it is `untrusted` where it may have a text of somebody else in it.
+    """
 
     id: str
     title: str
@@ -28,10 +31,18 @@ class Entity(BaseModel):
     group: str | None = None
     interactive: bool = True
     data: dict[str, str] = {}
+    untrusted: bool = Field(default=False, exclude=True)
 
     def in_language(self, language: str) -> Self:
         """Return it with our own words for its group in the user's language."""
         return self.model_copy(update={"group": self.group and translate(self.group, language)})
+
+
+class Described(NamedTuple):
+    """What the model is told of things, by their ids, and whether that may be somebody else's."""
+
+    texts: dict[str, str]
+    untrusted: bool
 
 
 class Entities(Protocol):
@@ -72,16 +83,18 @@ class EntityLookup:
         entity, text = found[0].in_language(language), found[1][:MAX_PREVIEW]
         return PREVIEW.build({"title": entity.title, "group": entity.group or "", "text": text})
 
-    async def described(self, user: User, history: Iterable[StoredItem]) -> dict[str, str]:
-        """Return what the model is told of the newest things that a history names, by their ids."""
+    async def described(self, user: User, history: Iterable[StoredItem]) -> Described:
+        """Return what the model is told of the newest things that a history names."""
         newest_first = dict.fromkeys(tag.id for tag in reversed(list(_tags(history))))
         described: dict[str, str] = {}
+        untrusted = False
         left = MAX_DESCRIBED
         for entity_id in list(newest_first)[:MAX_TAGS]:
             if (found := await self._find(user, entity_id)) and left > 0:
                 described[entity_id] = found[1][:left]
                 left -= len(described[entity_id])
-        return described
+                untrusted |= found[0].untrusted
+        return Described(described, untrusted)
 
     async def _find(self, user: User, entity_id: str) -> tuple[Entity, str] | None:
         kind = self._kinds.get(entity_id.partition("_")[0])

@@ -60,7 +60,7 @@ from app.i18n import _, translate
 from app.store import sql
 from app.store.ids import new_id
 from app.store.maintenance import LeaseLost, Outcome
-from app.store.records import Blocked, StoredItem, is_hidden, is_record
+from app.store.records import UNTRUSTED, Blocked, StoredItem, is_hidden, is_record
 from app.store.sql import SqlStore
 from app.store.usage import Usage
 
@@ -196,13 +196,12 @@ class AssistantServer(ChatKitServer[RequestContext]):
         store = self._turn_store
         history = await self._assistant.history.select(store.history())
         options = _options(message, history)
-        model_input = await self._model_input(history)
+        model_input = await self._model_input(history, agent_context)
         if not model_input:
             return
         if self._stopped:
             self.interrupted = True
             return
-        agent_context.reads_untrusted = has_untrusted(history)
         run = self._run = AgentRun(self._assistant, agent_context, store)
         try:
             async for event in run.events(model_input, options):
@@ -254,15 +253,20 @@ class AssistantServer(ChatKitServer[RequestContext]):
             case _:
                 return False
 
-    async def _model_input(self, history: list[StoredItem]) -> list[TResponseInputItem]:
+    async def _model_input(
+        self, history: list[StoredItem], agent_context: AssistantContext
+    ) -> list[TResponseInputItem]:
         assistant, context = self._assistant, self._context
         shown = [item for item in history if not is_record(item)]
         contents = await assistant.images.contents(shown, context.user)
         if assistant.attachments is not None:
             contents = {**contents, **await assistant.attachments.contents(shown, context)}
         converter = assistant.converter.with_attachments(contents)
-        if described := await assistant.entities.described(context.user, history):
-            converter = converter.with_entities(described)
+        described = await assistant.entities.described(context.user, history)
+        if described.texts:
+            converter = converter.with_entities(described.texts)
+        if described.untrusted or has_untrusted(history):
+            agent_context.distrust()
         return await converter.to_model_input(history)
 
     def _agent_context(self, thread: ThreadMetadata) -> AssistantContext:
@@ -271,6 +275,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
             store=self.store,
             request_context=self._context,
             database=self._assistant.database,
+            reads_untrusted=UNTRUSTED in thread.metadata,
         )
 
     @property

@@ -14,7 +14,7 @@ from app.i18n import _
 from app.store import sql
 from app.store.codec import item_text
 from app.store.engine import Database
-from app.store.records import StoredItem
+from app.store.records import UNTRUSTED, StoredItem
 
 PAGE = 200
 MAX_SEARCHED = 1_000
@@ -67,7 +67,13 @@ def _fits(thread: ThreadMetadata, query: str) -> bool:
 
 
 def _entity(thread: ThreadMetadata) -> Entity:
-    return Entity(id=thread.id, title=thread.title or UNTITLED, icon=ICON, group=GROUP)
+    return Entity(
+        id=thread.id,
+        title=thread.title or UNTITLED,
+        icon=ICON,
+        group=GROUP,
+        untrusted=UNTRUSTED in thread.metadata,
+    )
 
 
 async def _newest_first(items: Sequence[StoredItem]) -> AsyncIterator[StoredItem]:

@@ -1,8 +1,9 @@
 """What the model read from somewhere else, and which tools are safe to call after it.
 
 A text from a document or another server may contain instructions. It is marked as data, but a model
-may follow it all the same. So once such a text is among what the model reads, in this turn or in
-one that the history brings, every tool that does more than read waits for the user's approval.
+may follow it all the same. So once such a text is among what the model reads, in this turn or in an
+earlier one of the thread, every tool that does more than read waits for the user's approval. An
+answer may repeat it, so a thread that is searched or named brings the same rule with it.
 """
 
 from collections.abc import Iterable

@@ -70,6 +70,8 @@ def erase(
     ] = True,
 ) -> None:
     """Delete all that is kept of a user, for good."""
+    if not user:
+        fail("--user must name somebody: what is nobody's own is everybody's.")
     application = load_application()
     if sys.stdin.isatty() and not yes:
         typer.confirm(f"Delete everything of '{user}' for good?", abort=True)

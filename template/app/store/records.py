@@ -46,6 +46,8 @@ Record = ToolCall | Blocked
 StoredItem = ThreadItem | Record
 RECORD_TYPES = ("tool_call", "blocked")
 HIDDEN_CONTEXT_TYPES = ("hidden_context_item", "sdk_hidden_context")
+UNTRUSTED = "untrusted"
+"""In a thread's metadata: its model has read a text of somebody else."""
 HIDDEN = (HiddenContextItem, SDKHiddenContextItem, ToolCall, Blocked)
 
 

@@ -10,12 +10,14 @@ the first 100,000 characters of a message.
 """
 
 import re
+from typing import Any
 
-from pydantic import BaseModel
-from sqlalchemy import Connection
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, Row
 
 from app.store.codec import THREAD
 from app.store.engine import Database
+from app.store.records import UNTRUSTED
 from app.store.search_postgresql import search_postgresql
 from app.store.search_sqlite import search_sqlite
 
@@ -23,12 +25,16 @@ MAX_WORDS = 20
 
 
 class SearchHit(BaseModel):
-    """A message that matches: where it is, and its words around the match in `**`."""
+    """A message that matches: where it is, and its words around the match in `**`.
+
+    It is `untrusted` where it may repeat a text of somebody else.
+    """
 
     thread_id: str
     item_id: str
     title: str | None
     snippet: str
+    untrusted: bool = Field(default=False, exclude=True)
 
 
 async def search_messages(
@@ -43,12 +49,15 @@ async def search_messages(
 
 def _search(connection: Connection, words: list[str], user_id: str, limit: int) -> list[SearchHit]:
     search = search_sqlite if connection.dialect.name == "sqlite" else search_postgresql
-    return [
-        SearchHit(
-            thread_id=row.thread_id,
-            item_id=row.item_id,
-            title=THREAD.validate_json(row.thread).title,
-            snippet=row.snippet,
-        )
-        for row in search(connection, words, user_id, limit)
-    ]
+    return [_hit(row) for row in search(connection, words, user_id, limit)]
+
+
+def _hit(row: Row[Any]) -> SearchHit:
+    thread = THREAD.validate_json(row.thread)
+    return SearchHit(
+        thread_id=row.thread_id,
+        item_id=row.item_id,
+        title=thread.title,
+        snippet=row.snippet,
+        untrusted=UNTRUSTED in thread.metadata,
+    )

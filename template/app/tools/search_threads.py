@@ -34,6 +34,8 @@ async def search_threads(ctx: RunContextWrapper[AssistantContext], query: str) -
         ]
         titles = "\n".join(f"- {source.title}" for _hit, source in sources)
         step.content = titles or context.say(NOTHING)
+    if any(hit.untrusted for hit, _source in sources):
+        context.distrust()
     found = [f"- {context.cite(source)} {source.title}: {hit.snippet}" for hit, source in sources]
     return "\n".join([*found, CITE]) if found else NOTHING
 

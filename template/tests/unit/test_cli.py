@@ -304,3 +304,10 @@ def test_a_postgresql_that_is_not_there_is_named_by_doctor_and_serve() -> None:
         assert "database" in result.output.lower()
         assert "sesame" not in result.output
         assert "Traceback" not in result.output
+
+
+def test_what_is_everybodys_is_not_erased_for_want_of_a_name() -> None:
+    result = _run("erase", "--user", "")
+
+    assert result.exit_code == 1
+    assert "--user must name somebody" in result.stderr

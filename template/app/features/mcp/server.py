@@ -43,7 +43,8 @@ class ToolServer(MCPServer[Any]):
 
 def create_server(database: Database, user_of: UserOf) -> ToolServer:
     """Return a server whose tools act as the user that `user_of` tells of each call."""
-    server = ToolServer(NAME, instructions=INSTRUCTIONS)
+    # The tools stay the same, so nobody need hold a stream open to hear of changes.
+    server = ToolServer(NAME, instructions=INSTRUCTIONS, subscriptions=False)
     tools.add_tools(server, database, user_of)
     for module in tools.feature_modules():
         module.add_tools(server, database, user_of)

@@ -14,7 +14,7 @@ from functools import cached_property
 from sqlalchemy import Connection, text
 
 from app.features.rag.vectors.contract import SHARED
-from app.features.rag.words import fold, telling
+from app.features.rag.words import UNSPACED, fold, telling
 
 MAX_WORDS = 20
 MAX_RANKED = 2000
@@ -66,7 +66,7 @@ class WordHits:
         """Return which share of what the query's words tell is in the text, 0 to 1."""
         if not self.weights:
             return 0.0
-        said = set(self._pattern.findall(fold(text)))
+        said = set(self._pattern.findall(fold(text.casefold())))
         found = sum(weight for begins, weight in self._by_beginning.items() if begins in said)
         return found / sum(self._by_beginning.values())
 
@@ -75,17 +75,25 @@ class WordHits:
         """The weights by how the words begin, which is what their forms mostly share."""
         weights: dict[str, float] = {}
         for word, weight in self.weights.items():
-            begins = fold(word)[:BEGINNING]
+            begins = fold(word.casefold())[:BEGINNING]
             weights[begins] = max(weight, weights.get(begins, 0.0))
         return weights
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        """Finds the beginnings at the beginnings of words; short words as they are."""
-        whole = [each for each in self._by_beginning if len(each) < BEGINNING]
-        begun = [each for each in self._by_beginning if len(each) == BEGINNING]
-        either = [rf"(?:{'|'.join(whole)})(?![^\W_])"] if whole else []
-        return re.compile(rf"(?<![^\W_])({'|'.join([*either, *begun])})")
+        """Finds the beginnings at the beginnings of words, and short words as they are.
+
+        Where no spaces part the words, they may stand anywhere.
+        """
+        patterns = [_found_as(each) for each in self._by_beginning]
+        return re.compile(f"(?=({'|'.join(patterns)}))")
+
+
+def _found_as(begins: str) -> str:
+    if UNSPACED.match(begins):
+        return begins
+    end = r"(?![^\W_])" if len(begins) < BEGINNING else ""
+    return rf"(?<![^\W_]){begins}{end}"
 
 
 def find_words(

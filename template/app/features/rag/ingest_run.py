@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.features.rag import rows
+from app.features.rag.aside import aside
 from app.features.rag.draft import Draft, File, Place, as_bytes
 from app.features.rag.draft_rows import Batch, Overtaken, mark_indexed, publish, stage
 from app.features.rag.embeddings.contract import Embedder
@@ -19,6 +20,8 @@ from app.store.engine import Database
 
 BATCH = 128
 MAX_WAITING = 64
+READ_SECONDS = 180
+TOO_SLOW = "It takes too long to read: split it."
 OVERTAKEN = "Another run changes it just now: run it again."
 
 
@@ -82,9 +85,16 @@ class IngestRun:
             self.report.unchanged += 1
             self._advance(source)
             return
-        draft = await asyncio.to_thread(Draft.make, file, source, self._place)
+        draft = await self._read(file, source)
         await self._recall(draft)
         self._waiting.append(draft)
+
+    async def _read(self, file: File, source: str) -> Draft:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await aside(Draft.make, file, source, self._place)
+        except TimeoutError:
+            raise Unreadable(TOO_SLOW) from None
 
     async def _recall(self, draft: Draft) -> None:
         """Find the vectors that the document has, or had under another name."""

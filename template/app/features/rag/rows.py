@@ -144,7 +144,11 @@ def move_anchors(
 
 
 def mark_indexed(connection: Connection, user_id: str, document_id: str, store: str) -> None:
-    """Remember that the document's vectors are in the store of that name."""
+    """Remember that the document's vectors are in the store of that name.
+
+    It counts as a change: what was found before may lack them.
+    """
+    _next_version(connection, user_id)
     own = (documents.c.user_id == user_id) & (documents.c.id == document_id)
     connection.execute(update(documents).where(own).values(vectors_in=store))
 

@@ -2,8 +2,11 @@
 
 import re
 import unicodedata
+from itertools import pairwise
 
 WORD = re.compile(r"[^\W_]+")
+# Chinese and Japanese, which put no spaces between words.
+UNSPACED = re.compile(r"([\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+)")
 
 # English and German words that are in most texts.
 _PLAIN = """
@@ -27,8 +30,19 @@ def fold(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the text's words in order, in lower case."""
-    return WORD.findall(text.lower())
+    """Return the text's words in order, in lower case; where no spaces part them, their pairs."""
+    return [word for run in WORD.findall(text.lower()) for word in _parted(run)]
+
+
+def _parted(run: str) -> list[str]:
+    if run.isascii() or not UNSPACED.search(run):
+        return [run]
+    parts = [part for part in UNSPACED.split(run) if part]
+    return [word for part in parts for word in (_pairs(part) if UNSPACED.match(part) else [part])]
+
+
+def _pairs(letters: str) -> list[str]:
+    return [first + second for first, second in pairwise(letters)] or [letters]
 
 
 def telling(text: str, limit: int) -> list[str]:

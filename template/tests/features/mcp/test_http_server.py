@@ -1,5 +1,6 @@
 """The server over HTTP: the token says who it is, and nothing else does."""
 
+import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -224,6 +225,23 @@ async def test_there_is_no_stream_and_no_session(app: Running, method: str) -> N
 
     assert response.status_code == 405
     assert response.json()["code"] == "method_not_allowed"
+
+
+async def test_a_subscription_is_refused_and_not_held_open(app: Running) -> None:
+    version = "2026-07-28"
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientInfo": {"name": "a client", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"notifications": {"toolsListChanged": True}, "_meta": meta}
+    listen = "subscriptions/listen"
+    headers = {"MCP-Protocol-Version": version, "Mcp-Method": listen}
+
+    async with asyncio.timeout(10):
+        response = await post(app.http, listen, params, headers)
+
+    assert response.json()["error"]["message"] == "Method not found"
 
 
 async def test_it_can_be_switched_off(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

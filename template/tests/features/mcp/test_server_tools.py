@@ -1,7 +1,13 @@
 """The tools of somebody else's server in a turn."""
 
-import pytest
+from typing import Any
 
+import pytest
+from mcp.types import Tool
+
+from app.features.mcp.client.connection import Connection
+from app.features.mcp.client.tools import ToolShelf
+from app.features.mcp.settings import ServerSettings
 from app.settings import Settings
 from tests.features.mcp import parcels
 from tests.features.mcp.conftest import UseServers
@@ -119,6 +125,27 @@ async def test_only_the_tools_that_are_wanted_are_offered(
     assert sorted(name for name in names if name.startswith("some_")) == ["some_burn", "some_weigh"]
     assert "most_weigh" in names
     assert "most_burn" not in names
+
+
+@pytest.mark.parametrize(
+    ("schema", "count"),
+    [
+        ({"type": "object"}, 1),
+        ({"type": "string"}, 0),
+        ({"type": "object", "properties": 5}, 0),
+        ({"type": "object", "description": "x" * 1_000_000}, 0),
+    ],
+)
+async def test_a_tool_that_no_api_takes_is_not_offered(
+    monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], count: int
+) -> None:
+    connection = Connection("some", ServerSettings(command="some"))
+    connection.tools = [Tool(name="weigh", input_schema=schema)]
+    monkeypatch.setattr(Connection, "is_open", True)
+
+    offered_tools = await ToolShelf(connection, lambda: ()).tools()
+
+    assert len(offered_tools) == count
 
 
 async def test_every_name_is_fit_for_an_api_and_none_is_there_twice(

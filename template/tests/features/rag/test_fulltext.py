@@ -116,3 +116,12 @@ async def test_a_rare_word_tells_more_than_a_frequent_one(database: Database) ->
     assert hits.coverage("apple, durian") == 1
     assert hits.coverage("pineapple durians' apples") == hits.coverage("durian")
     assert WordHits([], {}).coverage("apple") == 0
+
+
+async def test_that_vectors_came_into_a_store_counts_as_a_change(database: Database) -> None:
+    document = await _keep(database, ADA, "an apple")
+    before = await database.read(rows.versions, ADA)
+
+    await database.write(rows.mark_indexed, ADA, document, "a store")
+
+    assert (await database.read(rows.versions, ADA))[ADA].version > before[ADA].version

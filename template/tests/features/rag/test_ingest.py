@@ -3,26 +3,34 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
+from threading import Event
+from typing import Any, cast
 
 import pytest
 from qdrant_client import AsyncQdrantClient
 from sqlalchemy import Connection, func, select
 
-from app.features.rag import rows
+from app.context import User
+from app.features.rag import ingest_run, rows
+from app.features.rag.aside import aside
 from app.features.rag.embeddings import create_embedder
+from app.features.rag.embeddings.cached import CachedEmbedder
 from app.features.rag.embeddings.contract import Embedder
 from app.features.rag.embeddings.errors import EmbeddingsUnavailable
 from app.features.rag.embeddings.local import LocalEmbedder
 from app.features.rag.files import MAX_BYTES
 from app.features.rag.ingest import Ingest, WouldWipe
+from app.features.rag.reading import READERS
+from app.features.rag.reading.contract import Parsed, Reader
 from app.features.rag.report import Report
 from app.features.rag.rows import Document
+from app.features.rag.search import CachedSearch, DocumentSearch, Question, Ranking
 from app.features.rag.settings import RagSettings
 from app.features.rag.tables import MIGRATIONS, chunks
-from app.features.rag.vectors.contract import SHARED, VectorStore
+from app.features.rag.vectors.contract import SHARED, Vectors, VectorStore
 from app.features.rag.vectors.embedded import EmbeddedStore
 from app.features.rag.vectors.qdrant import QdrantStore
 from app.settings import Settings
@@ -467,6 +475,66 @@ async def test_a_documents_chunks_are_looked_up_by_the_document(settings: Settin
     async with aclosing(open_database(settings)) as database:
         await upgrade(database, [CORE, MIGRATIONS])
         assert "document_id=?" in await database.read(plan)
+
+
+class SearchedStore(QdrantStore):
+    """A store that is asked for what it is about to be given."""
+
+    search_now: Callable[[], Coroutine[Any, Any, object]]
+
+    async def add(self, vectors: Vectors) -> None:
+        await self.search_now()
+        await super().add(vectors)
+
+
+@pytest.mark.filterwarnings(LOCAL_QDRANT)
+async def test_what_was_asked_for_too_early_is_found_when_the_store_has_it(
+    database: Database, tmp_path: Path
+) -> None:
+    _write(tmp_path / "kettles.md", "Descaling the kettles.")
+    local, user = LocalEmbedder(), User(id="ada")
+    store = SearchedStore(AsyncQdrantClient(":memory:"), local.name, local.dimensions)
+    asking = CachedEmbedder(local, seconds=300)
+    search = DocumentSearch(database, asking, store, Ranking(0.1))
+    cached = CachedSearch(database, search, RagSettings())
+    question = Question.of(["descale a kettle"])
+    store.search_now = lambda: cached.search(user, question)
+
+    await Ingest(database, local, store, SHARED).run(tmp_path, "docs")
+
+    assert len(await cached.search(user, question)) == 1
+    await store.aclose()
+
+
+async def test_a_file_that_takes_too_long_is_refused_and_the_others_are_not(
+    database: Database, embedder: Embedder, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang, html = Event(), READERS[".html"]
+
+    def slow(data: bytes, name: str) -> Parsed:
+        hang.wait()
+        return html(data, name)
+
+    monkeypatch.setattr(ingest_run, "READ_SECONDS", 3)
+    monkeypatch.setitem(cast(dict[str, Reader], READERS), ".html", slow)
+
+    report = await _ingest(database, embedder).run(folder, "docs")
+    hang.set()
+
+    assert report.refused == [("two.html", ingest_run.TOO_SLOW)]
+    assert report.added == 2
+
+
+def test_an_interrupted_run_does_not_wait_for_a_file_that_is_being_read() -> None:
+    hang = Event()
+
+    async def interrupted() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await aside(hang.wait)
+
+    asyncio.run(interrupted())
+    hang.set()
 
 
 async def test_progress_is_told_up_to_the_last_document(

@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from app.features.rag.reading import READERS, read_document
+from app.features.rag.reading import READERS, pdf, read_document
 from app.features.rag.reading.contract import Parsed, Section, Unreadable
 from tests.features.rag.pdfs import make_pdf
 
@@ -243,6 +243,22 @@ def test_a_page_goes_on_under_the_last_heading_before_it() -> None:
 )
 def test_a_pdf_that_says_nothing_is_refused_with_the_fix(data: bytes, why: str) -> None:
     assert why in _refusal(data, "a.pdf")
+
+
+def test_a_pdf_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf, "MAX_SECONDS", -1)
+
+    assert "takes too long" in _refusal(make_pdf(["One", "Two"]), "a.pdf")
+
+
+def test_markdown_of_too_many_lines_is_refused_before_it_takes_the_memory() -> None:
+    assert "split it" in _refusal(b"# a\nb\n" * 100_001, "a.md")
+
+
+def test_rows_and_cells_need_not_be_closed_however_many_there_are() -> None:
+    page = "<table>" + "<tr><td>a\n<td>b" * 5_000 + "</table>"
+
+    assert _sections(page, "a.html") == [((), "", "\n".join(["a | b"] * 5_000))]
 
 
 HOSTILE = [

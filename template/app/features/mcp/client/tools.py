@@ -3,11 +3,13 @@
 from collections.abc import Callable, Container, Sequence
 from typing import Any, cast
 
+import structlog
 from agents import FunctionTool
 from agents import Tool as AgentTool
 from agents.mcp import MCPUtil
 from agents.tool_context import ToolContext
 from mcp.types import Tool, ToolAnnotations
+from pydantic_core import to_json
 
 from app.chat.context import AssistantContext
 from app.chat.trust import read_only
@@ -18,6 +20,9 @@ from app.features.mcp.client.server import SharedServer
 from app.features.mcp.settings import ServerSettings
 
 MAX_DESCRIPTION = 4_000
+MAX_SCHEMA_BYTES = 20_000
+
+log = structlog.stdlib.get_logger(__name__)
 
 
 class ToolShelf:
@@ -77,7 +82,17 @@ def _hints(tool: Tool) -> ToolAnnotations:
 
 def _is_wanted(tool: Tool, settings: ServerSettings) -> bool:
     is_allowed = settings.tools is None or tool.name in settings.tools
-    return is_allowed and tool.name not in settings.blocked_tools
+    return is_allowed and tool.name not in settings.blocked_tools and _is_usable(tool)
+
+
+def _is_usable(tool: Tool) -> bool:
+    """Say whether a model takes the tool: for one wrong schema an API refuses the request."""
+    schema = tool.input_schema
+    is_object = schema.get("type") == "object" and isinstance(schema.get("properties", {}), dict)
+    if is_object and len(to_json(schema)) <= MAX_SCHEMA_BYTES:
+        return True
+    log.warning("a tool of an MCP server is left out for its schema", tool=tool.name[:100])
+    return False
 
 
 def _told(tool: FunctionTool, *, is_own: bool) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.features.rag.embeddings.contract import Matrix
-from app.features.rag.words import PLAIN, WORD, fold
+from app.features.rag.words import PLAIN, fold, words_of
 
 DIMENSIONS = 384
 SLICE = 32
@@ -76,8 +76,8 @@ def _of_unit_length(sums: NDArray[np.float64]) -> Matrix:
 
 def _weighted(text: str) -> Iterable[tuple[Features, float]]:
     """Yield the features of a text's words and of their pairs, with their weights."""
-    folded = text.lower() if text.isascii() else fold(text)
-    words = [word[:MAX_WORD] for word in WORD.findall(folded)]
+    folded = text if text.isascii() else fold(text.casefold())
+    words = [word[:MAX_WORD] for word in words_of(folded)]
     for word, times in Counter(words).items():
         yield _word(word), (1 + log(times)) * (PLAIN_WEIGHT if word in PLAIN else 1)
     telling = [word for word in words if word not in PLAIN]

@@ -103,15 +103,20 @@ def _anchor(heading: Tag) -> str:
 
 
 def _rows(table: Tag) -> Iterable[str]:
-    """Yield the rows as lines. Cells and rows that are not closed have the next ones in them."""
-    for row in table.find_all("tr"):
-        cells = [cell for cell in row.find_all(CELLS) if cell.find_parent("tr") is row]
-        yield " | ".join(map(_own_text, cells)) + "\n"
+    """Yield the rows as lines. Each row and cell ends where the next one begins.
 
-
-def _own_text(cell: Tag) -> str:
-    own = (text for text in cell.strings if text.find_parent(CELLS) is cell)
-    return SPACES.sub(" ", "".join(own)).strip()
+    They need not be closed, and then the parser puts all that follow into the first one.
+    """
+    rows: list[list[list[str]]] = []
+    for element in table.descendants:
+        if isinstance(element, Tag) and element.name == "tr":
+            rows.append([])
+        elif isinstance(element, Tag) and element.name in CELLS and rows:
+            rows[-1].append([])
+        elif type(element) is NavigableString and rows and rows[-1]:
+            rows[-1][-1].append(element)
+    for row in rows:
+        yield " | ".join(SPACES.sub(" ", "".join(cell)).strip() for cell in row) + "\n"
 
 
 def _fenced(text: str) -> str:

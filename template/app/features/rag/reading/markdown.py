@@ -9,7 +9,7 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from app.features.rag.reading.contract import Parsed, Section
+from app.features.rag.reading.contract import Parsed, Section, Unreadable
 from app.features.rag.reading.front_matter import split_front_matter
 from app.features.rag.reading.outline import Outline
 from app.features.rag.reading.slugs import Slugs
@@ -20,7 +20,10 @@ from app.features.rag.reading.texts import decode, safe_url
 BLOCKS = MarkdownIt("commonmark").enable("table").disable(["normalize", "inline"])
 INLINE = MarkdownIt("commonmark")
 OWN_ANCHOR = re.compile(r"\s*\{#([\w.:-]+)\}$")
-MAX_HEADING = 1000
+MAX_HEADING = 400
+# Parsed, each line of a table or a heading takes a thousand times its bytes.
+MAX_LINES = 200_000
+TOO_LONG = f"It has more than {MAX_LINES:,} lines: split it."
 
 
 class Heading(NamedTuple):
@@ -34,6 +37,8 @@ class Heading(NamedTuple):
 
 def read(data: bytes, name: str) -> Parsed:
     values, text = split_front_matter(decode(data))
+    if text.count("\n") > MAX_LINES:
+        raise Unreadable(TOO_LONG)
     headings = list(_headings(text))
     first = next((h.text for h in headings if h.level == 1), "")
     return Parsed(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import PurePosixPath
+from time import monotonic
 from typing import Any
 
 from pypdf import PdfReader
@@ -16,7 +17,9 @@ ENCRYPTED = "It is encrypted: save it without a password."
 BROKEN = "It is no PDF that can be read: print it to a new PDF."
 SCANNED = "It has no text, only images: run OCR on it first."
 TOO_LONG = "It has too much text: split it."
+TOO_SLOW = "It takes too long to read: split it, or print it to a new PDF."
 MAX_CHARACTERS = 20_000_000
+MAX_SECONDS = 120
 
 # It warns of each flaw in somebody else's file.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
@@ -45,12 +48,15 @@ def _sections(reader: PdfReader) -> list[Section]:
     sections: list[Section] = []
     path: tuple[str, ...] = ()
     length = 0
+    latest = monotonic() + MAX_SECONDS
     for number, page in enumerate(reader.pages):
         on_page = paths.get(number, [path])
         text = clean(page.extract_text()).strip()
         length += len(text)
         if length > MAX_CHARACTERS:
             raise Unreadable(TOO_LONG)
+        if monotonic() > latest:
+            raise Unreadable(TOO_SLOW)
         sections.append(Section(on_page[0], f"page={number + 1}", text))
         path = on_page[-1]
     return sections

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,8 @@ class Library:
 
     def extended(self, at: LibraryVersion, pieces: Sequence[Piece]) -> "Library":
         """Return the library with more chunks, at a later version."""
+        if not any(piece.chunk_ids for piece in pieces):
+            return replace(self, at=at)
         added = [document_id for piece in pieces for document_id in piece.document_ids]
         numbers = dict(self.numbers)
         numbered = [numbers.setdefault(document_id, len(numbers)) for document_id in added]
