@@ -58,7 +58,7 @@ def lived_in(_living: Project) -> Iterator[Project]:
     """The whole project, installed, for one test to change."""
     yield _living
     _living.git("reset", "--quiet", "--hard")
-    _living.git("clean", "--quiet", "--force", "-d")
+    _living.git("clean", "--quiet", "--force", "-d", "-x", "--exclude", ".venv")
 
 
 @pytest.fixture(scope="session")
