@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,23 @@ def installed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
         return projects[preset]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def _living(installed: Callable[[str], Project]) -> Project:
+    """The whole project as a repository, so that what a test does can be undone."""
+    project = installed("full")
+    project.git("init", "--quiet")
+    project.commit("Start from copier-chatkit")
+    return project
+
+
+@pytest.fixture
+def lived_in(_living: Project) -> Iterator[Project]:
+    """The whole project, installed, for one test to change."""
+    yield _living
+    _living.git("reset", "--quiet", "--hard")
+    _living.git("clean", "--quiet", "--force", "-d", "-x", "--exclude", ".venv")
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ class Project:
         result = subprocess.run(
             command,
             cwd=self.folder,
-            env=clean_environment() | self._own_temporary_folder | self.environment | environment,
+            env=clean_environment() | self._own | self.environment | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -44,9 +44,13 @@ class Project:
         return output
 
     @property
-    def _own_temporary_folder(self) -> dict[str, str]:
-        """A pytest closes its folder to others, such as the user that PostgreSQL runs as."""
-        return {"PYTEST_DEBUG_TEMPROOT": str(self.folder.parent)}
+    def _own(self) -> dict[str, str]:
+        """Return where `uv` is found, and a folder for temporary files.
+
+        A pytest closes its own to others, such as the user that PostgreSQL runs as.
+        """
+        path = os.pathsep.join([str(Path(uv()).parent), os.environ["PATH"]])
+        return {"PYTEST_DEBUG_TEMPROOT": str(self.folder.parent), "PATH": path}
 
     def uv(self, *arguments: str, **environment: str) -> str:
         return self.run(uv(), *arguments, **environment)
