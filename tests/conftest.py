@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import type_checker
 from tests.projects import FEATURES, PRESETS, ROOT, Project, clean_environment, render
 
 UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
@@ -76,3 +77,9 @@ def project(rendered: Project, tmp_path: Path) -> Project:
     shutil.copytree(rendered.folder, tmp_path / "project")
     home = {"HOME": str(tmp_path / "home"), "USERPROFILE": str(tmp_path / "home")}
     return Project(tmp_path / "project", environment=home | UNREACHABLE)
+
+
+@pytest.fixture(scope="session")
+def types(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with TypeScript's checker and ChatKit's types."""
+    return type_checker.install(tmp_path_factory.mktemp("typescript"))

@@ -1,5 +1,6 @@
 """What is rendered, for every combination of answers; and answers that are refused."""
 
+import json
 import re
 import subprocess
 import sys
@@ -68,7 +69,8 @@ def test_every_combination_is_whole_and_clean(
         assert present == (feature in answers["features"])
         assert present == (project.folder / "tests/features" / feature).exists()
     has_mcp = "mcp" in answers["features"]
-    assert (project.folder / ".mcp.json").exists() == has_mcp
+    servers = json.loads(project.read(".mcp.json"))["mcpServers"]
+    assert servers.keys() == {"context7", "github"} | ({"chatkit"} if has_mcp else set())
     assert bool(list(project.folder.rglob("*mcp_tools.py"))) == (
         has_mcp and "notes" in answers["features"]
     )

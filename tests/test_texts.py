@@ -129,12 +129,6 @@ def test_a_recipe_ends_with_a_green_suite(lived_in: Project, name: str) -> None:
             lived_in.run("bash", "-euo", "pipefail", "-c", block.code)
 
 
-@pytest.fixture(scope="module")
-def types(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the type checker and ChatKit's types."""
-    return type_checker.install(tmp_path_factory.mktemp("typescript"))
-
-
 def test_the_blocks_of_typescript_pass_the_type_checker(types: Path) -> None:
     assert type_checker.check(types, _of("ts")) == ""
 
