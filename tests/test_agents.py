@@ -1,21 +1,32 @@
 """The agents and skills as files: their frontmatter, their size, and what they cost."""
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.texts import TEMPLATE
+from tests.texts import ROOT, TEMPLATE
 
 CLAUDE = TEMPLATE / ".claude"
 AGENTS = sorted(CLAUDE.glob("agents/*.md"))
 SKILLS = sorted(CLAUDE.glob("skills/*/SKILL.md"))
-EXPECTED_AGENTS = {
-    "chatkit-backend-engineer",
-    "chatkit-reviewer",
-    "chatkit-server-builder",
-    "frontend-chatkit-agent",
+SECTIONS = {
+    "chatkit-backend-engineer": [
+        *("Sources, in this order", "Workflow", "Rules that are not negotiable", "Standards"),
+        *("Ask the user", "What is not yours", "Debugging", "Answer with", "Before you say done"),
+    ],
+    "chatkit-reviewer": ["Way of working", "Questions", "Traps to look for", "Answer with"],
+    "chatkit-server-builder": [
+        *("Questions before the first line", "Principles", "How each layer looks"),
+        *("Validate before you finish", "Errors and fixes", "You succeed when"),
+    ],
+    "frontend-chatkit-agent": [
+        *("Yours, and not yours", "Embed it", "Token and context: `fetch`"),
+        *("When it does not work", "Answer with", "Before you say that it is done"),
+    ],
 }
 MAX_DESCRIPTION, MAX_LINES = 1024, 500
 MAX_TOKENS, BYTES_PER_TOKEN = 12_000, 4
@@ -30,7 +41,14 @@ def _texts(paths: list[Path]) -> list[Any]:
 
 
 def test_the_agents_are_there() -> None:
-    assert {agent.stem for agent in AGENTS} == EXPECTED_AGENTS
+    assert {agent.stem for agent in AGENTS} == SECTIONS.keys()
+
+
+@pytest.mark.parametrize("agent", _texts(AGENTS))
+def test_an_agent_has_the_sections_that_were_asked_for(agent: Path) -> None:
+    headings = re.findall(r"^## (.*)$", agent.read_text(), re.MULTILINE)
+
+    assert set(SECTIONS[agent.stem]) <= set(headings)
 
 
 @pytest.mark.parametrize("agent", _texts(AGENTS))
@@ -51,11 +69,13 @@ def test_an_agent_has_what_claude_code_reads(agent: Path) -> None:
 def test_an_agent_with_the_skills_that_it_loads_costs_a_bounded_number_of_tokens(
     agent: Path,
 ) -> None:
+    assert _tokens(agent) < MAX_TOKENS
+
+
+def _tokens(agent: Path) -> float:
+    """Estimate what the agent costs before it does anything: its text, and what it loads."""
     loaded = [CLAUDE / "skills" / name / "SKILL.md" for name in _front(agent).get("skills", [])]
-
-    size = sum(len(text.read_bytes()) for text in [agent, *loaded])
-
-    assert size / BYTES_PER_TOKEN < MAX_TOKENS
+    return sum(len(text.read_bytes()) for text in [agent, *loaded]) / BYTES_PER_TOKEN
 
 
 def test_a_reviewer_changes_nothing() -> None:
@@ -72,3 +92,17 @@ def test_a_skill_is_in_the_open_format(skill: Path) -> None:
     assert 0 < len(front["description"]) <= MAX_DESCRIPTION
     assert front["metadata"]["verified-against"]
     assert len(skill.read_text().splitlines()) < MAX_LINES
+
+
+def test_the_documents_state_what_each_agent_costs() -> None:
+    page = (ROOT / "docs" / "agents.md").read_text()
+    stated = re.findall(r"^\| `([\w-]+)` \|.*\| ([\d,]+) \|$", page, re.MULTILINE)
+
+    assert dict(stated) == {agent.stem: f"{_hundreds(_tokens(agent)):,}" for agent in AGENTS}
+    for agent in AGENTS:
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{agent.stem}`"))
+        assert re.findall(r"`([\w-]+)`", row)[1:] == _front(agent).get("skills", [])
+
+
+def _hundreds(tokens: float) -> int:
+    return math.ceil(tokens / 100) * 100

@@ -60,6 +60,9 @@ ROUTERS = (
     health.router,
 )
 
+# What a page on another origin may read of an answer.
+EXPOSED = (HEADER, "Retry-After", "Idempotent-Replayed")
+
 
 class Application:
     """The application's parts, made without touching the network or the disk's contents."""
@@ -204,7 +207,7 @@ def create_app(settings: Settings, model: ChatModel | None = None) -> FastAPI:
         allow_credentials=True,
         allow_methods=["*"],
         allow_headers=["*"],
-        expose_headers=[HEADER],
+        expose_headers=EXPOSED,
     )
     app.add_middleware(RequestIdMiddleware)
     return app

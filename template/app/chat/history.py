@@ -5,9 +5,10 @@ languages and models differ; no vocabulary is loaded.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from math import inf
+from typing import Any, cast
 
-from agents import Agent, FunctionTool
+from agents import Agent, FunctionTool, TResponseInputItem
 from agents.run_config import ModelInputData
 from chatkit.types import GeneratedImageItem, UserMessageItem
 from pydantic_core import to_json
@@ -20,6 +21,8 @@ LEAST_BYTES_PER_TOKEN = 1.0
 ATTACHMENT_TOKENS = 1_500
 WEIGHT = 0.2
 LEARNABLE_BYTES = 2_000
+SMALL = 50
+LEFT_OUT = "This output is left out for its length. Call the tool again, for less."
 FILES = (b'"input_image"', b'"input_file"', b'"image_generation_call"')
 
 
@@ -70,6 +73,28 @@ class History:
             selected[:0] = turn
             left -= size
         return selected
+
+    def with_newest_outputs(self, items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
+        """Return a request's items, of the tools' outputs the newest ones that fit.
+
+        One turn may call many tools. The last output is there in any case.
+        """
+        given: list[TResponseInputItem] = []
+        left: float = inf
+        for item in reversed(items):
+            size = self._size_of_output(item)
+            if size > max(left, SMALL):
+                given.append(cast(TResponseInputItem, {**item, "output": LEFT_OUT}))
+            else:
+                given.append(item)
+                left = min(left, self._max_tokens) - size if size else left
+        return given[::-1]
+
+    def _size_of_output(self, item: TResponseInputItem) -> int:
+        """Return the tokens of a tool's output; 0 for anything else."""
+        if item.get("type") != "function_call_output":
+            return 0
+        return self.estimator.tokens(len(to_json(item.get("output"))))
 
     def _size(self, item: StoredItem) -> int:
         text = item_text(item) or encode_item(item)

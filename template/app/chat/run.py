@@ -112,10 +112,12 @@ class AgentRun:
         told = _("{agent} takes over.", agent=agent)
         await self._context.progress(translate(told, self._context.request_context.language))
 
-    def _measure(self, call: CallModelData[AssistantContext]) -> ModelInputData:
-        """Note how many bytes a request has, for the history's estimate of tokens."""
-        self._sent = request_size(call.model_data, call.agent)
-        return call.model_data
+    def _bound(self, call: CallModelData[AssistantContext]) -> ModelInputData:
+        """Bound a request, and note how many bytes it has, for the history's estimate of tokens."""
+        items = self._assistant.history.with_newest_outputs(call.model_data.input)
+        data = replace(call.model_data, input=items)
+        self._sent = request_size(data, call.agent)
+        return data
 
     def _learn(self, event: TResponseStreamEvent) -> None:
         self._model = model_of(event) or self._model
@@ -125,7 +127,7 @@ class AgentRun:
 
     def _config(self, options: InferenceOptions) -> RunConfig:
         config = self._assistant.run_config(options)
-        return replace(config, call_model_input_filter=self._measure)
+        return replace(config, call_model_input_filter=self._bound)
 
     def _finish(self, result: RunResultStreaming) -> None:
         """Keep the agent that has the thread now."""

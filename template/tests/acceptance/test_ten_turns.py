@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.chat.history import LEFT_OUT
 from app.chat.requests import user_message_request
 from app.context import RequestContext, User
 from app.settings import Settings
@@ -233,6 +234,23 @@ async def test_the_whole_conversation_stays_within_a_small_budget(
     assert [each for each in read(model_api.requests[-1]) if each.kind == "call"] == []
     newest = read(model_api.requests[-1])[-1].text
     assert newest.startswith("9 ")
+
+
+async def test_a_turn_of_many_long_outputs_gives_the_model_the_newest(
+    each_wire: Settings, model_api: FakeModelApi, shop: Any
+) -> None:
+    settings = each_wire.model_copy(update={"history_max_tokens": 1_000})
+    articles = [f"{number}" * 900 for number in range(1, 8)]
+    calls = [Reply(calls=[("stock", {"article": article})]) for article in articles]
+    async with running_app(settings) as app:
+        talk = Conversation(app, model_api)
+        await talk.say("Count all", *calls, Reply("Done."))
+        await talk.say("And now?", Reply("The same."))
+
+    outputs = [each.text for each in read(model_api.requests[7]) if each.kind == "output"]
+    assert outputs == [LEFT_OUT] * 3 + [f"12 {article}" for article in articles[3:]]
+    first = [each.text for each in read(model_api.requests[1]) if each.kind == "output"]
+    assert first == [f"12 {articles[0]}"]
 
 
 async def test_a_server_that_gives_every_call_the_same_id_confuses_nothing(

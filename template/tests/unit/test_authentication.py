@@ -197,14 +197,22 @@ async def test_local_mode_takes_json_only(settings: Settings, kind: str) -> None
 
 
 async def test_allowed_origins_get_cors_headers_and_others_none(settings: Settings) -> None:
-    preflight = {"Access-Control-Request-Method": "POST"}
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
+    }
+    home = {"Origin": "http://localhost:3000"}
     async with running_app(settings) as app:
-        allowed = await app.http.options(
-            "/chatkit", headers=preflight | {"Origin": "http://localhost:3000"}
-        )
+        allowed = await app.http.options("/chatkit", headers=preflight | home)
         other = await app.http.options(
             "/chatkit", headers=preflight | {"Origin": "https://evil.example"}
         )
+        answered = await app.http.get("/api/threads", headers=home)
 
     assert allowed.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert allowed.headers["access-control-allow-credentials"] == "true"
+    assert "authorization" in allowed.headers["access-control-allow-headers"].lower()
+    assert "idempotency-key" in allowed.headers["access-control-allow-headers"].lower()
+    readable = answered.headers["access-control-expose-headers"].split(", ")
+    assert {"X-Request-ID", "Retry-After", "Idempotent-Replayed"} <= set(readable)
     assert "access-control-allow-origin" not in other.headers

@@ -35,6 +35,7 @@ async def test_a_query_is_embedded_once(cached: CachedEmbedder, model_api: FakeM
     second = await cached.embed_for("ada", ["two", "three"])
 
     assert model_api.embeddings.texts == ["one", "two", "three"]
+    assert len(model_api.embeddings.requests) == 2
     assert np.array_equal(first[0], first[2])
     assert np.array_equal(first[1], second[0])
     assert (await cached.embed_for("ada", [])).shape == (0, 1536)

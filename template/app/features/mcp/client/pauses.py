@@ -8,6 +8,11 @@ WANTED = 1.0
 STABLE_SECONDS = 10
 
 
+def seconds_before(attempt: int) -> float:
+    """Return how long to wait before an attempt, which is 1 for the first that is made again."""
+    return min(FIRST * 2 ** min(attempt - 1, 10), LONGEST)
+
+
 class Pauses:
     """`pause` waits between two attempts; not at all after a connection that held for a while."""
 
@@ -29,7 +34,7 @@ class Pauses:
         self._opened_at = None
         if self._attempts == 0:
             return
-        seconds = min(FIRST * 2 ** min(self._attempts - 1, 10), LONGEST)
+        seconds = seconds_before(self._attempts)
         self._wanted.clear()
         await asyncio.sleep(min(seconds, WANTED))
         with suppress(TimeoutError):
