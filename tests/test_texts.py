@@ -111,22 +111,48 @@ def test_what_a_table_calls_wrong_fails_and_what_it_calls_right_runs(
 
 @pytest.mark.parametrize("block", _params(_of("bash")))
 def test_a_block_of_shell_runs_in_a_project(lived_in: Project, block: Block) -> None:
-    lived_in.run("bash", "-euo", "pipefail", "-c", block.code)
+    _shell(lived_in, block.code)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_ends_with_a_green_suite(lived_in: Project, name: str) -> None:
-    assert RECIPES[name][-1].language == "bash", "a recipe ends with the checks that it passes"
+def test_a_recipe_ends_with_green_checks(lived_in: Project, name: str) -> None:
     for block in RECIPES[name]:
-        if block.value("new"):
-            lived_in.write(str(block.value("new")), block.code)
-        elif block.language == "diff":
-            lived_in.write("recipe.diff", block.code)
-            lived_in.run("git", "apply", "--unidiff-zero", "recipe.diff")
-            (lived_in.folder / "recipe.diff").unlink()
-        else:
-            assert block.language == "bash", f"{block.place}: a recipe does not know what to do"
-            lived_in.run("bash", "-euo", "pipefail", "-c", block.code)
+        _carry_out(lived_in, block)
+
+
+def test_all_recipes_together_end_with_a_green_suite(lived_in: Project) -> None:
+    for blocks in RECIPES.values():
+        for block in blocks[:-1]:
+            _carry_out(lived_in, block)
+
+    _shell(lived_in, "uv run --no-sync ruff check . && uv run --no-sync ruff format --check .")
+    _shell(lived_in, "uv run --no-sync pyright")
+    _shell(lived_in, 'uv run --no-sync pytest -q -n 2 -m "not slow"')
+
+
+def test_a_recipe_ends_with_its_checks_and_they_stand_alone() -> None:
+    for name, blocks in RECIPES.items():
+        last = blocks[-1].code
+        assert blocks[-1].language == "bash", name
+        assert "pytest" in last, name
+        assert re.fullmatch(r"(uv run --no-sync (ruff|pyright|pytest).*\n(  .*\n)*)+", last), name
+
+
+def _carry_out(project: Project, block: Block) -> None:
+    """Do what a block of a recipe says: write its file, change what it changes, or run it."""
+    if block.value("new"):
+        project.write(str(block.value("new")), block.code)
+    elif block.language == "diff":
+        project.write("recipe.diff", block.code)
+        project.run("git", "apply", "--unidiff-zero", "recipe.diff")
+        (project.folder / "recipe.diff").unlink()
+    else:
+        assert block.language == "bash", f"{block.place}: a recipe does not know what to do"
+        _shell(project, block.code)
+
+
+def _shell(project: Project, code: str) -> None:
+    project.run("bash", "-euo", "pipefail", "-c", code)
 
 
 def test_the_blocks_of_typescript_pass_the_type_checker(types: Path) -> None:
@@ -154,7 +180,7 @@ def test_no_block_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     unknown = [
         block.place
         for block in BLOCKS
-        if KINDS[block] == "no code" and re.match(r"py|sh|console|javascript|js\b", block.language)
+        if KINDS[block] == "no code" and block.language not in ("", "env", "json", "text", "po")
     ]
     counted = Counter(KINDS.values())
     with capsys.disabled():
