@@ -15,6 +15,9 @@ from app.i18n import _, message_language, translate
 
 MAX_REPORTED = 20
 MAX_FIELD = 200
+# The one error of pydantic whose text has the input in it.
+UNKNOWN_TAG = "union_tag_invalid"
+UNKNOWN_KIND = "Input is of a kind that is not known"
 MEDIA_TYPE = "application/problem+json"
 PLAINER = {
     "Not Found": _("There is nothing at this path."),
@@ -172,7 +175,7 @@ def describe(errors: Sequence[Any]) -> list[dict[str, str]]:
     return [
         {
             "field": _printable(".".join(str(part) for part in error["loc"])),
-            "message": str(error["msg"]),
+            "message": UNKNOWN_KIND if error["type"] == UNKNOWN_TAG else str(error["msg"]),
         }
         for error in errors[:MAX_REPORTED]
     ]

@@ -20,6 +20,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 BUSY = _("The model is busy just now. Please try again in a moment.")
 UNREACHABLE = _("The model could not answer. Please try again.")
+ACTION_FAILED = _("That did not work. Please try again.")
 TOO_LONG = _("I stopped after too many steps. Please ask in a simpler way.")
 TOO_MANY_HANDOFFS = _("I passed your question on too often. Please ask in a simpler way.")
 TOOK_TOO_LONG = _("This took too long. Please try again.")
@@ -28,20 +29,22 @@ TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not 
 WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with right ones: {}"
 
 
-def for_the_user(error: Exception, language: str) -> CustomStreamError:
-    """Say what the user can do."""
+def for_the_user(
+    error: Exception, language: str, otherwise: str = UNREACHABLE
+) -> CustomStreamError:
+    """Say what the user can do; `otherwise` is for an error that nobody has foreseen."""
     if isinstance(error, CustomStreamError):
         return error
     if isinstance(error, AppError) and not isinstance(error, ModelBusy):
         return CustomStreamError(translate(error.detail, language), allow_retry=False)
     if isinstance(error, TimeoutError):
         return CustomStreamError(TOOK_TOO_LONG, allow_retry=True)
-    log.error("the agent failed", error=type(error).__name__, exc_info=error)
+    log.error("a turn failed", error=type(error).__name__, exc_info=error)
     if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
     if isinstance(error, MaxTurnsExceeded):
         return CustomStreamError(TOO_LONG, allow_retry=False)
-    return CustomStreamError(UNREACHABLE, allow_retry=True)
+    return CustomStreamError(otherwise, allow_retry=True)
 
 
 def for_the_model(arguments: ToolErrorFormatterArgs[Any]) -> str | None:

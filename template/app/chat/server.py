@@ -45,7 +45,7 @@ from app.chat.assistant import Assistant, said
 from app.chat.attachments import Linked, with_links
 from app.chat.calls import told_of
 from app.chat.context import AssistantContext
-from app.chat.failures import for_the_user
+from app.chat.failures import ACTION_FAILED, for_the_user
 from app.chat.localized import localized
 from app.chat.preflight import NO_ATTACHMENTS
 from app.chat.run import AgentRun
@@ -337,7 +337,7 @@ class AssistantServer(ChatKitServer[RequestContext]):
         except LeaseLost:
             raise
         except Exception as error:
-            raise for_the_user(error, self._context.language) from error
+            raise for_the_user(error, self._context.language, ACTION_FAILED) from error
         if agent_context.model_goes_on:
             async for event in self._answer(self._agent_context(thread), None):
                 yield event

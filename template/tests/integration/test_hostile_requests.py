@@ -169,6 +169,14 @@ async def test_without_the_feature_there_are_no_attachments(
     assert threads.json()["data"] == []
 
 
+async def test_an_unknown_operation_is_refused_without_its_name(app: Running) -> None:
+    response = await app.chatkit({"type": "x" * 100_000, "params": {}})
+
+    assert response.status_code == 400
+    assert "kind that is not known" in response.text
+    assert "xx" not in response.text
+
+
 @pytest.mark.parametrize("kind", ["threads.custom_action", "threads.sync_custom_action"])
 async def test_an_unknown_action_is_refused(app: Running, kind: str) -> None:
     thread = thread_id(events((await app.chatkit(create("Hello"))).text))

@@ -28,6 +28,7 @@ REFUSED = (
     "The tool reported an error. Check the arguments against its schema, do without it, or tell "
     "the user that it did not work."
 )
+MAX_LOGGED = 500
 
 
 class ServerAway(UserError):
@@ -68,7 +69,10 @@ def call_failed(context: RunContextWrapper[Any], error: Exception) -> str:
     told = TOLD.get(type(error))
     if told is None:
         return tool_failed(context, error)
-    log.warning("a call of an MCP server failed", error=type(error).__name__, server=str(error))
+    said = str(error.__cause__ or "")[:MAX_LOGGED]
+    log.warning(
+        "a call of an MCP server failed", error=type(error).__name__, server=str(error), said=said
+    )
     return told
 
 

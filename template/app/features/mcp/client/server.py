@@ -11,12 +11,10 @@ from mcp.types import CallToolResult, GetPromptResult, ListPromptsResult, TextCo
 from pydantic_core import to_json
 
 from app.features.mcp.client.connection import Connection
-from app.features.mcp.client.errors import CallRefused, call_failed
+from app.features.mcp.client.errors import MAX_LOGGED, CallRefused, call_failed
 from app.features.mcp.users import USER_KEY
 
 log = structlog.stdlib.get_logger(__name__)
-
-MAX_LOGGED = 500
 
 
 class SharedServer(MCPServer):
