@@ -2,6 +2,7 @@
 
 import math
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,12 @@ def test_the_documents_state_what_each_agent_costs() -> None:
 
 def _hundreds(tokens: float) -> int:
     return math.ceil(tokens / 100) * 100
+
+
+@pytest.mark.parametrize("skill", _texts(SKILLS))
+def test_a_skill_was_verified_against_the_locked_versions(skill: Path) -> None:
+    stated = _front(skill)["metadata"]["verified-against"].split(", ")
+
+    for package, version in (each.split(" ") for each in stated if not each.startswith("Python")):
+        locked = metadata.version(package)
+        assert f"{locked}.".startswith(f"{version}."), f"{package} is {locked}"
