@@ -14,11 +14,23 @@ Installed = Callable[[str], Project]
 QUICK = ("-n", "2", "-m", "not slow")
 
 
+def _suite(preset: str) -> tuple[str, ...]:
+    """Return the tests to run: all; the quick ones; or a lone feature's, beside the core's units.
+
+    That no test of the core needs a feature is seen without any.
+    """
+    if preset == "full":
+        return ()
+    if preset == "empty":
+        return QUICK
+    return (*QUICK, "tests/unit", f"tests/features/{preset.removeprefix('only-')}")
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_suite_is_green_and_the_checkers_are_silent(installed: Installed, preset: str) -> None:
     project = installed(preset)
     project.write(".env", REAL_LOOKING_KEY)
-    suite = () if preset == "full" else QUICK
+    suite = _suite(preset)
 
     output = project.uv("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider", *suite)
 
