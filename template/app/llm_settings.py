@@ -78,6 +78,14 @@ class LlmSettings(BaseModel):
         return endpoint if chosen else Endpoint(DEMO, DEMO.model, DEMO.url, None)
 
     @property
+    def llm_wanted(self) -> list[str]:
+        """The variables that the default provider lacks; none where a provider is chosen."""
+        default = PROVIDERS[self.default_provider]
+        if self.llm_provider or self.llm.provider is not DEMO:
+            return []
+        return _missing(self._endpoint(default, self.llm_model, self.llm_base_url))
+
+    @property
     def llm_fallback(self) -> Endpoint | None:
         """The model that stands in; no model stands in for the demo."""
         first = self.llm

@@ -65,7 +65,10 @@ def _authentication(settings: Settings) -> Check:
 async def _model(settings: Settings) -> Check:
     model = create_model(settings)
     await model.close()
-    return Check(name="model", ok=True, detail=model.notice or _described(settings))
+    detail = model.notice or _described(settings)
+    if wanted := settings.llm_wanted:
+        detail += f" {settings.default_provider} needs {' and '.join(wanted)}."
+    return Check(name="model", ok=True, detail=detail)
 
 
 def _described(settings: Settings) -> str:

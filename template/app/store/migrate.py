@@ -54,7 +54,11 @@ async def pending(database: Database, chains: Sequence[Migrations]) -> list[str]
 
 
 async def revise(database: Database, chain: Migrations, message: str) -> Path:
-    """Write a new revision from the difference between the tables and the database."""
+    """Write a new revision from the difference between the tables and the database.
+
+    Raises:
+        MigrationRefused: the database is not up to date, so that the difference would be too much.
+    """
     return await database.read(_revise, chain, message)
 
 
@@ -89,6 +93,8 @@ def _unapplied(connection: Connection, chain: Migrations) -> list[str]:
 
 
 def _revise(connection: Connection, chain: Migrations, message: str) -> Path:
+    if chain.is_for(connection.dialect.name) and _unapplied(connection, chain):
+        raise MigrationRefused("The database is not up to date. Run `migrate` first.")
     chain.folder.mkdir(parents=True, exist_ok=True)
     config = _config(connection, chain)
     number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1

@@ -23,6 +23,7 @@ from sqlalchemy import (
     inspect,
     select,
     table,
+    text,
     true,
 )
 
@@ -36,7 +37,7 @@ from app.store.tables import attachments, dead_blobs, items, usage
 FORMAT = 1
 BATCH = 200
 JSON_COLUMNS = ("data", "usage")
-
+_SEARCH_INDEXES = "SELECT name FROM pragma_table_list WHERE type = 'virtual'"
 
 Rows = Callable[[TableClause], ColumnElement[bool]]
 Eraser = Callable[[str], Awaitable[None]]
@@ -110,12 +111,18 @@ async def erase_user(
 
 
 def _tables(connection: Connection) -> list[TableClause]:
-    """Return the tables with a user in them, those that others refer to first."""
+    """Return the tables with a user in them, those that others refer to first.
+
+    SQLite's search indexes look like tables, and have nothing that their tables have not.
+    """
     inspector = inspect(connection)
+    indexes: set[str] = set()
+    if connection.dialect.name == "sqlite":
+        indexes.update(connection.scalars(text(_SEARCH_INDEXES)))
     tables: list[TableClause] = []
     for name, _ in inspector.get_sorted_table_and_fkc_names():
         names = [found["name"] for found in inspector.get_columns(name)] if name else []
-        if name and "user_id" in names:
+        if name and name not in indexes and "user_id" in names:
             tables.append(table(name, *map(column, names)))
     return tables
 

@@ -113,6 +113,7 @@ async def test_the_export_holds_all_of_one_and_nothing_of_others(settings: Setti
     assert len(_rows(export, "usage")) == 3
     assert [row["kind"] for row in _rows(export, "feedback")] == ["positive"]
     assert export.count(_word(ONE)) >= 5
+    assert _rows(export, "items_search") == []
     for other in USERS:
         assert other == ONE or (other not in export and _word(other) not in export)
 

@@ -71,6 +71,21 @@ def test_doctor_is_content_with_the_defaults() -> None:
     assert "demo model" in result.stdout
 
 
+def test_doctor_says_what_the_default_provider_lacks() -> None:
+    half = {"DEFAULT_PROVIDER": "custom", "LLM_BASE_URL": "http://127.0.0.1:9/v1"}
+
+    assert "custom needs LLM_MODEL." in _run("doctor", **half).stdout
+    assert "openai needs OPENAI_API_KEY." in _run("doctor").stdout
+    assert "needs" not in _run("doctor", LLM_PROVIDER="demo").stdout
+
+
+def test_a_revision_for_a_database_that_is_not_up_to_date_is_refused() -> None:
+    result = _run("migrate", "--revision", "more")
+
+    assert result.exit_code == 1
+    assert "Run `migrate` first" in result.stderr
+
+
 def test_doctor_says_which_models_answer_and_where() -> None:
     result = _run(
         "doctor",

@@ -65,7 +65,7 @@ class _Watched:
 
 
 def _process(server: ServerSettings, command: str) -> StdioServerParameters:
-    """The process gets these variables, the path and the user's name, and no others."""
+    """The process gets these variables, and of ours the path, the home and the like alone."""
     env = _revealed(server.env)
     return StdioServerParameters(command=command, args=server.args, env=env, cwd=server.cwd)
 
