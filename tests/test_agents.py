@@ -96,7 +96,7 @@ def test_a_skill_is_in_the_open_format(skill: Path) -> None:
 
 
 def test_the_documents_state_what_each_agent_costs() -> None:
-    page = (ROOT / "docs" / "agents.md").read_text()
+    page = (ROOT / "docs" / "knowledge.md").read_text()
     stated = re.findall(r"^\| `([\w-]+)` \|.*\| ([\d,]+) \|$", page, re.MULTILINE)
 
     assert dict(stated) == {agent.stem: f"{_hundreds(_tokens(agent)):,}" for agent in AGENTS}

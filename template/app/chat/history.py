@@ -94,7 +94,9 @@ class History:
         """Return the tokens of a tool's output; 0 for anything else."""
         if item.get("type") != "function_call_output":
             return 0
-        return self.estimator.tokens(len(to_json(item.get("output"))))
+        output = item.get("output")
+        is_text = isinstance(output, str)
+        return self.estimator.tokens(len(output.encode())) if is_text else ATTACHMENT_TOKENS
 
     def _size(self, item: StoredItem) -> int:
         text = item_text(item) or encode_item(item)
