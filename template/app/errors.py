@@ -15,7 +15,7 @@ from app.i18n import _, message_language, translate
 
 MAX_REPORTED = 20
 MAX_FIELD = 200
-# The one error of pydantic whose text has the input in it.
+# Pydantic's text of this error has the input in it, however long.
 UNKNOWN_TAG = "union_tag_invalid"
 UNKNOWN_KIND = "Input is of a kind that is not known"
 MEDIA_TYPE = "application/problem+json"

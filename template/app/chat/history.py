@@ -21,6 +21,7 @@ LEAST_BYTES_PER_TOKEN = 1.0
 ATTACHMENT_TOKENS = 1_500
 WEIGHT = 0.2
 LEARNABLE_BYTES = 2_000
+# Tokens: an output as short as the words that would take its place stays.
 SMALL = 50
 LEFT_OUT = "This output is left out for its length. Call the tool again, for less."
 FILES = (b'"input_image"', b'"input_file"', b'"image_generation_call"')

@@ -37,7 +37,9 @@ from app.store.tables import attachments, dead_blobs, items, usage
 FORMAT = 1
 BATCH = 200
 JSON_COLUMNS = ("data", "usage")
-_SEARCH_INDEXES = "SELECT name FROM pragma_table_list WHERE type = 'virtual'"
+_SEARCH_INDEXES = """
+    SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE VIRTUAL TABLE%' AND sql LIKE '%content=%'
+"""
 
 Rows = Callable[[TableClause], ColumnElement[bool]]
 Eraser = Callable[[str], Awaitable[None]]
@@ -113,7 +115,8 @@ async def erase_user(
 def _tables(connection: Connection) -> list[TableClause]:
     """Return the tables with a user in them, those that others refer to first.
 
-    SQLite's search indexes look like tables, and have nothing that their tables have not.
+    A search index of SQLite's over another table looks like one, and has nothing of its own; an
+    index that keeps its texts itself counts.
     """
     inspector = inspect(connection)
     indexes: set[str] = set()

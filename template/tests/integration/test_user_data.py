@@ -275,3 +275,28 @@ async def test_tables_of_a_feature_that_is_gone_and_ones_without_an_order_count_
         assert lines[1:] == [{"table": "leftovers", "row": {"user_id": "ada", "body": "something"}}]
         assert erased == {"leftovers": 1}
         assert await database.read(run_sql, "SELECT user_id FROM leftovers") == [("eve",)]
+
+
+async def test_a_search_index_that_keeps_its_texts_itself_is_exported_and_erased(
+    tmp_path: Path,
+) -> None:
+    settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
+    async with _inhabited(settings) as app:
+        database: Database = app.app.state.database
+        await database.write(_index)
+        exported = _rows(await _export(app, settings, ONE), "own_search")
+        await app.http.delete("/api/me/data", headers=_as(settings, ONE))
+        left = await database.read(_owners)
+
+    assert [row["text"] for row in exported] == ["mine"]
+    assert left == [OTHER]
+
+
+def _index(connection: Connection) -> None:
+    connection.exec_driver_sql("CREATE VIRTUAL TABLE own_search USING fts5(user_id, text)")
+    for row in ((ONE, "mine"), (OTHER, "theirs")):
+        connection.exec_driver_sql("INSERT INTO own_search VALUES (?, ?)", row)
+
+
+def _owners(connection: Connection) -> list[str]:
+    return [row[0] for row in connection.exec_driver_sql("SELECT user_id FROM own_search")]
