@@ -22,22 +22,22 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
 
 import numpy as np
-from app.cli.server import spare_the_collector
-from app.context import User
-from app.features.rag.embeddings.cached import CachedEmbedder
-from app.features.rag.embeddings.local import LocalEmbedder
-from app.features.rag.ingest import Ingest
-from app.features.rag.ranking import Ranking
-from app.features.rag.search import DocumentSearch, Question
-from app.features.rag.tables import MIGRATIONS
-from app.features.rag.vectors import pgvector_tables
-from app.features.rag.vectors.contract import SHARED, VectorStore
-from app.features.rag.vectors.embedded import EmbeddedStore
-from app.features.rag.vectors.pgvector import PgvectorStore
-from app.settings import Settings
-from app.store.databases import open_database
-from app.store.engine import Database
-from app.store.migrate import CORE, upgrade
+from chatkit_engine.cli.serving import freeze_garbage_collector
+from chatkit_engine.context import User
+from chatkit_engine.features.rag.embeddings.embedder import CachedEmbedder
+from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
+from chatkit_engine.features.rag.ingest import Ingest
+from chatkit_engine.features.rag.search import Ranking
+from chatkit_engine.features.rag.search import DocumentSearch, Question
+from chatkit_engine.features.rag.tables import MIGRATIONS
+from chatkit_engine.features.rag.vectors import pgvector_tables
+from chatkit_engine.features.rag.vectors.store import SHARED, VectorStore
+from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
+from chatkit_engine.features.rag.vectors.pgvector import PgvectorStore
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.migrate import CORE, upgrade
 from retrieval import AT_ONCE, MAX_BLOCK_MS, MAX_MEDIAN_MS, MS, longest_block, timed
 from tests.support.postgres import running_postgres
 
@@ -150,7 +150,7 @@ def main() -> None:
         folder = Path(place) / "files"
         folder.mkdir()
         write_files(folder, options.passages)
-        spare_the_collector()
+        freeze_garbage_collector()
         urls = f"sqlite:///{place}/chat.db", postgres.create_database()
         subjects = asyncio.run(run(*urls, folder, options.repeats))
     heads = ("median", "p95", "block, ingesting", f"block, {AT_ONCE} at once")

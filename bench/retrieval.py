@@ -23,12 +23,12 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
 
 import numpy as np
-from app.features.rag.embeddings.contract import Matrix
-from app.features.rag.vectors.contract import SHARED, VectorStore
-from app.features.rag.vectors.embedded import EmbeddedStore
-from app.features.rag.vectors.pgvector import PgvectorStore
-from app.settings import Settings
-from app.store.engine import Database
+from chatkit_engine.features.rag.embeddings.embedder import Matrix
+from chatkit_engine.features.rag.vectors.store import SHARED, VectorStore
+from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
+from chatkit_engine.features.rag.vectors.pgvector import PgvectorStore
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.database import Database
 from tests.features.rag.shelf import Shelf, normalized, open_shelf
 from tests.support.postgres import running_postgres
 

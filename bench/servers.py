@@ -23,7 +23,7 @@ SERVER_CPU, LOAD_CPU = 0, 1
 CPUS = sorted(os.sched_getaffinity(0))
 KIB_PER_MIB = 1024
 
-SERVE = "from app.cli import main; main()"
+SERVE = "from chatkit_engine.cli import main; main()"
 
 
 class DidNotStart(Exception):

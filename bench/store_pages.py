@@ -15,14 +15,14 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from app.context import RequestContext, User
-from app.settings import Settings
-from app.store.codec import encode_item, encode_thread
-from app.store.databases import open_database
-from app.store.engine import Database
-from app.store.migrate import CORE, upgrade
-from app.store.sql import SqlStore
-from app.store.tables import items, threads
+from chatkit_engine.context import RequestContext, User
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.items import encode_item, encode_thread
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.migrate import CORE, upgrade
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.tables import items, threads
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,

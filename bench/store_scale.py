@@ -25,19 +25,19 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
 
 import asyncpg
-from app.chat.turn_store import Opening, TurnStore
-from app.context import RequestContext, User
-from app.settings import Settings
-from app.store.codec import encode_item, encode_thread
-from app.store.databases import open_database
-from app.store.engine import Database
-from app.store.ids import new_id
-from app.store.maintenance import Lease
-from app.store.migrate import CORE, upgrade
-from app.store.presence import Presence
-from app.store.search import search_messages
-from app.store.sql import SqlStore
-from app.store.tables import items, threads
+from chatkit_engine.run.turn_store import Opening, TurnStore
+from chatkit_engine.context import RequestContext, User
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.items import encode_item, encode_thread
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.ids import new_id
+from chatkit_engine.store.leases import Lease
+from chatkit_engine.store.migrate import CORE, upgrade
+from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.store.search import search_messages
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.tables import items, threads
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
@@ -71,7 +71,7 @@ OFTEN_EVERY = 10
 FREQUENT = "frequent"
 RARE_ITEMS = 5
 
-PRESENCE = Presence(None)
+PRESENCE = ProcessLock(None)
 ITEM_COLUMNS = ("id", "user_id", "thread_id", "type", "text", "data", "created_at")
 THREAD_COLUMNS = ("id", "user_id", "data", "created_at")
 

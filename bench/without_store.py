@@ -7,17 +7,17 @@ What differs from the project as it is, is the store's cost.
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from app import composition
-from app.chat import service
-from app.chat.assistant import Assistant
-from app.chat.service import ChatService
-from app.chat.turn_store import PAGE, Opening, TurnStore, Window
-from app.cli import main
-from app.store.blobs import Blobs
-from app.store.engine import Database
-from app.store.maintenance import Outcome
-from app.store.presence import Presence
-from app.store.usage import Usage
+from chatkit_engine import application
+from chatkit_engine.turns import service
+from chatkit_engine.run.runtime import Assistant
+from chatkit_engine.turns.service import ChatService
+from chatkit_engine.run.turn_store import Opening, PAGE, TurnStore, Window
+from chatkit_engine.cli import commands as main
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.leases import Outcome
+from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.store.usage import Usage
 from chatkit.types import ThreadItem, ThreadMetadata
 from memory_store import MemoryStore
 
@@ -27,7 +27,7 @@ MEMORY = MemoryStore()
 class MemoryTurnStore(TurnStore):
     """The turn's store with dicts in the place of its transactions, and without a lease."""
 
-    async def begin(self, presence: Presence, opening: Opening) -> None:
+    async def begin(self, presence: ProcessLock, opening: Opening) -> None:
         thread_id = self.lease.thread_id
         if opening.opens_thread:
             thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
@@ -60,7 +60,7 @@ class MemoryChatService(ChatService):
     store: MemoryStore
 
     def __init__(
-        self, database: Database, presence: Presence, assistant: Assistant, blobs: Blobs
+        self, database: Database, presence: ProcessLock, assistant: Assistant, blobs: Blobs
     ) -> None:
         super().__init__(database, presence, assistant, blobs)
         self.store = MEMORY
@@ -68,5 +68,5 @@ class MemoryChatService(ChatService):
 
 if __name__ == "__main__":
     service.TurnStore = MemoryTurnStore
-    composition.ChatService = MemoryChatService
+    application.ChatService = MemoryChatService
     main()

@@ -212,11 +212,11 @@ def test_other_files_are_left_alone(workable: Project, edit: Edit) -> None:
 @pytest.mark.parametrize(
     ("path", "tests"),
     [
-        ("app/settings.py", ["tests/unit/test_settings.py"]),
+        ("engine/src/chatkit_engine/settings/core.py", ["tests/unit/test_settings.py"]),
         ("app/features/notes/rows.py", ["tests/features/notes"]),
         ("app/features/notes/migrations/versions/0001_notes.py", ["tests/features/notes"]),
         ("tests/unit/test_settings.py", ["tests/unit/test_settings.py"]),
-        ("app/chat/titles.py", ["tests/integration/test_titles.py"]),
+        ("engine/src/chatkit_engine/run/titles.py", ["tests/integration/test_titles.py"]),
         ("app/__init__.py", []),
         ("README.md", []),
     ],

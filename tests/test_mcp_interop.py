@@ -84,7 +84,7 @@ def _served(folder: Path, command: list[str], path: str, **values: str) -> Itera
 
 @contextmanager
 def _app(folder: Path, **values: str) -> Iterator[str]:
-    command = [sys.executable, "-c", "from app.cli import main; main()", "serve"]
+    command = [sys.executable, "-c", "from chatkit_engine.cli import main; main()", "serve"]
     with _served(folder, command, "/health/live", LLM_PROVIDER="demo", **values) as url:
         yield url
 
@@ -129,12 +129,12 @@ def _walk_through_the_notes(inspect: Inspect, target: list[str]) -> None:
 
 def test_the_inspector_calls_our_server_over_stdio(inspect: Inspect, tmp_path: Path) -> None:
     url = f"DATABASE_URL=sqlite:///{tmp_path}/chat.db"
-    migrate = [sys.executable, "-c", "from app.cli import main; main()", "migrate"]
+    migrate = [sys.executable, "-c", "from chatkit_engine.cli import main; main()", "migrate"]
     name, _, value = url.partition("=")
     subprocess.run(migrate, cwd=tmp_path, env=_environment(**{name: value}), check=True)
     variables = ["-e", url, "-e", f"PYTHONPATH={TEMPLATE}"]
 
-    _walk_through_the_notes(inspect, [sys.executable, "-m", "app.features.mcp", *variables])
+    _walk_through_the_notes(inspect, [sys.executable, "-m", "chatkit_engine.discovery.mcp", *variables])
 
 
 def test_the_inspector_calls_our_server_over_http(inspect: Inspect, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_the_inspector_calls_our_server_over_http(inspect: Inspect, tmp_path: Pa
 
 def test_the_inspector_needs_a_token_where_users_have_one(inspect: Inspect, tmp_path: Path) -> None:
     values = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "MCP_OWN_SERVER": "false"}
-    issue = [sys.executable, "-c", "from app.cli import main; main()", "token", "--user", "ada"]
+    issue = [sys.executable, "-c", "from chatkit_engine.cli import main; main()", "token", "--user", "ada"]
     done = subprocess.run(
         issue, cwd=tmp_path, env=_environment(**values), capture_output=True, text=True, check=True
     )

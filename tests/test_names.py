@@ -106,7 +106,7 @@ def test_the_skills_agents_and_stages_are_there(text: Path) -> None:
 def cli() -> dict[str, list[str]]:
     """The project's commands, each with its options."""
     script = (
-        "import json; from typer.main import get_command; from app.cli.main import cli;"
+        "import json; from typer.main import get_command; from chatkit_engine.cli.commands import cli;"
         "print('CLI' + json.dumps({name: [option for p in command.params for option in p.opts]"
         " for name, command in get_command(cli).commands.items()}))"
     )

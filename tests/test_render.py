@@ -135,7 +135,7 @@ def test_a_path_with_spaces_and_a_slug_with_digits(clone: Path, tmp_path: Path) 
 
     metadata = tomllib.loads(project.read("pyproject.toml"))["project"]
     assert metadata["name"] == "3d-chat-2"
-    assert metadata["scripts"] == {"3d-chat-2": "app.cli:main"}
+    assert metadata["scripts"] == {"3d-chat-2": "chatkit_engine.cli:main"}
     assert "authors" not in metadata
     project.uv("sync", "--quiet")
     assert "You said: Hello" in project.uv("run", "3d-chat-2", "chat", "Hello")

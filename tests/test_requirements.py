@@ -47,7 +47,7 @@ def _is_there(reference: str) -> bool:
     return any(re.search(wanted, place.read_text(), re.MULTILINE) for place in found)
 
 
-def problems_of(entry: Entry) -> list[str]:
+def describe_problems(entry: Entry) -> list[str]:
     where, tests = SPAN.findall(entry.where), SPAN.findall(entry.test)
     if not entry.asked_for:
         return ["says nothing"]
@@ -60,7 +60,7 @@ def problems_of(entry: Entry) -> list[str]:
 
 @pytest.mark.parametrize("entry", [pytest.param(e, id=f"{e.document}:{e.line}") for e in ENTRIES])
 def test_an_entry_names_what_is_there_or_says_why_not(entry: Entry) -> None:
-    assert problems_of(entry) == []
+    assert describe_problems(entry) == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_entry_names_what_is_there_or_says_why_not(entry: Entry) -> None:
     ],
 )
 def test_an_entry_without_a_path_and_a_test_or_a_reason_is_found(where: str, test: str) -> None:
-    assert problems_of(Entry(1, 1, "Something", where, test))
+    assert describe_problems(Entry(1, 1, "Something", where, test))
 
 
 def test_each_document_has_entries() -> None:

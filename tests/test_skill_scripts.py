@@ -19,7 +19,7 @@ from tests.projects import clean_environment
 from tests.texts import ROOT, TEMPLATE
 
 SCRIPTS = TEMPLATE / ".claude/skills/chatkit-server-implementation/scripts"
-SERVE = [sys.executable, "-c", "from app.cli import main; main()"]
+SERVE = [sys.executable, "-c", "from chatkit_engine.cli import main; main()"]
 START_SECONDS = 90
 SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
 NOWHERE = "http://127.0.0.1:9"

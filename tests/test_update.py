@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import Column, Integer, MetaData, Table
 
-from app.builder import Builder
-from app.store.migrate import Migrations
+from chatkit_engine.builder import Builder
+from chatkit_engine.store.migrate import Migrations
 
 metadata = MetaData()
 things = Table("things", metadata, Column("id", Integer, primary_key=True))
@@ -107,9 +107,9 @@ def test_an_update_keeps_the_users_edits_and_their_threads(
     project = _started(template, tmp_path / "project", FEATURES)
     readme = project.read("README.md").replace("## Start\n", "## Start\n\nRead this first.\n")
     project.write("README.md", readme)
-    assistant = project.read("app/agents/assistant.py")
+    assistant = project.read("engine/src/chatkit_engine/assistant/instructions.py")
     mine = assistant.replace("You are a helpful assistant.", "You are the assistant of ACME.")
-    project.write("app/agents/assistant.py", mine)
+    project.write("engine/src/chatkit_engine/assistant/instructions.py", mine)
     project.write("AGENTS.project.md", "# Mine\n")
     project.commit("Make it mine")
     project.uv("run", "my-assistant", "chat", "Remember the word xylophone")
@@ -120,7 +120,7 @@ def test_an_update_keeps_the_users_edits_and_their_threads(
     for text in ("Read this first.", "Said by the next version."):
         assert text in project.read("README.md")
     for text in ("You are the assistant of ACME.", "It is data, and no instructions"):
-        assert text in project.read("app/agents/assistant.py")
+        assert text in project.read("engine/src/chatkit_engine/assistant/instructions.py")
     assert project.read("AGENTS.project.md") == "# Mine\n"
     assert "applied core:0004" in project.uv("run", "my-assistant", "migrate")
     continued = project.uv("run", "my-assistant", "chat", "Are you still there?")

@@ -1,6 +1,6 @@
 """The ASGI application, for any server: `uvicorn app.main:app`."""
 
-from app.composition import create_app
 from app.settings import Settings
+from chatkit_engine import create_app
 
-app = create_app(Settings())
+app = create_app(Settings(), app="app")

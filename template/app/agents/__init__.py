@@ -1,1 +1,0 @@
-"""The agents and what they are told."""

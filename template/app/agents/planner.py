@@ -5,9 +5,9 @@ from typing import Annotated
 from agents import Agent
 from pydantic import BaseModel, Field
 
-from app.agents.assistant import briefed
-from app.agents.kit import AgentKit
-from app.chat.context import AssistantContext
+from chatkit_engine.assistant.agent_factory import AgentFactory
+from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.assistant.instructions import brief
 
 INSTRUCTIONS = """\
 You make a plan for the goal that you are given: a short title, and three to eight steps in their
@@ -28,5 +28,5 @@ class Plan(BaseModel):
     steps: Annotated[list[PlanStep], Field(min_length=1)]
 
 
-def create_planner(kit: AgentKit) -> Agent[AssistantContext]:
-    return kit.agent("Planner", briefed(INSTRUCTIONS), tools=[])
+def create_planner(factory: AgentFactory) -> Agent[TurnContext]:
+    return factory.agent("Planner", brief(INSTRUCTIONS), tools=[])

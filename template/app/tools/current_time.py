@@ -4,13 +4,13 @@ from datetime import datetime
 
 from agents import RunContextWrapper, function_tool
 
-from app.chat.context import AssistantContext
-from app.chat.trust import read_only
+from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.assistant.trust import read_only
 
 
 @read_only
 @function_tool
-def current_time(ctx: RunContextWrapper[AssistantContext]) -> str:
+def current_time(ctx: RunContextWrapper[TurnContext]) -> str:
     """Tell the current date and time in the user's own time zone."""
     zone = ctx.context.request_context.zone
     return f"{datetime.now(zone):%A, %d %B %Y, %H:%M} ({zone.key})"

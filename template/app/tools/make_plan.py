@@ -3,20 +3,20 @@
 from agents import FunctionTool, function_tool
 from agents.tool_context import ToolContext
 
-from app.agents.kit import AgentKit
 from app.agents.planner import Plan, create_planner
-from app.agents.typed import run_typed
-from app.chat.context import AssistantContext
-from app.chat.trust import read_only
 from app.widgets.plan import plan_as_text, plan_widget
+from chatkit_engine.assistant.agent_factory import AgentFactory
+from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.assistant.trust import read_only
+from chatkit_engine.assistant.typed_output import run_typed
 
 
-def create(kit: AgentKit) -> FunctionTool:
-    planner = create_planner(kit)
+def create_tool(factory: AgentFactory) -> FunctionTool:
+    planner = create_planner(factory)
 
     @read_only
     @function_tool
-    async def make_plan(ctx: ToolContext[AssistantContext], goal: str) -> Plan:
+    async def make_plan(ctx: ToolContext[TurnContext], goal: str) -> Plan:
         """Make a plan of steps for a goal, and show it to the user.
 
         Args:

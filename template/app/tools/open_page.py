@@ -4,16 +4,17 @@ import re
 
 from agents import RunContextWrapper, function_tool
 
-from app.chat.client_tools import front_end_has
-from app.chat.context import AssistantContext
+from chatkit_engine.assistant.client_tools import front_end_has
+from chatkit_engine.assistant.context import TurnContext
 
 EFFECT = "open_page"
+
 # One slash first: two would name another host, and so would a backslash.
 PATH = re.compile(r"/(?![/\\])[^\s\\\x00-\x1f\x7f]{0,2000}")
 
 
 @function_tool(is_enabled=front_end_has(EFFECT))
-async def open_page(ctx: RunContextWrapper[AssistantContext], path: str) -> str:
+async def open_page(ctx: RunContextWrapper[TurnContext], path: str) -> str:
     """Open another page of this site for the user.
 
     Args:

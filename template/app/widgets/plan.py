@@ -8,16 +8,17 @@ from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
 from pydantic import BaseModel
 
 from app.agents.planner import Plan, PlanStep
-from app.chat.actions import sync_action
-from app.chat.context import AssistantContext
-from app.errors import BadRequest
-from app.i18n import _
+from chatkit_engine.assistant.actions import sync_action
+from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.errors import BadRequest
+from chatkit_engine.i18n import _
 
 CHECK = "plan.check"
+
 WIDGET = WidgetTemplate.from_file(str(Path(__file__).with_name("plan.widget")))
 
 
-class Check(BaseModel):
+class CheckPayload(BaseModel):
     """A step, counted from 0, and whether it is done now."""
 
     step: int
@@ -40,9 +41,9 @@ def plan_as_text(plan: Plan) -> str:
     return "\n".join([f"**{plan.title}**", *(f"- [ ] {_label(step)}" for step in plan.steps)])
 
 
-@sync_action(CHECK, Check)
+@sync_action(CHECK, CheckPayload)
 async def check_step(
-    context: AssistantContext, item: WidgetItem | None, payload: Check
+    context: TurnContext, item: WidgetItem | None, payload: CheckPayload
 ) -> WidgetItem:
     """Check a step off, or on again. What was shown and kept says which steps there are."""
     widget = item.widget.model_dump(exclude_none=True) if item else {}

@@ -10,19 +10,23 @@ from chatkit.types import WidgetItem
 from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
 from pydantic import StringConstraints
 
-from app.chat.actions import AnyAction, widget_action
-from app.chat.context import AssistantContext
-from app.context import Text
-from app.errors import AppError
 from app.features.notes.service import MAX_TEXT, Notes
 from app.features.notes.widgets import Chosen
-from app.i18n import _
-from app.store.ids import new_id
+from chatkit_engine.assistant.actions import AnyAction, widget_action
+from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.context import Text
+from chatkit_engine.errors import AppError
+from chatkit_engine.i18n import _
+from chatkit_engine.store.ids import new_id
 
 KEY = "notes.draft"
+
 OPEN, SAVED, DISCARDED = _("Draft of a note"), _("Saved as a note"), _("Discarded")
+
 SAVE, DISCARD = _("Save"), _("Discard")
+
 DECIDED = _("This draft was saved or discarded already.")
+
 WIDGET = WidgetTemplate.from_file("draft.widget")
 
 
@@ -32,14 +36,14 @@ class Saved(Chosen):
     text: Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 
 
-async def show_draft(context: AssistantContext, text: str) -> None:
+async def show_draft(context: TurnContext, text: str) -> None:
     """Show a note that is not kept yet."""
     await context.show(_build(context, OPEN, text, new_id("note")), copy_text=text)
 
 
 def create_actions(notes: Notes) -> list[AnyAction]:
     @widget_action("notes.draft.save", Saved)
-    async def save(context: AssistantContext, sender: WidgetItem | None, payload: Saved) -> None:
+    async def save(context: TurnContext, sender: WidgetItem | None, payload: Saved) -> None:
         if sender is None or _open_note(sender) != payload.note:
             await context.notice("warning", DECIDED)
             return
@@ -52,9 +56,7 @@ def create_actions(notes: Notes) -> list[AnyAction]:
         await context.replace(sender, _build(context, SAVED, payload.text), payload.text)
 
     @widget_action("notes.draft.discard", Chosen)
-    async def discard(
-        context: AssistantContext, sender: WidgetItem | None, payload: Chosen
-    ) -> None:
+    async def discard(context: TurnContext, sender: WidgetItem | None, payload: Chosen) -> None:
         if sender is None or _open_note(sender) != payload.note:
             await context.notice("warning", DECIDED)
             return
@@ -73,7 +75,7 @@ def _open_note(sender: WidgetItem) -> str | None:
 
 
 def _build(
-    context: AssistantContext, state: str, text: str, note: str | None = None
+    context: TurnContext, state: str, text: str, note: str | None = None
 ) -> DynamicWidgetRoot:
     data: dict[str, Any] = {
         "key": KEY,

@@ -1,17 +1,18 @@
 """The user's notes, to be named in messages."""
 
-from app.chat.entities import Entity
-from app.context import User
 from app.features.notes.rows import Note
 from app.features.notes.service import Notes
-from app.i18n import _
+from chatkit_engine.assistant.entities import Entity
+from chatkit_engine.context import User
+from chatkit_engine.i18n import _
 
 MAX_TITLE = 60
+
 GROUP = _("Notes")
 
 
 class NoteEntities:
-    """See `app.chat.entities.Entities`."""
+    """See `chatkit_engine.assistant.entities.Entities`."""
 
     kind = "note"
 

@@ -7,26 +7,31 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import Field, StringConstraints
 
-from app.context import Text, User
 from app.features.notes.rows import Note
 from app.features.notes.service import MAX_TEXT, Notes
 from app.features.notes.settings import NotesSettings
-from app.store.engine import Database
+from chatkit_engine.context import Text, User
+from chatkit_engine.store.database import Database
 
 # The assistant has its own tools for the rest.
 FOR_THE_ASSISTANT = ("search_notes", "delete_note")
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+
 ADDS = ToolAnnotations(
     read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False
 )
+
 DELETES = ToolAnnotations(
     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
 )
 
 NoteText = Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+
 NoteId = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
+
 Query = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+
 Limit = Annotated[int, Field(ge=1, le=100)]
 
 

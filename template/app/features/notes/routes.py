@@ -5,11 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, StringConstraints
 
-from app.context import Text
 from app.features.notes.rows import Note
 from app.features.notes.service import MAX_TEXT, Notes
-from app.http.dependencies import Id
-from app.security.authentication import CurrentUser
+from chatkit_engine.context import Text
+from chatkit_engine.http.dependencies import CurrentUser, Id
 
 PageSize = Annotated[int, Query(ge=1, le=100)]
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select, update
 from sqlalchemy.engine import Row
 
-from app.errors import Conflict, NotFound
 from app.features.notes.tables import notes
-from app.i18n import _
+from chatkit_engine.errors import Conflict, NotFound
+from chatkit_engine.i18n import _
 
 
 class Note(BaseModel):

@@ -1,13 +1,14 @@
 """Adds, lists, pins and deletes a user's notes."""
 
-from app.context import User
 from app.features.notes import rows
 from app.features.notes.rows import Note
 from app.features.notes.settings import NotesSettings
-from app.store.engine import Database
-from app.store.ids import new_id
+from chatkit_engine.context import User
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.ids import new_id
 
 MAX_TEXT = 10_000
+
 NEARLY_FULL = 0.9
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from app.settings import SettingsBase
+from chatkit_engine.settings.core import SettingsBase
 
 
 class NotesSettings(SettingsBase):

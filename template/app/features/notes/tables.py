@@ -2,8 +2,8 @@
 
 from sqlalchemy import Boolean, Column, Double, Index, MetaData, Table, Text, false
 
-from app.store.engine import database_now
-from app.store.tables import Sequence
+from chatkit_engine.store.database import database_now
+from chatkit_engine.store.tables import Sequence
 
 metadata = MetaData()
 
@@ -18,4 +18,5 @@ notes = Table(
     Column("created_at", Double, nullable=False, default=database_now()),
     sqlite_autoincrement=True,
 )
+
 Index("ix_notes_user", notes.c.user_id, notes.c.seq)

@@ -7,18 +7,23 @@ from chatkit.types import WidgetItem
 from chatkit.widgets import DynamicWidgetRoot, WidgetRoot, WidgetTemplate
 from pydantic import BaseModel, StringConstraints
 
-from app.chat.actions import AnyAction, sync_action, widget_action
-from app.chat.context import AssistantContext
-from app.errors import NotFound
 from app.features.notes.rows import Note
 from app.features.notes.service import Notes
-from app.i18n import _
+from chatkit_engine.assistant.actions import AnyAction, sync_action, widget_action
+from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.errors import NotFound
+from chatkit_engine.i18n import _
 
 LISTED = 10
+
 MAX_SHOWN = 300
+
 KEY = "notes"
+
 TITLE, NONE = _("Your notes"), _("none yet")
+
 PIN, UNPIN, DELETE = _("Pin"), _("Unpin"), _("Delete")
+
 WIDGET = WidgetTemplate.from_file("notes.widget")
 
 NoteId = Annotated[str, StringConstraints(max_length=100)]
@@ -38,9 +43,7 @@ class Pinned(Chosen):
 
 def create_actions(notes: Notes) -> list[AnyAction]:
     @widget_action("notes.delete", Chosen)
-    async def delete_note(
-        context: AssistantContext, sender: WidgetItem | None, payload: Chosen
-    ) -> None:
+    async def delete_note(context: TurnContext, sender: WidgetItem | None, payload: Chosen) -> None:
         try:
             await notes.delete(context.user, payload.note)
             await context.remember(f"The user has deleted the note {payload.note}.")
@@ -51,7 +54,7 @@ def create_actions(notes: Notes) -> list[AnyAction]:
 
     @sync_action("notes.pin", Pinned)
     async def pin_note(
-        context: AssistantContext, sender: WidgetItem | None, payload: Pinned
+        context: TurnContext, sender: WidgetItem | None, payload: Pinned
     ) -> WidgetItem | None:
         await notes.pin(context.user, payload.note, payload.pinned)
         if sender is None or sender.widget.key != KEY:
@@ -61,9 +64,7 @@ def create_actions(notes: Notes) -> list[AnyAction]:
     return [delete_note, pin_note]
 
 
-async def list_as_it_comes(
-    context: AssistantContext, notes: Notes
-) -> AsyncGenerator[WidgetRoot, None]:
+async def list_as_it_comes(context: TurnContext, notes: Notes) -> AsyncGenerator[WidgetRoot, None]:
     """Yield the list as it becomes known: its title, how many notes there are, and the notes."""
     yield _build(context, context.say(TITLE), loading=True)
     headline = await _headline(context, notes)
@@ -71,19 +72,19 @@ async def list_as_it_comes(
     yield _build(context, headline, await notes.pinned_first(context.user, LISTED))
 
 
-async def list_widget(context: AssistantContext, notes: Notes) -> DynamicWidgetRoot:
+async def list_widget(context: TurnContext, notes: Notes) -> DynamicWidgetRoot:
     """Return the list as it is now."""
     found = await notes.pinned_first(context.user, LISTED)
     return _build(context, await _headline(context, notes), found)
 
 
-async def _headline(context: AssistantContext, notes: Notes) -> str:
+async def _headline(context: TurnContext, notes: Notes) -> str:
     count = await notes.count(context.user)
     return f"{context.say(TITLE)}: {count or context.say(NONE)}"
 
 
 def _build(
-    context: AssistantContext,
+    context: TurnContext,
     headline: str,
     found: Sequence[Note] = (),
     *,

@@ -118,7 +118,7 @@ def _settings(folder: Path) -> Iterator[Finding]:
     try:
         from pydantic import ValidationError  # noqa: PLC0415 (may not be installed)
 
-        from app.settings import Settings, explain  # noqa: PLC0415
+        from chatkit_engine.settings.core import Settings, explain  # noqa: PLC0415
     except ImportError as error:
         missing = error.name or "the application"
         yield Finding("settings", False, f"{missing} cannot be imported: run this in the project")

@@ -77,7 +77,7 @@ class Project:
         raise Refused(f"name the feature with --feature ({choice})")
 
     def set_current(self, feature: Path) -> None:
-        """Note the feature in work in the file that spec-kit reads as well."""
+        """Note the feature in work in the file that spec-factory reads as well."""
         if (self.root / ".specify").is_dir():
             pointer = json.dumps({"feature_directory": self.shown(feature)})
             self._pointer.write_text(f"{pointer}\n", encoding="utf-8", newline="\n")

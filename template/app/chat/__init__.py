@@ -1,1 +1,0 @@
-"""One turn: from the request to the stored answer."""

@@ -1,1 +1,0 @@
-"""The client's side: one connection a server, and the tools that the assistant gets of it."""

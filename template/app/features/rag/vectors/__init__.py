@@ -1,1 +1,0 @@
-"""Vector stores: a contract, and one file each."""

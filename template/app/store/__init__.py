@@ -1,1 +1,0 @@
-"""Persistence: tables, migrations, the ChatKit store, leases and search."""

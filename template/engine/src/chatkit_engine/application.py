@@ -1,0 +1,288 @@
+"""The only place that wires: `create_app`, and the lifespan of what it holds."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import structlog
+from agents import FunctionTool, set_tracing_disabled, set_tracing_export_api_key
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import Lifespan
+
+from chatkit_engine import discovery
+from chatkit_engine.assistant.actions import Actions, SyncAction, WidgetAction
+from chatkit_engine.assistant.agent_factory import AgentFactory, assistant_creator, create_team
+from chatkit_engine.assistant.client_tools import ClientTool, ClientTools
+from chatkit_engine.assistant.entities import EntityLookup
+from chatkit_engine.assistant.guardrails import create_guardrails
+from chatkit_engine.builder import Builder
+from chatkit_engine.errors import add_error_handlers
+from chatkit_engine.http import chat, chatkit, entities, files, health, threads, usage, user_data
+from chatkit_engine.http.middleware import HEADER, BodyLimitMiddleware, RequestIdMiddleware
+from chatkit_engine.http.services import Services, services_of
+from chatkit_engine.i18n import add_translations
+from chatkit_engine.models.chat_model import ChatModel
+from chatkit_engine.models.registry import create_model
+from chatkit_engine.observability.health import HealthCheck, HealthStatus
+from chatkit_engine.observability.logs import configure_logging
+from chatkit_engine.run.conversion import Converter
+from chatkit_engine.run.history import History
+from chatkit_engine.run.images import Images, image_tools
+from chatkit_engine.run.runtime import Runtime
+from chatkit_engine.run.thread_entities import ThreadEntities
+from chatkit_engine.run.titles import Titles
+from chatkit_engine.run.usage import Meter
+from chatkit_engine.security.authentication import create_authenticator
+from chatkit_engine.security.links import Links
+from chatkit_engine.settings.core import Settings, SetupError
+from chatkit_engine.store.blob_cleanup import delete_dead_blobs
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.migrate import CORE, pending, upgrade
+from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.turns.service import ChatService
+from chatkit_engine.turns.sweeper import Sweeper
+
+log = structlog.stdlib.get_logger(__name__)
+
+ROUTERS = (
+    chatkit.router,
+    chat.router,
+    threads.router,
+    entities.router,
+    usage.router,
+    files.router,
+    user_data.router,
+    health.router,
+)
+
+# What a page on another origin may read of an answer.
+EXPOSED = (HEADER, "Retry-After", "Idempotent-Replayed")
+
+
+class Application:
+    """The application's parts, made without touching the network or the disk's contents."""
+
+    def __init__(self, settings: Settings, app: str, model: ChatModel | None = None) -> None:
+        self.settings = settings
+        self.database = open_database(settings)
+        self.blobs = Blobs(settings)
+        self.process_lock = ProcessLock(self.database.file)
+        self.links = Links(settings)
+        self.builder = Builder(app, settings, self.database, self.blobs, self.links)
+        self.builder.add_sweep(partial(delete_dead_blobs, self.database, self.blobs))
+        install(self.builder)
+        check_setup(self.builder)
+        kinds = [ThreadEntities(self.database), *self.builder.entities]
+        self.entities = EntityLookup(kinds)
+        self.authenticator = self.builder.authenticator or create_authenticator(settings)
+        self.migrations = [CORE, *self.builder.migrations]
+        self._given_model = model
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[ChatService]:
+        """Start what the chat needs, and end it in the opposite order, saving running turns."""
+        model = self._given_model or self.create_model()
+        if model.notice:
+            log.warning(model.notice)
+        self._configure_tracing()
+        await self.migrate()
+        self.process_lock.announce()
+        self.model = model
+        try:
+            async with self.builder.resources():
+                runtime = self._runtime(model)
+                service = ChatService(self.database, self.process_lock, runtime, self.blobs)
+                sweeper = Sweeper(self.database, self.settings, self.builder.sweeps)
+                try:
+                    async with sweeper.running():
+                        yield service
+                finally:
+                    await service.turns.drain(grace_seconds=0)
+                    if runtime.titles:
+                        await runtime.titles.aclose()
+        finally:
+            await model.close()
+            await self.blobs.aclose()
+            await self.database.aclose()
+            self.process_lock.withdraw()
+
+    def create_model(self) -> ChatModel:
+        """Return the model of the application's hook, else the one that the settings ask for."""
+        create = self.builder.create_model or create_model
+        return create(self.settings)
+
+    def health_checks(self, service: ChatService) -> list[HealthCheck]:
+        async def accepting() -> HealthStatus:
+            draining = service.turns.draining
+            return HealthStatus(name="accepting", ok=not draining, detail="restarting" * draining)
+
+        async def database() -> HealthStatus:
+            await self.database.write(lambda connection: connection.exec_driver_sql("SELECT 1"))
+            return HealthStatus(name="database", ok=True)
+
+        async def migrations() -> HealthStatus:
+            waiting = await pending(self.database, self.migrations)
+            advice = f"run `migrate`; not applied yet: {', '.join(waiting)}"
+            return HealthStatus(name="migrations", ok=not waiting, detail=advice if waiting else "")
+
+        async def model() -> HealthStatus:
+            detail = self.model.trouble() or self.model.notice or self.model.name
+            return HealthStatus(name="model", ok=True, detail=detail)
+
+        return [accepting, database, migrations, model, *self.builder.health_checks]
+
+    async def migrate(self) -> None:
+        """Apply migrations in development; production runs `migrate` when it chooses to."""
+        if not self.settings.is_production:
+            applied = await upgrade(self.database, self.migrations)
+            if applied:
+                log.info("migrated the database", applied=applied)
+
+    def services(self) -> Services:
+        """Return what the routes use; the chat is there once the application runs."""
+        return Services(
+            settings=self.settings,
+            database=self.database,
+            blobs=self.blobs,
+            links=self.links,
+            authenticator=self.authenticator,
+            entities=self.entities,
+            erasers=self.builder.erasers,
+        )
+
+    def _configure_tracing(self) -> None:
+        """The Agents SDK exports every run to OpenAI unless it is told not to."""
+        key = self.settings.openai_api_key
+        enabled = self.settings.llm_tracing and key is not None
+        set_tracing_disabled(not enabled)
+        if enabled and key:
+            set_tracing_export_api_key(key.get_secret_value())
+
+    def _runtime(self, model: ChatModel) -> Runtime:
+        settings, builder = self.settings, self.builder
+        meter = Meter(settings.llm_prices)
+        history = History(settings.history_max_tokens)
+        factory = AgentFactory(
+            model,
+            [*builder.tools, *image_tools(settings)],
+            settings.tool_timeout_seconds,
+            builder.tool_sources,
+            builder.parallel_tool_calls,
+        ).with_tools(builder.tool_creators)
+        create_assistant = builder.create_assistant or assistant_creator(builder.instructions)
+        titles = Titles(model, self.database, meter, builder.title_writer)
+        return Runtime(
+            agents=create_team(factory, create_assistant, builder.specialists),
+            database=self.database,
+            converter=Converter(),
+            meter=meter,
+            history=history,
+            history_policy=builder.history_policy or history,
+            images=Images(self.database, self.blobs, self.links, settings),
+            titles=titles if settings.thread_titles else None,
+            attachments=builder.attachments,
+            actions=Actions(builder.actions),
+            client_tools=ClientTools(builder.client_tools),
+            entities=self.entities,
+            guardrails=create_guardrails(
+                settings, builder.input_guardrails, builder.output_guardrails
+            ),
+            models={name: model.named(name) for name in {model.name, *settings.llm_models}},
+            transcribe=model.transcribe,
+            image_domains=settings.allowed_image_domains or None,
+            max_model_calls=settings.max_model_calls,
+            max_handoffs=settings.max_handoffs,
+        )
+
+
+def check_setup(builder: Builder) -> None:
+    """Compare the settings with the hooks.
+
+    Raises:
+        SetupError: the settings rely on a hook that is not set.
+    """
+    if builder.settings.auth_mode == "app" and builder.authenticator is None:
+        raise SetupError("AUTH_MODE=app needs an authenticator: call builder.set_authenticator")
+    if builder.settings.llm_provider == "app" and builder.create_model is None:
+        raise SetupError("LLM_PROVIDER=app needs a model: call builder.set_model")
+
+
+def install(builder: Builder) -> None:
+    """Add what the application's folders define, and what it and the features install."""
+    app = builder.app
+    tools = [
+        tool
+        for package in (discovery.ENGINE, app)
+        for tool in discovery.values_in(f"{package}.tools", FunctionTool)
+    ]
+    builder.add_tools(*sorted(tools, key=lambda tool: tool.name))
+    builder.add_client_tools(*discovery.values_in(f"{app}.tools", ClientTool))
+    builder.add_actions(
+        *discovery.values_in(f"{app}.widgets", WidgetAction),
+        *discovery.values_in(f"{app}.widgets", SyncAction),
+    )
+    for folder in ("tools", "agents"):
+        for create_tool in discovery.functions_in(f"{app}.{folder}", "create_tool"):
+            builder.add_tool_creator(create_tool)
+    for create in discovery.functions_in(f"{app}.agents", "create"):
+        builder.add_specialist(create)
+    if assistant := discovery.optional_module(f"{app}.assistant"):
+        assistant.install(builder)
+    installed: list[str] = []
+    for package in (discovery.ENGINE, app):
+        for name, feature in discovery.feature_modules(package, "feature").items():
+            feature.install(builder)
+            installed.append(name)
+    add_translations(discovery.locale_folders(app))
+    log.info("features", installed=installed)
+
+
+def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None = None) -> FastAPI:
+    """Return the ASGI application.
+
+    `app` is the name of the package whose tools, agents, widgets and features are found. `model`
+    takes the place of the one that the settings ask for.
+    """
+    configure_logging(settings)
+    application = Application(settings, app, model)
+    builder = application.builder
+    api = FastAPI(
+        title=settings.project_name,
+        lifespan=_lifespan(application),
+        docs_url=None if settings.is_production else "/docs",
+        redoc_url=None,
+        openapi_url=None if settings.is_production else "/openapi.json",
+    )
+    api.state.services = application.services()
+    add_error_handlers(api)
+    for router in (*ROUTERS, *builder.routers):
+        api.include_router(router)
+    for middleware, options in builder.middlewares:
+        api.add_middleware(middleware, **options)
+    api.add_middleware(
+        BodyLimitMiddleware, max_bytes=settings.max_body_bytes, by_path=builder.body_limits
+    )
+    api.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED,
+    )
+    api.add_middleware(RequestIdMiddleware)
+    return api
+
+
+def _lifespan(application: Application) -> Lifespan[FastAPI]:
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncGenerator[None]:
+        async with application.running() as service:
+            services = services_of(api)
+            services.chat = service
+            services.health_checks = application.health_checks(service)
+            yield
+
+    return lifespan

@@ -1,0 +1,87 @@
+"""Guardrails: what a message and an answer must not contain.
+
+A guardrail is a function of the turn's context and a text. It returns the refusal that the user
+reads instead, or None if the text may pass. An input guardrail runs before the model is asked, so
+nothing of a refused message leaves the server. An output guardrail judges the whole answer; what
+was already shown of a refused answer is taken back.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from inspect import isawaitable
+from typing import Any
+
+from agents import (
+    Agent,
+    GuardrailFunctionOutput,
+    InputGuardrail,
+    OutputGuardrail,
+    RunContextWrapper,
+)
+
+from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.i18n import _
+from chatkit_engine.settings.core import Settings
+
+BLOCKED_INPUT = _("I cannot help with this message. Please ask something else.")
+BLOCKED_OUTPUT = _("I cannot show my answer to this. Please ask something else.")
+Guardrail = Callable[[TurnContext, str], str | None | Awaitable[str | None]]
+
+
+@dataclass(frozen=True)
+class Guardrails:
+    """What is checked before the model is asked, and before its answer counts."""
+
+    input: Sequence[InputGuardrail[TurnContext]] = ()
+    output: Sequence[OutputGuardrail[TurnContext]] = ()
+
+
+def create_guardrails(
+    settings: Settings, input_checks: Sequence[Guardrail], output_checks: Sequence[Guardrail]
+) -> Guardrails:
+    """Return the guardrails of `BLOCKED_INPUT` and `BLOCKED_OUTPUT`, then those that were added."""
+    inputs, outputs = [*input_checks], [*output_checks]
+    if settings.blocked_input:
+        inputs.insert(0, refuse_patterns(settings.blocked_input, BLOCKED_INPUT))
+    if settings.blocked_output:
+        outputs.insert(0, refuse_patterns(settings.blocked_output, BLOCKED_OUTPUT))
+    return Guardrails(
+        input=[_input_guardrail(check) for check in inputs],
+        output=[_output_guardrail(check) for check in outputs],
+    )
+
+
+def refuse_patterns(patterns: Sequence[str], refusal: str) -> Guardrail:
+    """Return a guardrail that refuses what any of these regular expressions finds."""
+    blocked = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+    return lambda context, text: refusal if blocked.search(text) else None
+
+
+def _input_guardrail(check: Guardrail) -> InputGuardrail[TurnContext]:
+    async def run(
+        ctx: RunContextWrapper[TurnContext], agent: Agent[Any], input: Any
+    ) -> GuardrailFunctionOutput:
+        return await _judge(check, ctx.context, ctx.context.question)
+
+    return InputGuardrail(run, name=_name(check), run_in_parallel=False)
+
+
+def _output_guardrail(check: Guardrail) -> OutputGuardrail[TurnContext]:
+    async def run(
+        ctx: RunContextWrapper[TurnContext], agent: Agent[Any], output: Any
+    ) -> GuardrailFunctionOutput:
+        return await _judge(check, ctx.context, str(output or ""))
+
+    return OutputGuardrail(run, name=_name(check))
+
+
+async def _judge(check: Guardrail, context: TurnContext, text: str) -> GuardrailFunctionOutput:
+    refusal = check(context, text)
+    if isawaitable(refusal):
+        refusal = await refusal
+    return GuardrailFunctionOutput(output_info=refusal, tripwire_triggered=refusal is not None)
+
+
+def _name(check: Guardrail) -> str:
+    return getattr(check, "__name__", "guardrail")

@@ -1,0 +1,122 @@
+"""The commands. Each reads the settings, and does its work elsewhere."""
+
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from chatkit_engine import discovery
+from chatkit_engine.application import Application, create_app
+from chatkit_engine.cli import data
+from chatkit_engine.cli.application import load_application
+from chatkit_engine.cli.conversation import converse
+from chatkit_engine.cli.doctor import diagnose
+from chatkit_engine.cli.serving import run_server, run_with_reload
+from chatkit_engine.observability.logs import configure_logging
+from chatkit_engine.security.authentication import is_usable_subject, issue_token
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.migrate import pending
+from chatkit_engine.terminal import Project, explained, fail, project_of, run
+
+MAX_HOURS = 24 * 365 * 10
+commands = typer.Typer()
+
+
+def create_cli(app: str) -> typer.Typer:
+    """Return the command line of an application's package, with its features' commands."""
+    cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+    @cli.callback()
+    def describe(ctx: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]
+        """A self-hosted ChatKit backend. Settings come from the environment and .env."""
+        ctx.obj = Project(app)
+
+    cli.add_typer(commands)
+    cli.add_typer(data.commands)
+    own = discovery.optional_module(f"{app}.commands")
+    for package in (discovery.ENGINE, app):
+        for module in discovery.feature_modules(package, "commands").values():
+            cli.add_typer(module.commands)
+    if own is not None:
+        cli.add_typer(own.commands)
+    return cli
+
+
+@commands.command()
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [HOST].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on [PORT].")] = None,
+    reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,
+) -> None:
+    """Serve the chat over HTTP."""
+    given: dict[str, Any] = {"host": host, "port": port}
+    with explained():
+        project = project_of(ctx)
+        settings = project.settings(
+            **{name: each for name, each in given.items() if each is not None}
+        )
+        run(_prepare_database(Application(settings, project.app)))
+        api = create_app(settings, project.app)
+    if reload:
+        run_with_reload(settings, project.app)
+    else:
+        run_server(api, settings)
+
+
+@commands.command()
+def chat(
+    ctx: typer.Context,
+    message: Annotated[str, typer.Argument(help="What to say.")],
+    thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Open a new thread.")] = False,
+    user: Annotated[str, typer.Option(help="Whom to speak as.")] = "local",
+) -> None:
+    """Say something and read the answer as it comes. Goes on with the newest thread."""
+    _check_text(message, thread or "", user)
+    application = load_application(project_of(ctx))
+    answered = run(converse(application, message, user, thread, new=new))
+    raise typer.Exit(0 if answered else 1)
+
+
+@commands.command()
+def doctor(ctx: typer.Context) -> None:
+    """Name each missing or wrong setting, and what to do about it."""
+    configure_logging(Settings.model_construct(), "CRITICAL")
+    findings = run(diagnose(project_of(ctx)))
+    for finding in findings:
+        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
+
+
+@commands.command()
+def token(
+    ctx: typer.Context,
+    user: Annotated[str, typer.Option(help="The user the token is for.")],
+    hours: Annotated[
+        float, typer.Option(min=0.01, max=MAX_HOURS, help="How long it is valid.")
+    ] = 24,
+) -> None:
+    """Print a bearer token for AUTH_MODE=jwt."""
+    with explained():
+        settings = project_of(ctx).settings()
+    if settings.jwt_secret is None:
+        fail("JWT_SECRET is not set. Run `openssl rand -hex 32` and set it.")
+    if not is_usable_subject(user):
+        fail("--user must have from 1 to 255 printable characters.")
+    typer.echo(issue_token(settings, user, timedelta(hours=hours)))
+
+
+async def _prepare_database(application: Application) -> None:
+    async with aclosing(application.database) as database:
+        await pending(database, application.migrations)
+        await application.migrate()
+
+
+def _check_text(*texts: str) -> None:
+    try:
+        for text in texts:
+            text.encode()
+    except UnicodeEncodeError:
+        fail("The message, thread and user must be valid text.")

@@ -1,0 +1,148 @@
+"""Commands for what is stored: migrate, move, export, erase, and usage."""
+
+import sys
+from contextlib import aclosing, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from chatkit_engine.application import Application
+from chatkit_engine.cli.application import load_application
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.migrate import Migrations, revise, upgrade
+from chatkit_engine.store.sqlite import SqliteDatabase
+from chatkit_engine.store.transfer import transfer
+from chatkit_engine.store.usage import Amount, ModelAmount, summary, total
+from chatkit_engine.store.user_data import erase_user, every_row, export_user
+from chatkit_engine.terminal import explained, fail, project_of, run
+
+commands = typer.Typer()
+
+
+@commands.command()
+def migrate(
+    ctx: typer.Context,
+    revision: Annotated[
+        str | None, typer.Option(help="Write a new revision with this message, apply none.")
+    ] = None,
+    of: Annotated[str, typer.Option(help="Whose tables the new revision is for.")] = "core",
+) -> None:
+    """Bring the database up to date: the core's tables and each feature's."""
+    application = load_application(project_of(ctx))
+    chains = {chain.name: chain for chain in application.migrations}
+    if of not in chains:
+        fail(f"'{of}' has no migrations. There are: {', '.join(chains)}.")
+    typer.echo(run(_migrate(application, chains[of], revision)))
+
+
+@commands.command()
+def move(
+    ctx: typer.Context,
+    source: Annotated[str, typer.Option("--from", help="The SQLite database to copy from.")],
+) -> None:
+    """Copy everything from a SQLite database into the empty one at DATABASE_URL."""
+    application = load_application(project_of(ctx))
+    with explained():
+        old = _sqlite_database(application, source)
+    copied = run(_move(application, old))
+    typer.echo("\n".join(f"{name}: {count}" for name, count in copied.items()))
+
+
+@commands.command()
+def export(
+    ctx: typer.Context,
+    user: Annotated[str, typer.Option(help="Whose data.")],
+    to: Annotated[Path | None, typer.Option(help="The file to write; else the terminal.")] = None,
+) -> None:
+    """Write all that is kept of a user, as JSON Lines."""
+    application = load_application(project_of(ctx))
+    try:
+        with to.open("wb") if to else nullcontext(sys.stdout.buffer) as output:
+            run(_export(application, user, output))
+    except OSError:
+        fail("--to names a file that cannot be written.")
+
+
+@commands.command()
+def erase(
+    ctx: typer.Context,
+    user: Annotated[str, typer.Option(help="Whose data.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, on a terminal either.")] = False,
+    wipe: Annotated[
+        bool, typer.Option(help="Overwrite the freed space too; locks the tables meanwhile.")
+    ] = True,
+) -> None:
+    """Delete all that is kept of a user, for good."""
+    if not user:
+        fail("--user must name somebody: what is nobody's own is everybody's.")
+    application = load_application(project_of(ctx))
+    if sys.stdin.isatty() and not yes:
+        typer.confirm(f"Delete everything of '{user}' for good?", abort=True)
+    erased = run(_erase(application, user, wipe=wipe))
+    typer.echo("\n".join(f"{name}: {count}" for name, count in erased.items()) or "nothing there")
+
+
+def _sqlite_database(application: Application, url: str) -> SqliteDatabase:
+    try:
+        database = open_database(application.settings, url)
+    except ValueError as error:
+        fail(f"--from {error}")
+    if not isinstance(database, SqliteDatabase) or not (database.file and database.file.exists()):
+        fail("--from must name a SQLite database that exists, such as sqlite:///data/chat.db")
+    return database
+
+
+async def _move(application: Application, source: Database) -> dict[str, int]:
+    async with aclosing(application.database) as target, aclosing(source):
+        return await transfer(source, target, application.migrations)
+
+
+async def _export(application: Application, user: str, output: BinaryIO) -> None:
+    async with aclosing(application.database) as database, aclosing(application.blobs) as blobs:
+        async for line in await export_user(database, blobs, user, every_row):
+            output.write(line)
+
+
+async def _erase(application: Application, user: str, *, wipe: bool) -> dict[str, int]:
+    async with aclosing(application.database) as database, aclosing(application.blobs) as blobs:
+        erasers = application.builder.erasers
+        return await erase_user(database, blobs, user, erasers, wipe=wipe)
+
+
+async def _migrate(application: Application, chain: Migrations, revision: str | None) -> str:
+    async with aclosing(application.database) as database:
+        if revision is not None:
+            return str(await revise(database, chain, revision))
+        applied = await upgrade(database, application.migrations)
+    return "\n".join(f"applied {name}" for name in applied) or "up to date"
+
+
+@commands.command()
+def usage(
+    ctx: typer.Context,
+    user: Annotated[str, typer.Option(help="Whose usage.")],
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day, in UTC.")
+    ] = None,
+) -> None:
+    """Print what a user has used of each model: requests, tokens and their cost."""
+    start = since.replace(tzinfo=UTC).timestamp() if since else None
+    models = run(_summary(load_application(project_of(ctx)), user, start))
+    lines = [_line(each.model, each) for each in models]
+    typer.echo("\n".join([*lines, _line("total", total(models))]))
+
+
+async def _summary(application: Application, user: str, start: float | None) -> list[ModelAmount]:
+    async with aclosing(application.database) as database:
+        return await database.read(summary, user, since=start)
+
+
+def _line(name: str, amount: Amount) -> str:
+    cost = "cost unknown" if amount.cost is None else f"${amount.cost:.4f}"
+    return (
+        f"{name}: requests {amount.requests}, input tokens {amount.input_tokens} "
+        f"(cached {amount.cached_tokens}), output tokens {amount.output_tokens}, {cost}"
+    )

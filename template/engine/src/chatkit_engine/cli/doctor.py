@@ -1,0 +1,100 @@
+"""`doctor`: what is missing or wrong, by name, and the fix."""
+
+import platform
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from chatkit_engine.application import Application
+from chatkit_engine.observability.health import HealthStatus
+from chatkit_engine.settings.core import Settings, SetupError, explain
+from chatkit_engine.store.database import DatabaseUnavailable
+from chatkit_engine.store.migrate import UnknownRevision, pending
+from chatkit_engine.terminal import Project
+
+MIN_PYTHON = (3, 11)
+DATABASE_ADVICE = "cannot be opened: check DATABASE_URL, such as sqlite:///data/chat.db"
+SHADOWING = ("agents", "chatkit", "openai", "mcp")
+
+
+async def diagnose(project: Project) -> list[HealthStatus]:
+    """Return the findings, in the order in which to mend them."""
+    findings = [_python(), _shadowing()]
+    try:
+        settings = project.settings()
+        application = Application(settings, project.app)
+    except ValidationError as error:
+        return [
+            *findings,
+            *(HealthStatus(name="settings", ok=False, detail=d) for d in explain(error)),
+        ]
+    except SetupError as error:
+        return [*findings, HealthStatus(name="settings", ok=False, detail=str(error))]
+    except OSError:
+        return [*findings, HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)]
+    findings += [_settings(settings), _authentication(settings), await _model(application)]
+    return [*findings, await _database(application)]
+
+
+def _python() -> HealthStatus:
+    wanted = ".".join(map(str, MIN_PYTHON))
+    ok = sys.version_info >= MIN_PYTHON
+    detail = platform.python_version() if ok else f"install Python {wanted} or newer"
+    return HealthStatus(name="python", ok=ok, detail=detail)
+
+
+def _shadowing() -> HealthStatus:
+    names = [name for name in SHADOWING if Path(name).is_dir() or Path(f"{name}.py").is_file()]
+    advice = f"rename your own {', '.join(names)}: it hides the SDK of that name"
+    return HealthStatus(name="packages", ok=not names, detail=advice if names else "none is hidden")
+
+
+def _settings(settings: Settings) -> HealthStatus:
+    origins = ", ".join(settings.allowed_origins) or "none"
+    detail = f"ENVIRONMENT={settings.environment}, allowed origins: {origins}"
+    return HealthStatus(name="settings", ok=True, detail=detail)
+
+
+def _authentication(settings: Settings) -> HealthStatus:
+    modes = {
+        "local": "AUTH_MODE=local, one user on this machine; AUTH_MODE=jwt for more",
+        "jwt": "AUTH_MODE=jwt, bearer tokens",
+        "app": "AUTH_MODE=app, the application's own authenticator",
+    }
+    return HealthStatus(name="authentication", ok=True, detail=modes[settings.auth_mode])
+
+
+async def _model(application: Application) -> HealthStatus:
+    settings = application.settings
+    model = application.create_model()
+    await model.close()
+    given = application.builder.create_model is not None
+    detail = model.notice or (model.name if given else _described(settings))
+    if not given and (wanted := settings.llm_wanted):
+        detail += f" {settings.default_provider} needs {' and '.join(wanted)}."
+    return HealthStatus(name="model", ok=True, detail=detail)
+
+
+def _described(settings: Settings) -> str:
+    models = [settings.llm, settings.llm_fallback]
+    names = [f"{each.model} at {urlsplit(each.url).hostname}" for each in models if each]
+    return ", and else ".join(names)
+
+
+async def _database(application: Application) -> HealthStatus:
+    try:
+        async with aclosing(application.database) as database:
+            waiting = await pending(database, application.migrations)
+    except UnknownRevision as error:
+        return HealthStatus(name="database", ok=False, detail=str(error))
+    except (DatabaseUnavailable, SQLAlchemyError, OSError):
+        return HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)
+    if not waiting:
+        return HealthStatus(name="database", ok=True, detail="up to date")
+    production = application.settings.is_production
+    how = "run `migrate` for" if production else "the next start will apply"
+    return HealthStatus(name="database", ok=not production, detail=f"{how} {', '.join(waiting)}")

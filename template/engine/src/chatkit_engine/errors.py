@@ -1,0 +1,237 @@
+"""Errors with a status and a code, and the one set of handlers that writes them (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+from chatkit.store import NotFoundError
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection
+
+from chatkit_engine.i18n import _, message_language, translate
+
+MAX_REPORTED = 20
+MAX_FIELD = 200
+
+# Pydantic's text of this error has the input in it, however long.
+UNKNOWN_TAG = "union_tag_invalid"
+UNKNOWN_KIND = "Input is of a kind that is not known"
+MEDIA_TYPE = "application/problem+json"
+
+PLAINER = {
+    "Not Found": _("There is nothing at this path."),
+    "Method Not Allowed": _("This path does not take this method."),
+}
+
+
+class AppError(Exception):
+    """An error that a client may see: its message says what to do about it."""
+
+    status: ClassVar[int] = 400
+    code: ClassVar[str] = "bad_request"
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str, **members: object) -> None:
+        """Take the message, and further members of the problem body."""
+        super().__init__(detail)
+        self.detail = detail
+        self.members = members
+
+
+class BadRequest(AppError):
+    """The request cannot be understood."""
+
+
+class Unauthenticated(AppError):
+    """No valid credentials came with the request."""
+
+    status = 401
+    code = "unauthenticated"
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(AppError):
+    """The request may not come from where it comes from."""
+
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(AppError):
+    """The thing does not exist, or is not the user's: the two answers are the same."""
+
+    status = 404
+    code = "not_found"
+
+
+class Conflict(AppError):
+    """The thing is not in the state that the request needs."""
+
+    status = 409
+    code = "conflict"
+
+
+class ThreadBusy(Conflict):
+    """Another turn runs on the thread."""
+
+    code = "thread_busy"
+
+    def __init__(self) -> None:
+        super().__init__(_("An answer is still being written in this thread. Try again shortly."))
+
+
+class RequestRunning(Conflict):
+    """The request with this idempotency key is being answered just now."""
+
+    code = "request_running"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+    def __init__(self) -> None:
+        super().__init__(_("This request is being answered already. Try again shortly."))
+
+
+class ContentTooLarge(AppError):
+    """The body, or a part of it, has more bytes than are taken."""
+
+    status = 413
+    code = "content_too_large"
+
+
+class UnsupportedMediaType(AppError):
+    """The body is not of a type that is read here."""
+
+    status = 415
+    code = "unsupported_media_type"
+
+
+class Unprocessable(AppError):
+    """The request is well formed, but a value in it is not acceptable."""
+
+    status = 422
+    code = "invalid_request"
+
+
+class KeyReused(Unprocessable):
+    """The idempotency key came with another request before."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(_("This Idempotency-Key was used for another request. Send a new key."))
+
+
+class ModelFailed(AppError):
+    """The model gave no whole answer; what it gave is kept in the thread."""
+
+    status = 502
+    code = "model_failed"
+
+
+class Unavailable(AppError):
+    """The service cannot take the request just now."""
+
+    status = 503
+    code = "unavailable"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class ModelBusy(Unavailable):
+    """The model cannot take the request just now."""
+
+    code = "model_busy"
+
+    def __init__(self) -> None:
+        super().__init__(_("The model is busy just now. Try again in a moment."))
+
+
+def problem(
+    request: HTTPConnection,
+    status: int,
+    detail: str,
+    *,
+    code: str,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> JSONResponse:
+    """Return an RFC 9457 problem body, with the detail in the request's language."""
+    language = message_language(request.headers.get("accept-language", ""))
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": translate(detail, language),
+        **members,
+    }
+    in_language = {"Content-Language": language, "Vary": "Accept-Language"}
+    return JSONResponse(
+        body, status, headers={**(headers or {}), **in_language}, media_type=MEDIA_TYPE
+    )
+
+
+def describe(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Reduce pydantic's errors to where and what; the input itself is never echoed."""
+    return [
+        {
+            "field": _printable(".".join(str(part) for part in error["loc"])),
+            "message": UNKNOWN_KIND if error["type"] == UNKNOWN_TAG else str(error["msg"]),
+        }
+        for error in errors[:MAX_REPORTED]
+    ]
+
+
+def _printable(value: str) -> str:
+    return value[:MAX_FIELD].encode("utf-8", "replace").decode()
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(NotFoundError, _not_found)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _app_error(request: Request, error: Exception) -> JSONResponse:
+    error = cast(AppError, error)
+    return problem(
+        request,
+        error.status,
+        error.detail,
+        code=error.code,
+        headers=error.headers,
+        **error.members,
+    )
+
+
+async def _not_found(request: Request, error: Exception) -> JSONResponse:
+    return problem(request, 404, _("This does not exist."), code=NotFound.code)
+
+
+async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
+    errors = describe(cast(RequestValidationError, error).errors())
+    detail = _("The request has values that are not accepted; `errors` names each.")
+    return problem(request, 422, detail, code=Unprocessable.code, errors=errors)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    error = cast(HTTPException, error)
+    name = HTTPStatus(error.status_code).name.lower()
+    code = ContentTooLarge.code if error.status_code == ContentTooLarge.status else name
+    detail = cast(object, error.detail)
+    text = detail if isinstance(detail, str) else str(detail)
+    text = PLAINER.get(text, text)
+    return problem(request, error.status_code, text, code=code, headers=error.headers)
+
+
+async def _disconnected(request: Request, error: Exception) -> JSONResponse:
+    return problem(request, 400, _("The body broke off."), code=BadRequest.code)
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    detail = _("Something went wrong on our side. The log has it under this request's id.")
+    return problem(request, 500, detail, code="internal_error")

@@ -1,0 +1,45 @@
+"""`python -m chatkit_engine.discovery.mcp`: the server over stdio. It ends when its standard input does.
+
+It opens the database and leaves migrations to the application. Its log goes to standard error.
+"""
+
+import asyncio
+import signal
+import sys
+
+from pydantic import ValidationError
+
+from chatkit_engine.discovery import settings_class
+from chatkit_engine.features.mcp.server import create_server
+from chatkit_engine.features.mcp.settings import McpSettings
+from chatkit_engine.features.mcp.users import user_of_call
+from chatkit_engine.observability.logs import configure_logging, hide_secrets
+from chatkit_engine.settings.core import Settings, explain
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
+
+
+def main(app: str = "app") -> None:
+    try:
+        settings, own = settings_class(app)(), McpSettings()
+        database = open_database(settings)
+    except ValidationError as error:
+        sys.exit("\n".join(explain(error)))
+    except OSError:
+        sys.exit("DATABASE_URL: its folder cannot be made or written. Name another.")
+    configure_logging(settings)
+    hide_secrets(own)
+    # Python would wait for the thread that reads the input, and that for its next line.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    asyncio.run(_serve(app, settings, own, database))
+
+
+async def _serve(app: str, settings: Settings, own: McpSettings, database: Database) -> None:
+    server = create_server(app, database, user_of_call(settings, own.mcp_user))
+    try:
+        await server.run_stdio_async()
+    finally:
+        await database.aclose()
+
+
+main(*sys.argv[1:2])

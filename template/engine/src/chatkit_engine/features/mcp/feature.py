@@ -1,0 +1,56 @@
+"""What `/health/ready` says of a server.
+
+What the feature adds to the application: the endpoint `/mcp`, and the servers' tools."""
+
+from chatkit_engine.builder import Builder
+from chatkit_engine.features.mcp.client.connection import ServerConnection
+from chatkit_engine.features.mcp.client.tools import OWN, ServerTools, own_server
+from chatkit_engine.features.mcp.http import HttpEndpoint
+from chatkit_engine.features.mcp.settings import McpSettings, ServerSettings
+from chatkit_engine.observability.health import HealthCheck, HealthStatus
+from chatkit_engine.observability.logs import hide_secrets
+
+
+def health_check(connection: ServerConnection) -> HealthCheck:
+    """Return a check that fails only where the server is `required`: the rest works without it."""
+
+    async def check() -> HealthStatus:
+        return HealthStatus(
+            name=f"mcp {connection.name}",
+            ok=connection.is_open or not connection.settings.required,
+            detail=_detail(connection),
+        )
+
+    return check
+
+
+def _detail(connection: ServerConnection) -> str:
+    if connection.is_open:
+        return f"connected, {len(connection.tools)} tools"
+    return "cannot be reached, trying again" if connection.is_away else "connecting"
+
+
+def install(builder: Builder) -> None:
+    settings = McpSettings()
+    hide_secrets(settings)
+    if settings.mcp_http:
+        endpoint = HttpEndpoint(builder.app, builder.database)
+        builder.add_resource(endpoint.running)
+        builder.add_router(endpoint.router)
+    if settings.mcp_own_server and (
+        own := own_server(builder.app, builder.settings, builder.database)
+    ):
+        _connect(builder, OWN, own)
+    for name, server in settings.mcp_servers.items():
+        _connect(builder, name, server)
+
+
+def _connect(builder: Builder, name: str, server: ServerSettings) -> None:
+    connection = ServerConnection(name, server)
+
+    def taken() -> set[str]:
+        return {tool.name for tool in builder.tools}
+
+    builder.add_resource(connection.running)
+    builder.add_tool_source(ServerTools(connection, taken).tools, parallel=server.parallel)
+    builder.add_health_check(health_check(connection))

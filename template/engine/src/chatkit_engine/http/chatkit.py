@@ -1,0 +1,41 @@
+"""`POST /chatkit`: the ChatKit protocol."""
+
+from chatkit.types import ErrorEvent, is_streaming_req
+from fastapi import APIRouter, Request, Response
+
+from chatkit_engine.errors import ThreadBusy
+from chatkit_engine.http.dependencies import (
+    Chat,
+    CurrentUser,
+    IdempotencyKey,
+    request_context,
+    request_key,
+)
+from chatkit_engine.http.services import services_of
+from chatkit_engine.http.streaming import HEADERS, MEDIA_TYPE, TurnStream
+from chatkit_engine.i18n import translate
+from chatkit_engine.turns.requests import parse_request
+
+router = APIRouter(tags=["chatkit"])
+
+
+@router.post("/chatkit", response_class=Response)
+async def chatkit(
+    request: Request, user: CurrentUser, chat: Chat, key: IdempotencyKey = None
+) -> Response:
+    """Answer one ChatKit request: JSON, or a stream of the protocol's events."""
+    parsed, client = parse_request(await request.body())
+    context = request_context(request, user, client)
+    if not is_streaming_req(parsed):
+        return Response(await chat.answer(parsed, context), media_type="application/json")
+    try:
+        turn = await chat.start(parsed, context, key=request_key(key, parsed, client))
+    except ThreadBusy as busy:
+        message = translate(busy.detail, context.language)
+        return _one_event(ErrorEvent(message=message, allow_retry=True))
+    return TurnStream(turn, services_of(request).settings.heartbeat_seconds)
+
+
+def _one_event(event: ErrorEvent) -> Response:
+    body = f"data: {event.model_dump_json(exclude_none=True)}\n\n"
+    return Response(body, media_type=MEDIA_TYPE, headers=HEADERS)

@@ -1,0 +1,120 @@
+"""What routes depend on: the user, the application's services, and checked parameters.
+
+A route requires a user by depending on `CurrentUser`. A route that takes a form with a file depends
+on `UploadingUser` instead.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Annotated
+
+from chatkit.types import StreamingReq
+from fastapi import Depends, Header, Path, Query, Request
+
+from chatkit_engine.assistant.entities import EntityLookup
+from chatkit_engine.context import ClientContext, RequestContext, User
+from chatkit_engine.errors import Unavailable
+from chatkit_engine.http.services import services_of
+from chatkit_engine.i18n import _, message_language, preferred_locale
+from chatkit_engine.security.links import Links
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.leases import Key
+from chatkit_engine.store.user_data import Eraser
+from chatkit_engine.turns.preflight import MAX_PAGE
+from chatkit_engine.turns.service import ChatService
+
+JSON = ("application/json",)
+FORM = ("multipart/form-data",)
+
+
+async def current_user(request: Request) -> User:
+    return await services_of(request).authenticator.authenticate(request, JSON)
+
+
+async def uploading_user(request: Request) -> User:
+    return await services_of(request).authenticator.authenticate(request, FORM)
+
+
+async def chat_service(request: Request) -> ChatService:
+    chat = services_of(request).chat
+    if chat is None:
+        raise Unavailable(_("The server is starting. Try again in a few seconds."))
+    return chat
+
+
+async def database(request: Request) -> Database:
+    return services_of(request).database
+
+
+async def blobs(request: Request) -> Blobs:
+    return services_of(request).blobs
+
+
+async def erasers(request: Request) -> Sequence[Eraser]:
+    return services_of(request).erasers
+
+
+async def entity_lookup(request: Request) -> EntityLookup:
+    return services_of(request).entities
+
+
+async def language(request: Request) -> str:
+    return message_language(request.headers.get("accept-language", ""))
+
+
+async def links(request: Request) -> Links:
+    return services_of(request).links
+
+
+CurrentUser = Annotated[User, Depends(current_user)]
+UploadingUser = Annotated[User, Depends(uploading_user)]
+Chat = Annotated[ChatService, Depends(chat_service)]
+Db = Annotated[Database, Depends(database)]
+Erasers = Annotated[Sequence[Eraser], Depends(erasers)]
+BlobStore = Annotated[Blobs, Depends(blobs)]
+Lookup = Annotated[EntityLookup, Depends(entity_lookup)]
+Language = Annotated[str, Depends(language)]
+LinkSigner = Annotated[Links, Depends(links)]
+Token = Annotated[str | None, Query(description="From a link that the server has given out.")]
+Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[!-~ ]+$")
+]
+
+Cursor = Annotated[str | None, Query(max_length=100, pattern=r"^[\w-]+$")]
+
+
+def request_context(
+    request: Request, user: User, client: ClientContext | None = None
+) -> RequestContext:
+    """Join what the request's headers, its user and its front end say."""
+    client = client or ClientContext()
+    accept_language = request.headers.get("accept-language", "")
+    return RequestContext(
+        user=user,
+        page_context=client.page_context,
+        selected_text=client.selected_text,
+        timezone=client.timezone,
+        client_tools=client.client_tools,
+        locale=preferred_locale(accept_language),
+        language=message_language(accept_language),
+        request_id=request.state.request_id,
+        base_url=base_url(request),
+    )
+
+
+def base_url(request: Request) -> str:
+    """Return where the client reaches the server, without a slash at the end."""
+    public_url = services_of(request).settings.public_url
+    return (public_url or str(request.base_url)).rstrip("/")
+
+
+def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> Key | None:
+    """Bind an idempotency key to what was asked; how it is answered makes no difference."""
+    if key is None:
+        return None
+    asked = request.model_dump_json() + client.model_dump_json()
+    return Key(key, sha256(asked.encode()).hexdigest())

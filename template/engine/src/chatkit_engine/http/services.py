@@ -1,0 +1,39 @@
+"""What the routes use, in the one slot of `app.state` that is taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from fastapi import FastAPI
+from starlette.requests import HTTPConnection
+
+from chatkit_engine.assistant.entities import EntityLookup
+from chatkit_engine.observability.health import HealthCheck
+from chatkit_engine.security.authentication import Authenticator
+from chatkit_engine.security.links import Links
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.user_data import Eraser
+from chatkit_engine.turns.service import ChatService
+
+
+@dataclass
+class Services:
+    """The application's services. `chat` and the health checks are there once it has started."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    links: Links
+    authenticator: Authenticator
+    entities: EntityLookup
+    erasers: Sequence[Eraser] = ()
+    chat: ChatService | None = None
+    health_checks: Sequence[HealthCheck] = field(default_factory=tuple[HealthCheck, ...])
+
+
+def services_of(source: HTTPConnection | FastAPI) -> Services:
+    """Return the services of an application, or of the one that a request came to."""
+    app = source if isinstance(source, FastAPI) else source.app
+    return cast(Services, app.state.services)

@@ -1,0 +1,106 @@
+"""The user's language: what `Accept-Language` asks for, and our messages in it.
+
+The catalogues are in `locale/` here, in the application and in each feature's folder. A language is
+supported if one of them has a catalogue for it; a text that no catalogue has stays English.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from gettext import NullTranslations, translation
+from pathlib import Path
+from typing import LiteralString, Self
+
+HERE = Path(__file__).parent
+ENGLISH = "en"
+MAX_ENTRIES = 50
+
+ENTRY = re.compile(
+    r"([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2}|\*)"
+    r"(?:\s*;\s*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
+)
+
+
+class Message(str):
+    """A text in English that remembers what it was made of, so that it can be translated."""
+
+    template: str
+    values: dict[str, object]
+
+    def __new__(cls, template: str, values: dict[str, object]) -> Self:
+        message = super().__new__(cls, template.format(**values))
+        message.template = template
+        message.values = values
+        return message
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, dict[str, object]]]:
+        """Let a message be copied: the Agents SDK copies what a tool returns."""
+        return type(self), (self.template, self.values)
+
+
+def _(template: LiteralString, /, **values: object) -> Message:
+    """Mark a text that a user reads, such as `_("at most {max} bytes", max=5)`."""
+    return Message(template, values)
+
+
+def translate(text: str, locale: str) -> str:
+    """Return the text in the language of a locale such as `de-AT`, or else in English.
+
+    A plain text is looked up as it is; a `Message` by its template.
+    """
+    catalogue = _catalogue(_supported(locale) or ENGLISH)
+    if isinstance(text, Message):
+        return catalogue.gettext(text.template).format(**text.values)
+    return catalogue.gettext(text) if text else text
+
+
+def preferred_locale(accept_language: str) -> str:
+    """Return the tag that an `Accept-Language` header ranks first (RFC 9110, 12.5.4), or `en`."""
+    return next(iter(_ranked(accept_language)), ENGLISH)
+
+
+def message_language(accept_language: str) -> str:
+    """Return the language that the header ranks first of those that our messages are in."""
+    supported = (_supported(tag) for tag in _ranked(accept_language))
+    return next((language for language in supported if language), ENGLISH)
+
+
+def _ranked(accept_language: str) -> list[str]:
+    entries = accept_language.split(",")[:MAX_ENTRIES]
+    found = [match for entry in entries if (match := ENTRY.fullmatch(entry.strip()))]
+    wanted = [(float(match[2] or 1), match[1]) for match in found]
+    wanted.sort(key=lambda entry: entry[0], reverse=True)
+    return [tag.replace("*", ENGLISH) for quality, tag in wanted if quality > 0]
+
+
+def _supported(tag: str) -> str | None:
+    """Return the catalogues' language for a tag: the region's own, or else the language's."""
+    parts = tag.lower().split("-")
+    names = ("_".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((_languages()[name] for name in names if name in _languages()), None)
+
+
+def add_translations(folders: Iterable[Path]) -> None:
+    """Look texts up in these `locale` folders too, after the engine's and those added before."""
+    new = [folder for folder in folders if folder not in _folders]
+    if new:
+        _folders.extend(new)
+        _languages.cache_clear()
+        _catalogue.cache_clear()
+
+
+@cache
+def _languages() -> dict[str, str]:
+    names = [folder.parent.name for root in _folders for folder in root.glob("*/LC_MESSAGES")]
+    return {name.lower(): name for name in (ENGLISH, *names)}
+
+
+@cache
+def _catalogue(language: str) -> NullTranslations:
+    chain = NullTranslations()
+    for folder in _folders:
+        chain.add_fallback(translation("messages", folder, [language], fallback=True))
+    return chain
+
+
+_folders = [HERE / "locale", *sorted(HERE.glob("features/*/locale"))]

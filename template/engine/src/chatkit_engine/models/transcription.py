@@ -1,0 +1,38 @@
+"""Speech into text, where the provider has a model for it."""
+
+from collections.abc import Mapping
+
+import structlog
+from openai import APIError, AsyncOpenAI
+
+from chatkit_engine.errors import ModelBusy, ModelFailed
+from chatkit_engine.i18n import _
+from chatkit_engine.models.chat_model import Transcribe
+from chatkit_engine.models.resilience import may_fall_back
+
+log = structlog.stdlib.get_logger(__name__)
+
+FILE_NAMES: Mapping[str, str] = {
+    "audio/webm": "speech.webm",
+    "audio/ogg": "speech.ogg",
+    "audio/mp4": "speech.mp4",
+    "audio/wav": "speech.wav",
+    "audio/mpeg": "speech.mp3",
+}
+
+
+def create_transcribe(model: str, client: AsyncOpenAI, max_retries: int) -> Transcribe:
+    """Return the function that has `model` transcribe. It raises ModelBusy or ModelFailed."""
+    transcriptions = client.with_options(max_retries=max_retries).audio.transcriptions
+
+    async def transcribe(audio: bytes, media_type: str) -> str:
+        file = (FILE_NAMES.get(media_type, "speech"), audio, media_type)
+        try:
+            return (await transcriptions.create(model=model, file=file)).text
+        except APIError as error:
+            log.exception("the transcription failed", error=type(error).__name__)
+            if may_fall_back(error):
+                raise ModelBusy from None
+            raise ModelFailed(_("The speech could not be understood. Record it again.")) from None
+
+    return transcribe

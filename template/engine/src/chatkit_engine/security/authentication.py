@@ -1,0 +1,154 @@
+"""AUTH_MODE=local: one user on one machine.
+
+Binding to loopback is not enough. Any page in the user's browser can send requests to
+localhost, so each request shows that it comes from this machine, for this host, from a page that
+is allowed or from none, and as JSON, which a page cannot send elsewhere without asking first.
+A form with a file can be sent so: there the origin alone, which browsers always name, keeps it out.
+
+
+AUTH_MODE=jwt: bearer tokens signed with HS256. `sub` is the user (RFC 7519).
+
+Who asks. `CurrentUser` is the one way for a route to know, and to be closed to strangers.
+
+A route that takes a form with a file has `UploadingUser` in its place.
+"""
+
+import re
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import jwt
+from fastapi import Request
+
+from chatkit_engine.context import User
+from chatkit_engine.errors import Forbidden, Unauthenticated, UnsupportedMediaType
+from chatkit_engine.i18n import _
+from chatkit_engine.settings.core import Settings, is_loopback
+
+LOCAL_USER = User(id="local")
+LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
+WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+ALGORITHM = "HS256"
+MAX_SUBJECT = 255
+
+
+class LocalAuthenticator:
+    def __init__(self, settings: Settings) -> None:
+        self._allowed_origins = frozenset(settings.allowed_origins)
+
+    async def authenticate(self, request: Request, media_types: Collection[str]) -> User:
+        _check_peer(request)
+        host = _check_host(request)
+        self._check_origin(request, host)
+        _check_content_type(request, media_types)
+        return LOCAL_USER
+
+    def _check_origin(self, request: Request, host: str) -> None:
+        origin = request.headers.get("origin")
+        if origin is None:
+            allowed = request.headers.get("sec-fetch-site") != "cross-site"
+        else:
+            allowed = origin == f"{request.url.scheme}://{host}" or origin in self._allowed_origins
+        if not allowed:
+            raise Forbidden(
+                _("This page may not call the server: add its origin to ALLOWED_ORIGINS.")
+            )
+
+
+def _check_peer(request: Request) -> None:
+    if request.client is None or not is_loopback(request.client.host):
+        raise Forbidden(
+            _("AUTH_MODE=local answers this machine only: set AUTH_MODE=jwt for others.")
+        )
+
+
+def _check_host(request: Request) -> str:
+    host = request.headers.get("host", "")
+    if not LOCAL_HOST.fullmatch(host):
+        raise Forbidden(_("AUTH_MODE=local is reached as localhost or 127.0.0.1 only."))
+    return host
+
+
+def _check_content_type(request: Request, media_types: Collection[str]) -> None:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method not in WITHOUT_BODY and content_type not in media_types:
+        raise UnsupportedMediaType(
+            _("Send the body as Content-Type: {types}.", types=", ".join(media_types))
+        )
+
+
+class JwtAuthenticator:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._secret = _secret(settings)
+
+    async def authenticate(self, request: Request, media_types: Collection[str]) -> User:
+        scheme, _space, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthenticated(_("Send a token: Authorization: Bearer TOKEN."))
+        return User(id=_subject(self._claims(token.strip())))
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        settings = self._settings
+        try:
+            return jwt.decode(
+                token,
+                self._secret,
+                algorithms=[ALGORITHM],
+                issuer=settings.jwt_issuer,
+                audience=settings.jwt_audience,
+                options={
+                    "require": ["exp", "sub"],
+                    "verify_aud": settings.jwt_audience is not None,
+                },
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated(_("The token has expired. Get a new one.")) from None
+        except (jwt.PyJWTError, ValueError, OverflowError):
+            raise Unauthenticated(_("The token is not valid here.")) from None
+
+
+def issue_token(settings: Settings, user_id: str, lifetime: timedelta) -> str:
+    """Return a token for `user_id` that this server accepts for `lifetime`."""
+    claims: dict[str, Any] = {"sub": user_id, "exp": datetime.now(UTC) + lifetime}
+    if settings.jwt_issuer:
+        claims["iss"] = settings.jwt_issuer
+    if settings.jwt_audience:
+        claims["aud"] = settings.jwt_audience
+    return jwt.encode(claims, _secret(settings), algorithm=ALGORITHM)
+
+
+def _secret(settings: Settings) -> str:
+    if settings.jwt_secret is None:
+        raise ValueError("JWT_SECRET is not set")
+    return settings.jwt_secret.get_secret_value()
+
+
+def _subject(claims: dict[str, Any]) -> str:
+    if not is_usable_subject(claims["sub"]):
+        raise Unauthenticated(_("The token's subject is no usable user id."))
+    return str(claims["sub"])
+
+
+def is_usable_subject(subject: object) -> bool:
+    """Say whether a token may name this user: a printable text of 1 to 255 characters."""
+    return isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT and subject.isprintable()
+
+
+class Authenticator(Protocol):
+    """Tells the user of a request."""
+
+    async def authenticate(self, request: Request, media_types: Collection[str]) -> User:
+        """Return the user. `media_types` are those of the bodies that the route takes.
+
+        Raises:
+            Unauthenticated, Forbidden, UnsupportedMediaType: the request is refused.
+        """
+        ...
+
+
+def create_authenticator(settings: Settings) -> Authenticator:
+    if settings.auth_mode == "jwt":
+        return JwtAuthenticator(settings)
+    return LocalAuthenticator(settings)

@@ -1,0 +1,250 @@
+"""Settings, read once at start: the environment, then `.env`, then `defaults.toml`."""
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from chatkit_engine.settings.models import LlmSettings, split_list
+from chatkit_engine.settings.urls import check_base_url, parse_database_url
+
+DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+
+URL_EXAMPLES = {
+    "public_url": "https://chat.example.com",
+    "upload_endpoint_url": "https://s3.example.com",
+}
+
+MIN_SECRET_BYTES = 32
+MIN_SECRET_VARIETY = 8
+
+PLACEHOLDERS = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "change this",
+    "your-",
+    "your_",
+    "placeholder",
+)
+
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+class SetupError(ValueError):
+    """The settings and the application's hooks do not fit together; the message says the fix."""
+
+
+class SettingsBase(BaseSettings):
+    """The sources that the core's and the features' settings share."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        defaults = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, defaults
+
+
+class Settings(LlmSettings, SettingsBase):
+    """The core's settings. Each is an environment variable of the same name in capitals."""
+
+    project_name: str = "ChatKit backend"
+
+    environment: Literal["development", "production"] = "development"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    allowed_origins: Annotated[list[str], NoDecode] = [
+        "http://localhost:3000",
+        "http://localhost:5173",
+    ]
+    allowed_image_domains: Annotated[list[str], NoDecode] = []
+
+    database_url: str = "sqlite:///data/chat.db"
+    database_pool_size: int = Field(default=10, ge=1)
+    database_pool_overflow: int = Field(default=10, ge=0)
+    database_pool_timeout_seconds: float = Field(default=10, gt=0)
+    database_timeout_seconds: float | None = Field(default=30, gt=0)
+
+    retention_days: float | None = Field(default=None, gt=0)
+
+    upload_dir: Path = Path("data/uploads")
+    upload_bucket: str | None = None
+    upload_endpoint_url: str | None = None
+    upload_region: str | None = None
+    upload_access_key_id: str | None = None
+    upload_secret_access_key: SecretStr | None = None
+    download_link_seconds: int = Field(default=3600, ge=1)
+
+    auth_mode: Literal["local", "jwt", "app"] = "local"
+    jwt_secret: SecretStr | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+
+    history_max_tokens: int = Field(default=32_000, ge=1_000)
+    thread_titles: bool = True
+    tool_timeout_seconds: float = Field(default=30, gt=0)
+    max_model_calls: int = Field(default=10, ge=1)
+    max_handoffs: int = Field(default=4, ge=1)
+    blocked_input: list[str] = []
+    blocked_output: list[str] = []
+
+    max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    heartbeat_seconds: float = Field(default=15, gt=0)
+    shutdown_grace_seconds: float = Field(default=5, ge=0)
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment == "production"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, value: Any) -> Any:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("allowed_origins", "allowed_image_domains", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_list(value)
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _explicit_origins(cls, origins: list[str]) -> list[str]:
+        for origin in origins:
+            if "*" in origin:
+                raise ValueError(
+                    "must not contain *: requests carry credentials, so name each origin, "
+                    "such as https://app.example.com"
+                )
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    "an entry is not an origin: write scheme and host without a path, "
+                    "such as https://app.example.com"
+                )
+        return origins
+
+    @field_validator("allowed_image_domains")
+    @classmethod
+    def _plain_domains(cls, domains: list[str]) -> list[str]:
+        if not all(DOMAIN.fullmatch(domain) for domain in domains):
+            raise ValueError("an entry is not a domain: write it alone, such as img.example.com")
+        return domains
+
+    @field_validator("database_url")
+    @classmethod
+    def _supported_database(cls, url: str) -> str:
+        parse_database_url(url)
+        return url
+
+    @field_validator("public_url", "upload_endpoint_url")
+    @classmethod
+    def _usable_url(cls, url: str | None, info: ValidationInfo) -> str | None:
+        return check_base_url(url, URL_EXAMPLES[str(info.field_name)])
+
+    @field_validator("blocked_input", "blocked_output")
+    @classmethod
+    def _valid_patterns(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error:
+                raise ValueError(f"{pattern!r} is not a regular expression") from None
+        return patterns
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _strong_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            _check_secret(secret.get_secret_value())
+        return secret
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        problems = [
+            *self._auth_problems(),
+            *self.llm_problems(is_production=self.is_production),
+            *self._upload_problems(),
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _auth_problems(self) -> list[str]:
+        if self.auth_mode == "app":
+            return []
+        if self.auth_mode == "jwt":
+            missing = "AUTH_MODE=jwt needs JWT_SECRET: run `openssl rand -hex 32` and set it"
+            return [] if self.jwt_secret else [missing]
+        problems: list[str] = []
+        if self.is_production:
+            problems.append("AUTH_MODE=local is for one machine: in production set AUTH_MODE=jwt")
+        if not is_loopback(self.host):
+            problems.append(
+                "AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or AUTH_MODE=jwt"
+            )
+        return problems
+
+    def _upload_problems(self) -> list[str]:
+        if (self.upload_access_key_id is None) == (self.upload_secret_access_key is None):
+            return []
+        return ["UPLOAD_ACCESS_KEY_ID and UPLOAD_SECRET_ACCESS_KEY go together: set both or none"]
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether `host`, a name or an address, can only mean this machine."""
+    try:
+        return host in LOCAL_HOSTS or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_secret(secret: str) -> None:
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise ValueError(
+            f"is too short: it needs {MIN_SECRET_BYTES} bytes or more; run `openssl rand -hex 32`"
+        )
+    too_plain = len(set(secret)) < MIN_SECRET_VARIETY
+    if too_plain or any(word in secret.lower() for word in PLACEHOLDERS):
+        raise ValueError("is a placeholder, not a secret; run `openssl rand -hex 32`")
+
+
+def explain(error: ValidationError) -> list[str]:
+    """Say of each wrong setting which it is and what to do. Values are never repeated."""
+    return [_explain(problem["loc"], problem["msg"]) for problem in error.errors()]
+
+
+def _explain(location: tuple[int | str, ...], message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {message}" if location else message

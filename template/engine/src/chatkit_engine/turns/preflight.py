@@ -1,0 +1,163 @@
+"""What is checked before the status line: every thing that a request names, as the user.
+
+Upstream looks things up after the 200, where all that is left is to break the stream.
+"""
+
+from base64 import b64decode
+from collections.abc import Sequence
+
+from chatkit.types import (
+    AttachmentsDeleteReq,
+    ChatKitReq,
+    ClientToolCallItem,
+    InputTranscribeReq,
+    ItemsFeedbackReq,
+    ItemsListReq,
+    StructuredInputItem,
+    ThreadItem,
+    ThreadsAddClientToolOutputReq,
+    ThreadsAddStructuredInputReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsCustomActionReq,
+    ThreadsListReq,
+    ThreadsRetryAfterItemReq,
+    ThreadsSyncCustomActionReq,
+    ThreadsUpdateReq,
+    UserMessageItem,
+    WidgetItem,
+)
+
+from chatkit_engine.assistant.attachments import NO_ATTACHMENTS, Attachments
+from chatkit_engine.context import RequestContext
+from chatkit_engine.errors import BadRequest, Conflict
+from chatkit_engine.i18n import _
+from chatkit_engine.run import approvals
+from chatkit_engine.run.runtime import Runtime
+from chatkit_engine.run.turn_store import check_open
+from chatkit_engine.store.chatkit_store import SqlStore
+
+MAX_PAGE = 1000
+MAX_TITLE = 200
+MAX_FEEDBACK = 100
+
+
+async def check(
+    request: ChatKitReq,
+    store: SqlStore,
+    context: RequestContext,
+    runtime: Runtime,
+) -> None:
+    """Check the limits and everything the request names.
+
+    Raises:
+        NotFoundError: something does not exist or is not the user's.
+        BadRequest: a value is out of bounds, or an item is of another kind.
+        Conflict: the thread takes no more turns, or the item was answered already.
+    """
+    match request:
+        case ThreadsListReq() | ItemsListReq():
+            check_limit(request.params.limit)
+        case ThreadsCreateReq() | ThreadsAddUserMessageReq():
+            named = request.params.input.attachments
+            await _check_attachments(named, store, runtime.attachments, context)
+        case InputTranscribeReq():
+            _check_base64(request.params.audio_base64)
+        case ThreadsUpdateReq():
+            if not 0 < len(request.params.title) <= MAX_TITLE:
+                raise BadRequest(_("'title' must have from 1 to {max} characters.", max=MAX_TITLE))
+        case ItemsFeedbackReq():
+            if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
+                raise BadRequest(_("'item_ids' must have from 1 to {max} ids.", max=MAX_FEEDBACK))
+        case AttachmentsDeleteReq():
+            await store.load_attachment(request.params.attachment_id, context)
+        case _:
+            pass
+    thread_id: str | None = getattr(request.params, "thread_id", None)
+    if thread_id is not None:
+        await store.load_thread(thread_id, context)
+        await _check_item(request, thread_id, store, context)
+    await _check_action(request, store, context, runtime)
+
+
+async def _check_action(
+    request: ChatKitReq, store: SqlStore, context: RequestContext, runtime: Runtime
+) -> None:
+    match request:
+        case ThreadsCustomActionReq() if request.params.action.type == approvals.DECIDE:
+            decision = approvals.parse(request.params.action)
+            await approvals.check(decision, request.params.thread_id, store, context.user.id)
+        case ThreadsCustomActionReq():
+            runtime.actions.streamed(request.params.action)
+        case ThreadsAddClientToolOutputReq():
+            call = await _waiting_call(request.params.thread_id, store, context)
+            runtime.client_tools.check(call.name, request.params.result)
+        case ThreadsAddStructuredInputReq():
+            runtime.check_length(request.params.input.model_dump_json())
+        case ThreadsSyncCustomActionReq():
+            check_open(await store.load_thread(request.params.thread_id, context))
+            runtime.actions.sync(request.params.action)
+        case _:
+            pass
+
+
+def _check_base64(text: str) -> None:
+    try:
+        b64decode(text)
+    except ValueError:
+        raise BadRequest(_("'audio_base64' is not base64.")) from None
+
+
+def check_limit(limit: int | None) -> None:
+    if limit is not None and not 1 <= limit <= MAX_PAGE:
+        raise BadRequest(_("'limit' must be from 1 to {max}.", max=MAX_PAGE))
+
+
+async def _check_attachments(
+    attachment_ids: Sequence[str],
+    store: SqlStore,
+    attachments: Attachments | None,
+    context: RequestContext,
+) -> None:
+    if not attachment_ids:
+        return
+    if attachments is not None:
+        await attachments.check(attachment_ids, context)
+        return
+    await store.load_attachment(attachment_ids[0], context)
+    raise BadRequest(NO_ATTACHMENTS)
+
+
+async def _check_item(
+    request: ChatKitReq, thread_id: str, store: SqlStore, context: RequestContext
+) -> None:
+    match request:
+        case ThreadsRetryAfterItemReq():
+            item = await store.load_item(thread_id, request.params.item_id, context)
+            _expect(item, UserMessageItem, _("Only a user's message can be answered again."))
+        case ThreadsAddStructuredInputReq():
+            item = await store.load_item(thread_id, request.params.item_id, context)
+            _expect(item, StructuredInputItem, _("This item asks for no input."))
+            if isinstance(item, StructuredInputItem) and item.status != "pending":
+                raise Conflict(_("This input was given already."))
+        case ThreadsCustomActionReq() | ThreadsSyncCustomActionReq():
+            if request.params.item_id is not None:
+                item = await store.load_item(thread_id, request.params.item_id, context)
+                _expect(item, WidgetItem, _("Only a widget can send an action."))
+        case _:
+            pass
+
+
+def _expect(item: ThreadItem, kind: type[ThreadItem], otherwise: str) -> None:
+    if not isinstance(item, kind):
+        raise BadRequest(otherwise)
+
+
+async def _waiting_call(
+    thread_id: str, store: SqlStore, context: RequestContext
+) -> ClientToolCallItem:
+    newest = await store.load_thread_items(thread_id, None, 1, "desc", context)
+    for item in newest.data:
+        if isinstance(item, ClientToolCallItem) and item.status == "pending":
+            return item
+    raise Conflict(_("No client tool waits for its output in this thread."))

@@ -1,0 +1,205 @@
+"""A turn that was finished before: its stored events, sent again.
+
+The chat as the rest of the application sees it: answer a request, or start a turn."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+
+from chatkit.types import (
+    AttachmentsDeleteReq,
+    ChatKitReq,
+    NonStreamingReq,
+    StreamingReq,
+    ThreadsAddUserMessageReq,
+    ThreadsCreateReq,
+    ThreadsDeleteReq,
+    ThreadsRetryAfterItemReq,
+    ThreadStreamEvent,
+)
+
+from chatkit_engine.context import RequestContext
+from chatkit_engine.errors import Conflict, KeyReused, RequestRunning, Unavailable
+from chatkit_engine.run.runtime import Runtime
+from chatkit_engine.run.server import RequestServer
+from chatkit_engine.run.turn_store import Opening, TurnStore
+from chatkit_engine.store import idempotency, threads, usage
+from chatkit_engine.store.blob_cleanup import delete_dead_blobs
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.idempotency import EarlierTurn
+from chatkit_engine.store.ids import new_id
+from chatkit_engine.store.leases import Key, Lease
+from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.store.usage import Usage
+from chatkit_engine.turns import preflight
+from chatkit_engine.turns.turn import Encoder, Turn, Turns
+
+
+class Replay:
+    """Answers like the `Turn` that it repeats."""
+
+    replayed = True
+
+    def __init__(
+        self, events: Sequence[ThreadStreamEvent], encoder: Encoder, used: Usage | None
+    ) -> None:
+        self._chunks = [*map(encoder.encode, events), encoder.end("completed", used)]
+
+    async def chunks(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
+        for chunk in self._chunks:
+            if chunk:
+                yield chunk
+
+    async def wait(self) -> None:
+        """There is nothing to wait for."""
+
+    async def stop(self) -> None:
+        """There is nothing to stop."""
+
+
+class ChatService:
+    """Runs ChatKit requests against one database with one assistant."""
+
+    def __init__(
+        self, database: Database, process_lock: ProcessLock, runtime: Runtime, blobs: Blobs
+    ) -> None:
+        self.store = SqlStore(database)
+        self.turns = Turns()
+        self._database = database
+        self._process_lock = process_lock
+        self._runtime = runtime
+        self._blobs = blobs
+
+    async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        """Return the JSON answer to a request that needs no turn."""
+        await self._check(request, context)
+        server = RequestServer(self._runtime, self.store, context)
+        answer = await server.answer(request, context)
+        if isinstance(request, ThreadsDeleteReq | AttachmentsDeleteReq):
+            with suppress(Unavailable):
+                await delete_dead_blobs(self._database, self._blobs)
+        return answer
+
+    async def start(
+        self,
+        request: StreamingReq,
+        context: RequestContext,
+        encoder: Encoder | None = None,
+        key: Key | None = None,
+    ) -> Turn | Replay:
+        """Admit the request, store its message, and start its turn.
+
+        With a key, a request that was sent before is not done twice: what was finished is
+        repeated, and what was cut off is answered again.
+
+        Raises:
+            NotFoundError, AppError: the request is refused, and nothing was stored.
+        """
+        self.turns.refuse_if_draining()
+        earlier = await self._earlier(context, key) if key else None
+        if earlier is not None and earlier.state == "completed":
+            return await self._repeat(request, earlier, context, encoder)
+        return await self._start(request, context, encoder, key, earlier)
+
+    async def _check(self, request: ChatKitReq, context: RequestContext) -> None:
+        await preflight.check(request, self.store, context, self._runtime)
+
+    async def _earlier(self, context: RequestContext, key: Key) -> EarlierTurn | None:
+        user_id = context.user.id
+        earlier = await self._database.read(
+            idempotency.find, user_id, key.value, self._process_lock
+        )
+        if earlier is not None and earlier.fingerprint != key.fingerprint:
+            raise KeyReused
+        if earlier is not None and earlier.state == "running":
+            raise RequestRunning
+        return earlier
+
+    async def _start(
+        self,
+        request: StreamingReq,
+        context: RequestContext,
+        encoder: Encoder | None,
+        key: Key | None,
+        again: EarlierTurn | None,
+    ) -> Turn:
+        if again and again.message_id:
+            return await self._answer_again(request, again, context, encoder, key)
+        if _needs_lookups(request):
+            try:
+                await self._check(request, context)
+            except Conflict:
+                if again is None:
+                    raise
+                return await self._answer_again(request, again, context, encoder, key)
+        opens_thread = isinstance(request, ThreadsCreateReq)
+        thread_id = new_id("thr") if opens_thread else request.params.thread_id
+        store, server = self._parts(thread_id, context, key)
+        message = await server.prepare(request, thread_id, context)
+        opening = Opening(
+            message,
+            opens_thread,
+            retried=_retried(request),
+            again=again,
+            image_domains=self._runtime.image_domains,
+        )
+        await store.begin(self._process_lock, opening)
+        return self.turns.start(server, store, server.stream(request, context), encoder or server)
+
+    async def _answer_again(
+        self,
+        request: StreamingReq,
+        earlier: EarlierTurn,
+        context: RequestContext,
+        encoder: Encoder | None,
+        key: Key | None,
+    ) -> Turn:
+        """Answer what an interrupted turn has stored, in place of what it wrote."""
+        store, server = self._parts(earlier.thread_id, context, key)
+        await store.begin(self._process_lock, Opening(again=earlier))
+        opens_thread = isinstance(request, ThreadsCreateReq)
+        events = server.stream_again(earlier.message_id, context, opens_thread=opens_thread)
+        return self.turns.start(server, store, events, encoder or server)
+
+    async def _repeat(
+        self,
+        request: StreamingReq,
+        earlier: EarlierTurn,
+        context: RequestContext,
+        encoder: Encoder | None,
+    ) -> Replay:
+        server = RequestServer(self._runtime, self.store, context)
+        thread = await self.store.load_thread(earlier.thread_id, context)
+        items = await self._database.read(
+            threads.load_items_between,
+            earlier.thread_id,
+            earlier.after_seq,
+            earlier.until_seq,
+            context.user.id,
+        )
+        if earlier.message_id and earlier.message_id not in {item.id for item in items}:
+            message = await self.store.load_item(thread.id, earlier.message_id, context)
+            items = [message, *items]
+        opens_thread = isinstance(request, ThreadsCreateReq)
+        stored = server.stored_events(thread, items, opens_thread=opens_thread)
+        events = [server.outgoing(event) for event in stored]
+        used = await self._database.read(usage.of_turn, context.user.id, thread.id, earlier.turn_id)
+        return Replay(events, encoder or server, used)
+
+    def _parts(
+        self, thread_id: str, context: RequestContext, key: Key | None
+    ) -> tuple[TurnStore, RequestServer]:
+        store = TurnStore(self._database, Lease(thread_id, context.user.id, key))
+        return store, RequestServer(self._runtime, store, context)
+
+
+def _needs_lookups(request: ChatKitReq) -> bool:
+    """A plain message names its thread alone, which is looked up where the turn begins."""
+    if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
+        return bool(request.params.input.attachments)
+    return True
+
+
+def _retried(request: StreamingReq) -> str | None:
+    return request.params.item_id if isinstance(request, ThreadsRetryAfterItemReq) else None

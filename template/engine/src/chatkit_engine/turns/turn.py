@@ -1,0 +1,269 @@
+"""The bounded buffer between the pump, which writes a turn, and the response, which reads it.
+
+One turn's life: it is admitted, pumped, checkpointed and ended, by one path for every end.
+
+A disconnect, a shutdown, an exception and success all go through `Turn._run`'s end, which saves
+what there is and gives the lease back.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+from chatkit.errors import ErrorCode
+from chatkit.types import ErrorEvent, ThreadStreamEvent
+
+from chatkit_engine.errors import Unavailable
+from chatkit_engine.i18n import _
+from chatkit_engine.run.partial_items import PartialItems
+from chatkit_engine.run.server import RequestServer
+from chatkit_engine.run.turn_store import TurnStore
+from chatkit_engine.store.database import DatabaseUnavailable
+from chatkit_engine.store.leases import LEASE_SECONDS, LeaseLost, Outcome
+from chatkit_engine.store.usage import Usage
+
+log = structlog.stdlib.get_logger(__name__)
+CHECKPOINT_SECONDS = 1.0
+STOP_SECONDS = 5.0
+RENEW_EVERY = LEASE_SECONDS // 3
+CLOSE_PAUSES = (0.2, 0.5, *(1.0,) * 29)
+HEARTBEAT = b": ping\n\n"
+GONE = _("This thread was deleted or taken over meanwhile. The answer was not kept.")
+RESTARTING = _("The server is restarting. What was written is kept; please ask again.")
+
+
+class Buffer:
+    """One writer, one reader. The reader gets everything that waits, in one piece.
+
+    After `release` the writer is never held up again. A writer that is cancelled while it waits
+    for room would not pass the cancellation on to the model, so release comes before cancelling.
+    """
+
+    def __init__(self, limit: int = 256) -> None:
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._bounded = True
+        self._ended = False
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+
+    async def put(self, chunk: bytes) -> None:
+        while self._bounded and len(self._chunks) >= self._limit:
+            self._writable.clear()
+            await self._writable.wait()
+        self._chunks.append(chunk)
+        self._readable.set()
+
+    async def take(self) -> bytes:
+        """Wait for something and return it all; empty bytes mean the end."""
+        await self._readable.wait()
+        taken = b"".join(self._chunks)
+        self._chunks.clear()
+        if not self._ended:
+            self._readable.clear()
+        self._writable.set()
+        return taken
+
+    def release(self) -> None:
+        self._bounded = False
+        self._writable.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._readable.set()
+
+
+class Encoder(Protocol):
+    """Writes a turn's events for one kind of client; empty bytes are not sent."""
+
+    def encode(self, event: ThreadStreamEvent) -> bytes: ...
+
+    def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
+        """Return what follows the last event, when all is stored."""
+        ...
+
+
+class Turn:
+    """Pumps one turn's events into a buffer, whether or not somebody still reads them."""
+
+    replayed = False
+
+    def __init__(
+        self,
+        server: RequestServer,
+        store: TurnStore,
+        events: AsyncIterator[ThreadStreamEvent],
+        encoder: Encoder,
+    ) -> None:
+        self._server = server
+        self._store = store
+        self._events = events
+        self._encoder = encoder
+        self._buffer = Buffer()
+        self._partial_items = PartialItems()
+        self._outcome: Outcome = "completed"
+        self._ending = asyncio.Event()
+        self._farewell: ErrorEvent | None = None
+        self._task = asyncio.create_task(self._run())
+
+    async def chunks(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
+        """Yield the encoded events as they come, and a comment when there are none for a while."""
+        while True:
+            try:
+                async with asyncio.timeout(heartbeat_seconds):
+                    chunk = await self._buffer.take()
+            except TimeoutError:
+                yield HEARTBEAT
+                continue
+            if not chunk:
+                return
+            yield chunk
+
+    async def wait(self) -> None:
+        """Return when the turn has ended and all of it is stored, for want of a reader."""
+        self._buffer.release()
+        await self.done()
+
+    async def stop(self, farewell: ErrorEvent | None = None) -> None:
+        """Stop the turn if it runs, and return when what it has is stored.
+
+        The user's input is let through: it was sent, so it is kept. The buffer lets go first: a
+        pump that waits for room in it would never see the model's stream end.
+        """
+        self._farewell = self._farewell or farewell
+        self._buffer.release()
+        self._server.stop()
+        await asyncio.wait({self._task}, timeout=STOP_SECONDS)
+        self._cancel()
+        await self.done()
+
+    async def done(self) -> None:
+        """Return when the turn has ended."""
+        await asyncio.wait({self._task})
+
+    def on_end(self, callback: Callable[[], object]) -> None:
+        self._task.add_done_callback(lambda _: callback())
+
+    def _cancel(self) -> None:
+        """Cancel the pump, unless it is already saving its end."""
+        if not self._ending.is_set():
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        checkpoints = asyncio.create_task(self._keep_checkpoints())
+        try:
+            async for event in self._events:
+                await self._forward(event)
+            if self._server.interrupted:
+                self._outcome = "interrupted"
+        except (asyncio.CancelledError, LeaseLost):
+            self._outcome = "interrupted"
+        except Exception:
+            log.exception("the turn failed", turn=self._store.lease.turn_id)
+            self._server.stop()
+            await self._forward(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
+        finally:
+            self._ending.set()
+            await checkpoints
+            try:
+                await self._end()
+            finally:
+                self._buffer.end()
+
+    async def _forward(self, event: ThreadStreamEvent) -> None:
+        self._partial_items.observe(event)
+        if isinstance(event, ErrorEvent):
+            self._outcome = "failed"
+        await self._put(event)
+
+    async def _put(self, event: ThreadStreamEvent) -> None:
+        if chunk := self._encoder.encode(self._server.outgoing(event)):
+            await self._buffer.put(chunk)
+
+    async def _end(self) -> None:
+        try:
+            await self._close()
+        except LeaseLost:
+            log.warning("the turn's end was not stored", turn=self._store.lease.turn_id)
+            await self._put(ErrorEvent(code="custom", message=GONE, allow_retry=False))
+        except Exception:
+            log.exception("the turn's end was not stored", turn=self._store.lease.turn_id)
+            with suppress(DatabaseUnavailable):
+                await self._store.abandon(self._server.usage)
+            if self._outcome != "failed":
+                await self._put(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
+        if self._outcome == "interrupted" and self._farewell:
+            await self._put(self._farewell)
+        if last := self._encoder.end(self._outcome, self._server.usage):
+            await self._buffer.put(last)
+
+    async def _close(self) -> None:
+        """Store the turn's end. A database that is away has a while to come back."""
+        for pause in CLOSE_PAUSES:
+            with suppress(DatabaseUnavailable):
+                await self._store_end()
+                return
+            await asyncio.sleep(pause)
+        await self._store_end()
+
+    async def _store_end(self) -> None:
+        await self._store.close(self._outcome, self._partial_items.snapshot(), self._server.usage)
+
+    async def _keep_checkpoints(self) -> None:
+        ticks = 0
+        while not self._ending.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CHECKPOINT_SECONDS):
+                    await self._ending.wait()
+                    return
+            ticks += 1
+            if self._partial_items.dirty or ticks % RENEW_EVERY == 0:
+                await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        try:
+            await self._store.checkpoint(self._partial_items.snapshot())
+        except LeaseLost:
+            log.warning("the turn was ended from outside", turn=self._store.lease.turn_id)
+            self._server.stop()
+        except Exception:
+            self._partial_items.dirty = True
+            log.exception("a checkpoint failed", turn=self._store.lease.turn_id)
+
+
+class Turns:
+    """The turns that run in this process."""
+
+    def __init__(self) -> None:
+        self._running: set[Turn] = set()
+        self.draining = False
+
+    def start(
+        self,
+        server: RequestServer,
+        store: TurnStore,
+        events: AsyncIterator[ThreadStreamEvent],
+        encoder: Encoder,
+    ) -> Turn:
+        turn = Turn(server, store, events, encoder)
+        self._running.add(turn)
+        turn.on_end(lambda: self._running.discard(turn))
+        return turn
+
+    def refuse_if_draining(self) -> None:
+        if self.draining:
+            raise Unavailable(_("The server is restarting. Try again in a few seconds."))
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Take no more turns, let the running ones end, and interrupt and save the rest."""
+        self.draining = True
+        running = list(self._running)
+        if running:
+            log.info("waiting for running turns", turns=len(running), seconds=grace_seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                await asyncio.gather(*(turn.done() for turn in running))
+        farewell = ErrorEvent(code="custom", message=RESTARTING, allow_retry=True)
+        await asyncio.gather(*(turn.stop(farewell) for turn in list(self._running)))

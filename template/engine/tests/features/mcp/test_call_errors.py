@@ -1,0 +1,26 @@
+"""What the log has of a call that a server refused, and what the model hears."""
+
+from typing import Any
+
+from agents import RunContextWrapper
+from mcp import MCPError
+from mcp.types import INVALID_PARAMS
+from structlog.testing import capture_logs
+
+from chatkit_engine.features.mcp.client.errors import call_failed, of_call
+
+
+def test_the_log_has_what_the_server_said_and_the_model_has_not() -> None:
+    said = MCPError(INVALID_PARAMS, "no city of this name" + "!" * 1_000)
+    refused = of_call(said, "post")
+    refused.__cause__ = said
+    context: RunContextWrapper[Any] = RunContextWrapper(context=None)
+
+    with capture_logs() as logged:
+        told = call_failed(context, refused)
+
+    assert "reported an error" in told
+    assert "city" not in told
+    assert logged[0]["server"] == "post"
+    assert logged[0]["said"].startswith("no city of this name!")
+    assert len(logged[0]["said"]) == 500

@@ -1,0 +1,98 @@
+"""What may be written in the settings, and what is said of the rest: never a value."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from chatkit_engine.features.mcp.settings import McpSettings, ServerSettings
+from chatkit_engine.settings.core import explain
+from tests.support.env_example import env_example
+
+SECRET = "hunter2-hunter2"
+
+
+def _explained(monkeypatch: pytest.MonkeyPatch, value: str) -> str:
+    monkeypatch.setenv("MCP_SERVERS", value)
+    with pytest.raises(ValidationError) as caught:
+        McpSettings()
+    assert SECRET not in str(caught.value)
+    return "\n".join(explain(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ({}, "either a command or a url"),
+        ({"command": "x", "url": "http://x/mcp"}, "either a command or a url"),
+        ({"command": "x", "headers": {"Authorization": SECRET}}, "headers go with a url"),
+        ({"url": "http://x/mcp", "env": {"KEY": SECRET}}, "env and cwd go with a command"),
+        ({"url": f"ftp://{SECRET}/mcp"}, "must be a URL such as"),
+        ({"url": "http://x/mcp", "headers": SECRET}, "docs.headers"),
+        ({"url": "http://x/mcp", "approval": 5}, "docs.approval"),
+        ({"url": "http://x/mcp", "timeout_seconds": 0}, "docs.timeout_seconds"),
+        ({"url": "http://x/mcp", "tokn": SECRET}, "docs.tokn"),
+        ({"command": ""}, "docs.command"),
+    ],
+)
+def test_a_wrong_server_is_named_with_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, server: dict[str, Any], said: str
+) -> None:
+    explained = _explained(monkeypatch, json.dumps({"docs": server}))
+
+    assert explained.startswith("MCP_SERVERS: docs")
+    assert said in explained
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"docs": ' + SECRET,
+        f'["{SECRET}"]',
+        "[" * 100_000,
+        '{"Docs!": {"command": "x"}}',
+        '{"a_b": {"command": "x"}}',
+        '{"app": {"command": "x"}}',
+    ],
+)
+def test_what_is_no_list_of_servers_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    assert _explained(monkeypatch, value).startswith("MCP_SERVERS: ")
+
+
+def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = {
+        "docs": {"url": "https://x/mcp", "headers": {"Authorization": SECRET}},
+        "files": {"command": "x", "env": {"KEY": SECRET}},
+    }
+    monkeypatch.setenv("MCP_SERVERS", json.dumps(servers))
+
+    settings = McpSettings()
+
+    assert SECRET not in repr(settings)
+    assert settings.mcp_servers["docs"].headers["Authorization"].get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize("user", ["x" * 256, "a\tb"])
+def test_the_user_must_be_one_that_a_token_may_name(
+    monkeypatch: pytest.MonkeyPatch, user: str
+) -> None:
+    monkeypatch.setenv("MCP_USER", user)
+
+    with pytest.raises(ValidationError, match="printable"):
+        McpSettings()
+
+
+def test_every_setting_is_in_the_example_file() -> None:
+    example = env_example()
+
+    assert [name for name in McpSettings.model_fields if f"# {name.upper()}=" not in example] == []
+    assert [name for name in ServerSettings.model_fields if f"`{name}`" not in example] == []
+
+
+def test_the_example_is_one_that_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = env_example().splitlines()
+    [line] = [line for line in lines if line.startswith("# MCP_SERVERS=")]
+    monkeypatch.setenv("MCP_SERVERS", line.partition("=")[2])
+
+    assert list(McpSettings().mcp_servers) == ["docs"]

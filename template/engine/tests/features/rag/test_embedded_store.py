@@ -1,0 +1,194 @@
+"""The store in memory: exact, up to date whoever writes, and bounded."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+
+from chatkit_engine.features.rag.embeddings.embedder import Matrix
+from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
+from chatkit_engine.features.rag.vectors.store import SHARED
+from chatkit_engine.settings.core import Settings
+from tests.features.rag.shelf import (
+    ADA,
+    DIMENSIONS,
+    EMBEDDER,
+    EVE,
+    Shelf,
+    embedded,
+    fill,
+    open_shelf,
+    random_vectors,
+    unit,
+)
+
+NORTH, EAST = unit(1), unit(0, 1)
+OWNERS = (SHARED, ADA, EVE)
+DOCUMENTS = ("a", "b", "c")
+KEEP = st.tuples(
+    st.sampled_from(OWNERS), st.sampled_from(DOCUMENTS), st.integers(0, 6), st.integers(0, 99)
+)
+ASK = st.tuples(
+    st.sampled_from((ADA, EVE)),
+    st.integers(1, 12),
+    st.none() | st.sets(st.sampled_from(OWNERS), max_size=2),
+)
+
+
+@pytest.fixture
+async def shelf(each_database: Settings) -> AsyncGenerator[Shelf]:
+    async with open_shelf(each_database, embedded) as shelf:
+        yield shelf
+
+
+@pytest.fixture
+async def other(each_database: Settings, shelf: Shelf) -> AsyncGenerator[Shelf]:
+    """Another process's store on the same database."""
+    async with open_shelf(each_database, embedded) as other:
+        yield other
+
+
+async def test_what_another_process_does_is_seen(shelf: Shelf, other: Shelf) -> None:
+    async def found() -> list[str]:
+        [matches] = await other.store.search(ADA, NORTH, 10)
+        return [match.chunk_id for match in matches]
+
+    await shelf.keep(ADA, "doc", {"first": NORTH, "second": EAST})
+    assert await found() == ["first", "second"]
+
+    await shelf.keep(ADA, "more", {"third": unit(3, 1)})
+    assert await found() == ["first", "third", "second"]
+
+    await shelf.keep(ADA, "doc", {"second": EAST})
+    assert await found() == ["third", "second"]
+
+    await shelf.remove(ADA, "more")
+    assert await found() == ["second"]
+
+
+async def test_a_library_that_was_erased_and_made_anew_is_not_taken_for_the_old_one(
+    shelf: Shelf, other: Shelf
+) -> None:
+    await shelf.keep(ADA, "doc", {"old": NORTH})
+    assert await other.find(ADA, NORTH) == ["old"]
+
+    await shelf.database.write(
+        lambda connection: [
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 (names)
+            for table in ("rag_chunks", "rag_documents", "rag_libraries")
+        ]
+    )
+    await shelf.keep(ADA, "doc", {"new": EAST})
+
+    [found] = await other.store.search(ADA, NORTH, 10)
+    assert [match.chunk_id for match in found] == ["new"]
+
+
+async def test_another_embedders_vectors_are_not_compared(shelf: Shelf) -> None:
+    await shelf.keep(ADA, "doc", {"ours": EAST})
+    await Shelf(shelf.database, shelf.store, "another").keep(ADA, "other", {"theirs": NORTH})
+
+    assert await shelf.find(ADA, NORTH) == ["ours"]
+
+
+@pytest.mark.parametrize("max_bytes", [0, 30 * DIMENSIONS * 4, 50 * DIMENSIONS * 4])
+async def test_results_are_right_when_memory_is_too_small(shelf: Shelf, max_bytes: int) -> None:
+    small = EmbeddedStore(shelf.database, EMBEDDER, DIMENSIONS, max_bytes)
+    shelf = Shelf(shelf.database, small)
+    for number, owner in enumerate((SHARED, ADA, EVE, "mallory")):
+        await fill(shelf, owner, 20, number)
+
+    for _ in range(2):
+        for number, owner in enumerate((ADA, EVE, "mallory"), start=1):
+            all_of_it = np.concatenate([random_vectors(20, 0), random_vectors(20, number)])
+            similarities = sorted((all_of_it @ NORTH[0]).tolist(), reverse=True)
+            found = await shelf.search(owner, NORTH, 50)
+            assert [match.similarity for match in found] == pytest.approx(similarities, abs=1e-5)
+
+
+async def test_searches_at_once_read_a_library_once_and_agree(shelf: Shelf, other: Shelf) -> None:
+    await fill(shelf, ADA, 1200, seed=1)
+    await fill(shelf, SHARED, 1000, seed=2)
+    statements: list[str] = []
+
+    @event.listens_for(other.database.engine, "before_cursor_execute")
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+        statements.append(statement)
+
+    found = await asyncio.gather(*(other.store.search(ADA, NORTH, 20) for _ in range(8)))
+
+    assert len(found[0][0]) == 20
+    assert all(each == found[0] for each in found)
+    reads = [each for each in statements if "rag_chunks.embedding" in each]
+    assert len(reads) == 3 + 3, "a piece has 500 chunks, and the last one fewer"
+
+
+def test_it_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.db"
+    asyncio.run(_migrate(empty))
+    names = count()
+
+    @settings(max_examples=30)
+    @given(st.lists(st.tuples(KEEP, ASK), min_size=1, max_size=8))
+    def holds(steps: Sequence[tuple[tuple[str, str, int, int], tuple[str, int, set[str]]]]) -> None:
+        path = tmp_path / f"{next(names)}.db"
+        shutil.copy(empty, path)
+        asyncio.run(_follow(path, steps))
+
+    holds()
+
+
+async def _migrate(path: Path) -> None:
+    async with open_shelf(Settings(database_url=f"sqlite:///{path}"), embedded):
+        pass
+
+
+async def _follow(
+    path: Path,
+    steps: Sequence[tuple[tuple[str, str, int, int], tuple[str, int, set[str] | None]]],
+) -> None:
+    """Change documents and search, and compare each search with what is known to be there."""
+    known: dict[tuple[str, str], dict[str, Matrix]] = {}
+    async with open_shelf(Settings(database_url=f"sqlite:///{path}"), embedded) as shelf:
+        for number, (keep, ask) in enumerate(steps):
+            owner, name, size, seed = keep
+            document = f"{owner}:{name}"
+            vectors = random_vectors(max(size, 1), seed)
+            pieces = {f"{document}:{number}:{row}": vectors[[row]] for row in range(size)}
+            if pieces:
+                await shelf.keep(owner, document, pieces)
+            else:
+                await shelf.remove(owner, document)
+            known[owner, document] = pieces
+            await _compare(shelf, known, ask, random_vectors(1, seed + 1000))
+
+
+async def _compare(
+    shelf: Shelf,
+    known: dict[tuple[str, str], dict[str, Matrix]],
+    ask: tuple[str, int, set[str] | None],
+    query: Matrix,
+) -> None:
+    user, limit, of_owners = ask
+    within = None
+    if of_owners is not None:
+        within = [document for owner, document in known if owner in of_owners]
+    expected = {
+        chunk_id: float(vector[0] @ query[0])
+        for (owner, document), pieces in known.items()
+        if owner in (user, SHARED) and (within is None or document in within)
+        for chunk_id, vector in pieces.items()
+    }
+    best = sorted(expected.values(), reverse=True)[:limit]
+    [found] = await shelf.store.search(user, query, limit, within)
+    assert [match.similarity for match in found] == pytest.approx(best, abs=1e-5)
+    for match in found:
+        assert match.similarity == pytest.approx(expected[match.chunk_id], abs=1e-5)

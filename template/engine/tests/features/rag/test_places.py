@@ -1,0 +1,72 @@
+"""Chapters and lessons under the names that folders and pages give them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatkit_engine.context import PageContext
+from chatkit_engine.features.rag.page_scope import Place, Whereabouts
+from chatkit_engine.features.rag.rows import Document
+
+
+@pytest.mark.parametrize("page", ["3", "03", "Chapter 3", "chapter 3: Loops", "Loops", "3-loops"])
+@pytest.mark.parametrize("folder", ["03-loops", "3 Loops", "kapitel-3-loops", "3_LOOPS"])
+def test_one_place_has_many_spellings(page: str, folder: str) -> None:
+    place = Place.read(page)
+
+    assert place is not None
+    assert place.is_called(folder)
+
+
+@pytest.mark.parametrize(
+    ("page", "folder"),
+    [
+        ("3", "04-loops"),
+        ("3", "30-loops"),
+        ("3", "loops"),
+        ("Loops", "03-arrays"),
+        ("3: Loops", "03-arrays"),
+        ("Lesson", "03-loops"),
+        ("3", ""),
+        ("parting", "ing"),
+    ],
+)
+def test_other_places_are_not_taken_for_it(page: str, folder: str) -> None:
+    place = Place.read(page)
+
+    assert place is None or not place.is_called(folder)
+
+
+@pytest.mark.parametrize("nothing", [None, "", "   ", "---", "Chapter"])
+def test_nothing_is_no_place(nothing: str | None) -> None:
+    assert Place.read(nothing) is None
+
+
+@given(st.text(max_size=200))
+def test_whatever_a_page_sends_is_read(text: str) -> None:
+    place = Place.read(text)
+
+    assert place is None or place.is_called(text)
+
+
+def _document(chapter: str, lesson: str) -> Document:
+    return Document("", f"{chapter}/{lesson}", "c", "s", "t", chapter=chapter, lesson=lesson)
+
+
+LESSONS = [_document("03-loops", "01-for"), _document("03-loops", "02-while")]
+OTHERS = [_document("04-arrays", "01-for"), _document("", "01-for")]
+ALL = LESSONS + OTHERS
+
+
+def _within(scope: str, **page: str) -> list[str] | None:
+    return Whereabouts.of(PageContext.model_validate(page)).within(scope, ALL)
+
+
+def test_scopes_are_the_documents_of_the_page() -> None:
+    page = {"current_chapter": "3", "current_lesson": "for"}
+
+    assert _within("full", **page) is None
+    assert _within("chapter", **page) == [document.id for document in LESSONS]
+    assert _within("lesson", **page) == [LESSONS[0].id]
+    assert _within("lesson", current_lesson="while") == [LESSONS[1].id]
+    assert _within("chapter") == []

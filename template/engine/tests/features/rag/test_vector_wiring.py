@@ -1,0 +1,148 @@
+"""The store that the settings ask for, and what stops a start that cannot work."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from pydantic import SecretStr, ValidationError
+from typer.testing import CliRunner
+
+from chatkit_engine.builder import Builder
+from chatkit_engine.cli.commands import cli
+from chatkit_engine.features.rag.components import add_vector_store
+from chatkit_engine.features.rag.embeddings.embedder import Matrix
+from chatkit_engine.features.rag.feature import MIGRATIONS
+from chatkit_engine.features.rag.settings import RagSettings
+from chatkit_engine.features.rag.vectors.store import VectorStore
+from chatkit_engine.security.links import Links
+from chatkit_engine.settings.core import Settings, explain
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.migrate import CORE, upgrade
+from chatkit_engine.store.user_data import erase_user
+from tests.features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, Shelf, random_vectors, unit
+from tests.support.ports import free_port
+
+NORTH = unit(1)
+SERVER = "http://127.0.0.1:6333"
+
+
+@dataclass
+class RandomEmbedder:
+    """Embeds without sense: only its name and its dimensions are asked for here."""
+
+    name: str = EMBEDDER
+    dimensions: int = DIMENSIONS
+    min_similarity: float = 0
+
+    async def embed(self, texts: Any) -> Matrix:
+        return random_vectors(len(texts), 1)
+
+    async def aclose(self) -> None: ...
+
+
+@asynccontextmanager
+async def _built(database_url: str) -> AsyncGenerator[Builder]:
+    settings = Settings(database_url=database_url)
+    database, blobs = open_database(settings), Blobs(settings)
+    builder = Builder(settings, database, blobs, Links(settings))
+    builder.add_migrations(MIGRATIONS)
+    yield builder
+    await blobs.aclose()
+    await database.aclose()
+
+
+async def _works(builder: Builder, store: VectorStore) -> None:
+    """Keep, find and erase through what the builder has been given."""
+    await upgrade(builder.database, [CORE, *builder.migrations])
+    shelf = Shelf(builder.database, store)
+    async with builder.resources():
+        await shelf.keep(ADA, "hers", {"ada's": NORTH})
+        await shelf.keep(EVE, "eves", {"eve's": NORTH})
+        assert await shelf.find(ADA, NORTH) == ["ada's"]
+        await erase_user(builder.database, builder.blobs, ADA, builder.erasers, wipe=False)
+        assert await store.search(ADA, NORTH, 5) == [[]]
+        assert await shelf.find(EVE, NORTH) == ["eve's"]
+
+
+async def test_rows_are_the_store_where_nothing_is_set() -> None:
+    async with _built("sqlite:///:memory:") as builder:
+        store = add_vector_store(builder, RagSettings(), RandomEmbedder())
+
+        assert store.name == "embedded"
+        assert builder.migrations == [MIGRATIONS]
+        await _works(builder, store)
+
+
+@pytest.mark.slow
+async def test_pgvector_brings_its_tables(postgres_url: str) -> None:
+    async with _built(postgres_url) as builder:
+        settings = RagSettings(vector_store="pgvector")
+        store = add_vector_store(builder, settings, RandomEmbedder())
+
+        assert store.name == "pgvector"
+        await _works(builder, store)
+
+
+async def test_pgvector_on_sqlite_stops_the_start() -> None:
+    async with _built("sqlite:///:memory:") as builder:
+        with pytest.raises(ValidationError) as refused:
+            add_vector_store(builder, RagSettings(vector_store="pgvector"), RandomEmbedder())
+
+    advice = "pgvector needs PostgreSQL: set DATABASE_URL, or VECTOR_STORE=embedded"
+    assert explain(refused.value) == [f"VECTOR_STORE: {advice}"]
+
+
+async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
+    async with _built("sqlite:///:memory:") as builder:
+        settings = RagSettings(
+            vector_store="qdrant", qdrant_url=SERVER, qdrant_api_key=SecretStr("a-secret-key")
+        )
+        store = add_vector_store(builder, settings, RandomEmbedder())
+        async with builder.resources():
+            pass
+
+        assert store.name.startswith("qdrant ")
+        assert "secret" not in f"{store.name}{vars(settings)}"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"vector_store": "qdrant"}, f"needs QDRANT_URL: set it, such as {SERVER}"),
+        ({"qdrant_url": "qdrant:6333-hidden"}, "QDRANT_URL: must be a URL such as"),
+        ({"qdrant_collections": "a/hidden"}, "QDRANT_COLLECTIONS: "),
+        ({"vector_store": "hidden"}, "VECTOR_STORE: "),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_with_the_fix(
+    values: dict[str, str], told: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RagSettings.model_validate(values)
+
+    [advice] = explain(refused.value)
+    assert told in advice
+    assert "hidden" not in advice
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "doctor"])
+def test_every_command_names_the_setting(command: str) -> None:
+    result = CliRunner().invoke(cli, [command], env={"VECTOR_STORE": "pgvector"})
+
+    assert result.exit_code == 1
+    assert "VECTOR_STORE: pgvector needs PostgreSQL: set DATABASE_URL" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_user_whose_vectors_cannot_be_erased_just_now_is_not_erased_halfway() -> None:
+    away = {"VECTOR_STORE": "qdrant", "QDRANT_URL": f"http://127.0.0.1:{free_port()}"}
+    CliRunner().invoke(cli, ["chat", "Remember the platypus"])
+
+    erased = CliRunner().invoke(cli, ["erase", "--user", "local", "--yes"], env=away)
+
+    assert erased.exit_code == 1
+    assert "Try again later" in erased.output
+    assert "platypus" in CliRunner().invoke(cli, ["export", "--user", "local"]).output

@@ -1,0 +1,15 @@
+"""The store on each database in turn."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.chatkit_store import SqlStore
+from tests.support.store import open_store
+
+
+@pytest.fixture
+async def store(each_database: Settings) -> AsyncGenerator[SqlStore]:
+    async with open_store(each_database) as store:
+        yield store

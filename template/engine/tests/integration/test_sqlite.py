@@ -1,0 +1,33 @@
+"""What is SQLite's own: a file that cannot be written for a while."""
+
+import pytest
+
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import DatabaseUnavailable
+from tests.support.app import running_app
+from tests.support.sql import run_sql
+
+READ_ONLY = "PRAGMA query_only = 1"
+WRITE = "CREATE TABLE written (number INTEGER)"
+
+
+async def test_a_connection_that_became_read_only_is_made_anew(file_settings: Settings) -> None:
+    database = open_database(file_settings)
+    await database.read(run_sql, READ_ONLY)
+
+    with pytest.raises(DatabaseUnavailable):
+        await database.write(run_sql, WRITE)
+
+    await database.write(run_sql, WRITE)
+    await database.aclose()
+
+
+async def test_readiness_says_that_nothing_can_be_written(settings: Settings) -> None:
+    async with running_app(settings) as app:
+        await app.services.database.read(run_sql, READ_ONLY)
+
+        ready = await app.http.get("/health/ready")
+
+    assert ready.status_code == 503
+    assert [check["name"] for check in ready.json()["checks"] if not check["ok"]] == ["database"]

@@ -1,0 +1,60 @@
+"""The command `serve`, which also notes each of ChatKit's hooks that is called, and where it is."""
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from chatkit_engine import discovery
+from chatkit_engine.cli import commands as main
+from tests.support.protocol.sdk import OVERRIDABLE, Kind, hooks
+
+LOG = Path("hooks.log")
+OWN_FEATURES = Path(__file__).with_name("features")
+ROOT = Path(__file__).parents[3]
+
+
+def with_the_features_of_the_tests() -> None:
+    """Serve the core with what the conversations need, whichever features the project has."""
+    discovery.__path__[:] = [str(OWN_FEATURES)]
+    with_the_features_of_the_project()
+
+
+def with_the_features_of_the_project() -> None:
+    import_module("chatkit_engine.application")
+    discovery.discover_features()
+    for base in OVERRIDABLE:
+        for implementation in (base, *_subclasses(base)):
+            _note_calls(base, implementation)
+    main()
+
+
+def _note_calls(base: type[Any], implementation: type[Any]) -> None:
+    for name, method in list(vars(implementation).items()):
+        kind = f"{base.__name__} {name}"
+        if kind in hooks():
+            setattr(implementation, name, _noted(kind, method))
+
+
+def _noted(kind: Kind, method: Callable[..., Any]) -> Callable[..., Any]:
+    line = f"{kind} {_place(Path(method.__code__.co_filename))}\n"
+
+    @wraps(method)
+    def call(*arguments: Any, **named: Any) -> Any:
+        with LOG.open("a") as log:
+            log.write(line)
+        return method(*arguments, **named)
+
+    return call
+
+
+def _place(file: Path) -> str:
+    """Return a file of the project by its path in it, and one of a package by its name."""
+    return str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else file.name
+
+
+def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    for each in base.__subclasses__():
+        yield each
+        yield from _subclasses(each)

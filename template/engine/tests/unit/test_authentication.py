@@ -1,0 +1,218 @@
+"""Who may ask: tokens in AUTH_MODE=jwt, this machine alone in AUTH_MODE=local."""
+
+import base64
+import json
+import re
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+
+from chatkit_engine.application import create_app
+from chatkit_engine.security.authentication import issue_token
+from chatkit_engine.settings.core import Settings
+from tests.support.app import SECRET, Running, make_settings, running_app
+from tests.support.requests import add, create, events, op, thread_id
+
+HOUR = timedelta(hours=1)
+FUTURE = 4_000_000_000
+
+
+@pytest.fixture
+def jwt_settings() -> Settings:
+    return make_settings(
+        database_url="sqlite:///:memory:",
+        auth_mode="jwt",
+        jwt_secret=SECRET,
+        jwt_issuer="https://issuer.example",
+        jwt_audience="chat",
+    )
+
+
+@pytest.fixture
+async def jwt_app(jwt_settings: Settings) -> AsyncGenerator[Running]:
+    async with running_app(jwt_settings) as running:
+        yield running
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _claims(**changes: Any) -> dict[str, Any]:
+    claims = {"sub": "ada", "exp": FUTURE, "iss": "https://issuer.example", "aud": "chat"}
+    return {name: value for name, value in (claims | changes).items() if value is not None}
+
+
+def _unsigned(claims: dict[str, Any]) -> str:
+    def part(value: dict[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{part(claims)}."
+
+
+async def test_an_issued_token_is_accepted(jwt_app: Running, jwt_settings: Settings) -> None:
+    token = issue_token(jwt_settings, "ada", HOUR)
+
+    response = await jwt_app.http.get("/api/threads", headers=_bearer(token))
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        "nonsense",
+        "a.b.c",
+        "é",
+        _unsigned(_claims()),
+        jwt.encode(_claims(), "another-secret-another-secret-another"),
+        jwt.encode(_claims(), SECRET, algorithm="HS512"),
+        jwt.encode(_claims(exp=1), SECRET),
+        jwt.encode(_claims(exp=None), SECRET),
+        jwt.encode(_claims(sub=None), SECRET),
+        jwt.encode(_claims(sub=""), SECRET),
+        jwt.encode(_claims(sub="x" * 300), SECRET),
+        jwt.encode(_claims(sub="a\x00b"), SECRET),
+        jwt.encode(_claims(iss="https://other.example"), SECRET),
+        jwt.encode(_claims(iss=None), SECRET),
+        jwt.encode(_claims(aud="other"), SECRET),
+        jwt.encode(_claims(aud=None), SECRET),
+        jwt.encode(_claims(nbf=FUTURE), SECRET),
+    ],
+)
+async def test_any_other_token_is_refused(jwt_app: Running, token: str) -> None:
+    headers = httpx2.Headers([(b"Authorization", f"Bearer {token}".encode())])
+
+    response = await jwt_app.http.post("/chatkit", json=op("threads.list"), headers=headers)
+
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.json()["code"] == "unauthenticated"
+
+
+async def test_no_token_is_refused_on_every_route_but_health(jwt_app: Running) -> None:
+    paths = jwt_app.app.openapi()["paths"]
+    for path, methods in paths.items():
+        for method in methods:
+            url = re.sub(r"\{\w+\}", "x_1", path)
+            response = await jwt_app.http.request(method, url, json={})
+            expected = {200} if path.startswith("/health") else {401}
+            assert response.status_code in expected, f"{method} {path}"
+
+
+async def test_a_strangers_thread_answers_like_one_that_does_not_exist(
+    jwt_app: Running, jwt_settings: Settings
+) -> None:
+    ada, eve = (_bearer(issue_token(jwt_settings, name, HOUR)) for name in ("ada", "eve"))
+    created = await jwt_app.http.post("/chatkit", json=create("My secret"), headers=ada)
+    thread = thread_id(events(created.text))
+
+    for request in (op("threads.get_by_id", thread_id="ID"), add("ID", "Hello")):
+        text = json.dumps(request)
+        answers = [
+            await jwt_app.http.post(
+                "/chatkit", content=text.replace('"ID"', f'"{named}"').encode(), headers=eve
+            )
+            for named in (thread, "thr_unknown")
+        ]
+        assert [answer.status_code for answer in answers] == [404, 404]
+        assert answers[0].content == answers[1].content
+
+    found = await jwt_app.http.get("/api/threads/search", params={"q": "secret"}, headers=eve)
+    assert found.json() == []
+    listed = await jwt_app.http.get("/api/threads", headers=eve)
+    assert listed.json()["data"] == []
+
+
+async def _local(
+    settings: Settings, peer: str = "127.0.0.1", url: str = "http://localhost:8000", **kwargs: Any
+) -> int:
+    app = create_app(settings)
+    transport = httpx2.ASGITransport(app, client=(peer, 5000))
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url=url) as http,
+    ):
+        kwargs = {"content": b'{"type": "threads.list", "params": {}}'} | kwargs
+        headers = {"Content-Type": "application/json"} | kwargs.pop("headers", {})
+        return (await http.post("/chatkit", headers=headers, **kwargs)).status_code
+
+
+@pytest.mark.parametrize("url", ["http://localhost:8000", "http://127.0.0.1", "http://[::1]:8000"])
+async def test_local_mode_answers_this_machine(settings: Settings, url: str) -> None:
+    assert await _local(settings, url=url) == 200
+
+
+@pytest.mark.parametrize("peer", ["192.168.1.5", "10.0.0.1", "::ffff:8.8.8.8"])
+async def test_local_mode_refuses_other_machines(settings: Settings, peer: str) -> None:
+    assert await _local(settings, peer=peer) == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example:8000", "evil@localhost", "localhost/x", ""]
+)
+async def test_local_mode_refuses_a_rebound_host(settings: Settings, host: str) -> None:
+    assert await _local(settings, headers={"Host": host}) == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("http://localhost:3000", 200),
+        ("http://localhost:8000", 200),
+        ("http://localhost:9999", 403),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ],
+)
+async def test_local_mode_looks_at_the_page(settings: Settings, origin: str, status: int) -> None:
+    assert await _local(settings, headers={"Origin": origin}) == status
+
+
+@pytest.mark.parametrize(
+    ("site", "origin", "status"),
+    [
+        ("cross-site", None, 403),
+        ("cross-site", "http://localhost:3000", 200),
+        ("same-site", None, 200),
+        ("none", None, 200),
+    ],
+)
+async def test_local_mode_looks_at_the_site_where_no_page_is_named(
+    settings: Settings, site: str, origin: str | None, status: int
+) -> None:
+    headers = {"Sec-Fetch-Site": site} | ({"Origin": origin} if origin else {})
+
+    assert await _local(settings, headers=headers) == status
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
+async def test_local_mode_takes_json_only(settings: Settings, kind: str) -> None:
+    assert await _local(settings, headers={"Content-Type": kind}) == 415
+
+
+async def test_allowed_origins_get_cors_headers_and_others_none(settings: Settings) -> None:
+    preflight = {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
+    }
+    home = {"Origin": "http://localhost:3000"}
+    async with running_app(settings) as app:
+        allowed = await app.http.options("/chatkit", headers=preflight | home)
+        other = await app.http.options(
+            "/chatkit", headers=preflight | {"Origin": "https://evil.example"}
+        )
+        answered = await app.http.get("/api/threads", headers=home)
+
+    assert allowed.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert allowed.headers["access-control-allow-credentials"] == "true"
+    assert "authorization" in allowed.headers["access-control-allow-headers"].lower()
+    assert "idempotency-key" in allowed.headers["access-control-allow-headers"].lower()
+    readable = answered.headers["access-control-expose-headers"].split(", ")
+    assert {"X-Request-ID", "Retry-After", "Idempotent-Replayed"} <= set(readable)
+    assert "access-control-allow-origin" not in other.headers

@@ -1,0 +1,328 @@
+"""The command line."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jwt
+import pytest
+from typer.testing import CliRunner, Result
+
+from chatkit_engine.cli.commands import cli
+from tests.support.app import ROOT, SECRET
+from tests.support.features import AddFeature
+
+REFUSING = """
+from pathlib import Path
+from sqlalchemy import MetaData
+from chatkit_engine.store.migrate import Migrations
+
+def install(builder):
+    versions = Path(__file__).with_name("versions")
+    builder.add_migrations(Migrations("refusing", versions, MetaData()))
+"""
+REFUSED_REVISION = """
+from chatkit_engine.store.migrate import MigrationRefused
+
+revision = "0001"
+down_revision = None
+
+def upgrade():
+    raise MigrationRefused("Install the extension first.")
+"""
+
+
+def _run(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(cli, arguments, env=environment)
+
+
+def test_chat_streams_an_answer_and_goes_on_with_the_thread() -> None:
+    first = _run("chat", "Hello")
+    second = _run("chat", "Again")
+    third = _run("chat", "--new", "Afresh")
+
+    assert first.exit_code == 0
+    assert "You said: Hello" in first.stdout
+    assert second.stdout.strip() == "You said: Again"
+    assert "demo model" in third.stdout
+
+
+def test_chat_says_when_there_is_no_answer() -> None:
+    result = _run("chat", "please /fail")
+
+    assert result.exit_code == 1
+    assert "could not answer" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_chat_refuses_a_thread_that_does_not_exist() -> None:
+    result = _run("chat", "Hello", "--thread", "thr_unknown")
+
+    assert result.exit_code == 1
+    assert "does not exist" in result.stderr
+
+
+def test_doctor_is_content_with_the_defaults() -> None:
+    result = _run("doctor")
+
+    assert result.exit_code == 0, result.output
+    assert "FAIL" not in result.stdout
+    assert "demo model" in result.stdout
+
+
+def test_doctor_says_what_the_default_provider_lacks() -> None:
+    half = {"DEFAULT_PROVIDER": "custom", "LLM_BASE_URL": "http://127.0.0.1:9/v1"}
+
+    assert "custom needs LLM_MODEL." in _run("doctor", **half).stdout
+    assert "openai needs OPENAI_API_KEY." in _run("doctor").stdout
+    assert "needs" not in _run("doctor", LLM_PROVIDER="demo").stdout
+
+
+def test_a_revision_for_a_database_that_is_not_up_to_date_is_refused() -> None:
+    result = _run("migrate", "--revision", "more")
+
+    assert result.exit_code == 1
+    assert "Run `migrate` first" in result.stderr
+
+
+def test_doctor_says_which_models_answer_and_where() -> None:
+    result = _run(
+        "doctor",
+        LLM_PROVIDER="ollama",
+        LLM_MODEL="llama",
+        LLM_FALLBACK_PROVIDER="openai",
+        OPENAI_API_KEY="sk-test",
+    )
+
+    assert "llama at 127.0.0.1, and else gpt-" in result.stdout
+    assert "sk-test" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "fix"),
+    [
+        ({"AUTH_MODE": "jwt"}, "JWT_SECRET"),
+        ({"AUTH_MODE": "jwt", "JWT_SECRET": "short"}, "openssl rand -hex 32"),
+        ({"LLM_PROVIDER": "openai"}, "OPENAI_API_KEY"),
+        ({"LLM_PROVIDER": "gemini"}, "GEMINI_API_KEY"),
+        ({"LLM_PROVIDER": "azure", "LLM_MODEL": "mine"}, "AZURE_OPENAI_ENDPOINT"),
+        ({"LLM_PROVIDER": "ollama"}, "LLM_MODEL"),
+        (
+            {"LLM_PROVIDER": "ollama", "LLM_MODEL": "llama", "LLM_FALLBACK_PROVIDER": "groq"},
+            "GROQ_API_KEY",
+        ),
+        ({"ENVIRONMENT": "production"}, "AUTH_MODE=jwt"),
+        ({"ALLOWED_ORIGINS": "*"}, "name each origin"),
+        ({"DATABASE_URL": "postgresql://ada:pw@127.0.0.1:1/chat"}, "check DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://localhost/chat?sslmode=on"}, "verify-full"),
+        ({"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "sqlite:////proc/nowhere/x.db"}, "DATABASE_URL"),
+        ({"PORT": "many"}, "PORT"),
+    ],
+)
+def test_doctor_names_what_is_wrong_and_the_fix(environment: dict[str, str], fix: str) -> None:
+    result = _run("doctor", **environment)
+
+    assert result.exit_code == 1
+    assert fix in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_doctor_sees_a_folder_that_hides_an_sdk(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "__init__.py").write_text("")
+
+    result = _run("doctor")
+
+    assert result.exit_code == 1
+    assert "rename your own agents" in result.stdout
+
+
+@pytest.mark.parametrize("command", [("serve",), ("chat", "Hello"), ("migrate",)])
+def test_wrong_settings_stop_every_command_in_words(command: tuple[str, ...]) -> None:
+    result = _run(*command, AUTH_MODE="jwt", JWT_SECRET="guess-me")
+
+    assert result.exit_code == 1
+    assert "JWT_SECRET" in result.stderr
+    assert "guess-me" not in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [("serve",), ("chat", "Hello"), ("migrate",)])
+def test_a_database_that_cannot_be_is_named(command: tuple[str, ...]) -> None:
+    result = _run(*command, DATABASE_URL="sqlite:////proc/nowhere/x.db")
+
+    assert result.exit_code == 1
+    assert "DATABASE_URL" in result.stderr
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [("serve",), ("migrate",)])
+def test_a_database_that_cannot_be_migrated_is_explained_in_one_line(
+    command: tuple[str, ...], add_feature: AddFeature
+) -> None:
+    versions = Path(add_feature("refusing", REFUSING).__file__).with_name("versions")
+    versions.mkdir()
+    (versions / "0001_first.py").write_text(REFUSED_REVISION)
+
+    result = _run(*command)
+
+    assert result.exit_code == 1
+    assert result.stderr == "Install the extension first.\n"
+
+
+def test_serve_refuses_to_listen_to_others_in_local_mode() -> None:
+    result = _run("serve", "--host", "0.0.0.0")  # noqa: S104
+
+    assert result.exit_code == 1
+    assert "AUTH_MODE" in result.stderr
+
+
+def test_migrate_says_what_it_did() -> None:
+    assert "applied core:0001" in _run("migrate").stdout
+    assert _run("migrate").stdout.strip() == "up to date"
+
+
+def test_migrate_refuses_an_unknown_chain() -> None:
+    result = _run("migrate", "--of", "nothing")
+
+    assert result.exit_code == 1
+    assert "core" in result.stderr
+
+
+def test_token_makes_a_token_that_expires() -> None:
+    result = _run("token", "--user", "ada", "--hours", "2", JWT_SECRET=SECRET, AUTH_MODE="jwt")
+
+    claims = jwt.decode(result.stdout.strip(), SECRET, algorithms=["HS256"])
+    assert claims["sub"] == "ada"
+    assert "exp" in claims
+
+
+def test_token_needs_the_secret() -> None:
+    assert "JWT_SECRET" in _run("token", "--user", "ada").stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--user", ""), ("--user", "x" * 256), ("--user", "ada", "--hours", "inf")]
+)
+def test_token_refuses_what_the_server_would(arguments: tuple[str, ...]) -> None:
+    result = _run("token", *arguments, JWT_SECRET=SECRET, AUTH_MODE="jwt")
+
+    assert result.exit_code != 0
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"DATABASE_URL": "sqlite://host/x.db"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "sqlite:////etc/passwd"}, "DATABASE_URL"),
+        ({"OPENAI_BASE_URL": "nonsense"}, "OPENAI_BASE_URL"),
+        ({"OPENAI_API_KEY": "sk-é"}, "OPENAI_API_KEY"),
+        ({"ALLOWED_ORIGINS": "http://user:pass-word@host"}, "ALLOWED_ORIGINS"),
+    ],
+)
+def test_serve_names_what_it_cannot_use(environment: dict[str, str], says: str) -> None:
+    result = _run("serve", **environment)
+
+    assert result.exit_code == 1
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+    assert "pass-word" not in result.output
+
+
+def test_a_log_level_that_is_none_is_named_before_anything_is_loaded() -> None:
+    command = [sys.executable, "-c", "from chatkit_engine.cli import main; main()", "doctor"]
+    environment = {"PYTHONPATH": str(ROOT), "LOG_LEVEL": "loud"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("LOG_LEVEL: must be one of")
+
+
+def test_help_names_every_command() -> None:
+    shown = re.sub(r"\s+", " ", _run("--help").stdout)
+
+    assert all(name in shown for name in ("serve", "chat", "doctor", "migrate", "token", "usage"))
+
+
+def test_a_users_data_is_exported_and_erased() -> None:
+    _run("chat", "Remember the platypus")
+
+    exported = _run("export", "--user", "local")
+    _run("export", "--user", "local", "--to", "local.jsonl")
+    erased = _run("erase", "--user", "local", "--yes")
+
+    assert "Remember the platypus" in exported.stdout
+    assert len(Path("local.jsonl").read_text().splitlines()) == len(exported.stdout.splitlines())
+    assert "items: 2" in erased.stdout
+    assert len(_run("export", "--user", "local").stdout.splitlines()) == 1
+    assert _run("erase", "--user", "local").stdout.strip() == "nothing there"
+
+
+def test_what_a_user_has_used_is_printed_by_model() -> None:
+    _run("chat", "Hello")
+
+    used = _run("usage", "--user", "local")
+    later = _run("usage", "--user", "local", "--since", "2999-01-01")
+    wrong = _run("usage", "--user", "local", "--since", "yesterday")
+
+    assert used.stdout.splitlines() == [
+        "demo: requests 1, input tokens 0 (cached 0), output tokens 0, cost unknown",
+        "total: requests 1, input tokens 0 (cached 0), output tokens 0, cost unknown",
+    ]
+    assert later.stdout.strip().startswith("total: requests 0")
+    assert later.stdout.strip().endswith("$0.0000")
+    assert wrong.exit_code == 2
+    assert "yesterday" in wrong.output
+
+
+def test_an_export_to_nowhere_is_refused_in_words() -> None:
+    result = _run("export", "--user", "local", "--to", "/proc/nowhere/x")
+
+    assert (result.exit_code, result.stderr.strip()) == (
+        1,
+        "--to names a file that cannot be written.",
+    )
+
+
+@pytest.mark.slow
+def test_a_project_moves_to_postgresql_by_two_commands(postgres_url: str) -> None:
+    _run("chat", "Remember the platypus")
+
+    moved = _run("move", "--from", "sqlite:///data/chat.db", DATABASE_URL=postgres_url)
+
+    assert moved.exit_code == 0, moved.output
+    assert "items: 2" in moved.stdout
+    assert "platypus" in _run("export", "--user", "local", DATABASE_URL=postgres_url).stdout
+    again = _run("move", "--from", "sqlite:///data/chat.db", DATABASE_URL=postgres_url)
+    assert again.exit_code == 1
+    assert "empty" in again.stderr
+
+
+@pytest.mark.parametrize("url", ["sqlite:///nowhere.db", "postgresql://localhost/x", "no url"])
+def test_moving_from_what_is_no_sqlite_file_is_refused_in_words(url: str) -> None:
+    result = _run("move", "--from", url)
+
+    assert result.exit_code == 1
+    assert "--from" in result.stderr
+    assert not Path("nowhere.db").exists()
+
+
+def test_a_postgresql_that_is_not_there_is_named_by_doctor_and_serve() -> None:
+    nowhere = {"DATABASE_URL": "postgresql://ada:sesame-open@127.0.0.1:9/chat"}
+
+    for command in ("doctor", "serve", "migrate"):
+        result = _run(command, **nowhere)
+        assert result.exit_code == 1
+        assert "database" in result.output.lower()
+        assert "sesame" not in result.output
+        assert "Traceback" not in result.output
+
+
+def test_what_is_everybodys_is_not_erased_for_want_of_a_name() -> None:
+    result = _run("erase", "--user", "")
+
+    assert result.exit_code == 1
+    assert "--user must name somebody" in result.stderr

@@ -1,0 +1,87 @@
+"""Health, and errors that nobody planned."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from chatkit_engine.http import health
+from chatkit_engine.observability.health import HealthStatus
+from chatkit_engine.settings.core import Settings
+from tests.support.app import SECRET, Running, make_settings, running_app
+from tests.support.features import AddFeature
+
+CORE_CHECKS = ["accepting", "database", "migrations", "model"]
+FAULTY = """
+from fastapi import APIRouter
+
+from chatkit_engine.builder import Builder
+
+router = APIRouter()
+
+
+@router.get("/api/fault")
+async def fault() -> None:
+    raise RuntimeError("a secret detail")
+
+
+def install(builder: Builder) -> None:
+    builder.add_router(router)
+"""
+
+
+async def test_a_live_process_says_so(app: Running) -> None:
+    assert (await app.http.get("/health/live")).json() == {"status": "ok"}
+
+
+async def test_readiness_lists_what_there_is(app: Running) -> None:
+    ready = await app.http.get("/health/ready")
+
+    assert ready.status_code == 200
+    names = [check["name"] for check in ready.json()["checks"]]
+    assert names[: len(CORE_CHECKS)] == CORE_CHECKS
+    assert "demo" in ready.json()["checks"][3]["detail"]
+
+
+async def test_a_check_without_an_answer_counts_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is cut off takes a request and says nothing for a minute."""
+
+    async def database() -> HealthStatus:
+        await asyncio.sleep(60)
+        return HealthStatus(name="database", ok=True)
+
+    monkeypatch.setattr(health, "CHECK_SECONDS", 0.01)
+
+    assert not (await health.run_check(database)).ok
+
+
+async def test_production_waits_for_its_migrations_and_names_them(tmp_path: Path) -> None:
+    settings = make_settings(
+        environment="production",
+        auth_mode="jwt",
+        jwt_secret=SECRET,
+        openai_api_key="sk-test",
+        database_url=f"sqlite:///{tmp_path}/chat.db",
+    )
+    async with running_app(settings) as app:
+        ready = await app.http.get("/health/ready")
+        docs = await app.http.get("/openapi.json")
+
+    assert ready.status_code == 503
+    checks = {check["name"]: check for check in ready.json()["checks"]}
+    assert [name for name in CORE_CHECKS if not checks[name]["ok"]] == ["migrations"]
+    assert "core:0001" in checks["migrations"]["detail"]
+    assert docs.status_code == 404
+
+
+async def test_an_unplanned_error_is_a_500_without_its_text(
+    settings: Settings, add_feature: AddFeature
+) -> None:
+    add_feature("faulty", FAULTY)
+
+    async with running_app(settings) as app:
+        response = await app.http.get("/api/fault")
+
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "secret" not in response.text

@@ -1,0 +1,78 @@
+"""The log: what it holds, and what it must not."""
+
+import logging
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from chatkit_engine.observability.logs import configure_logging, hide_secrets
+from tests.support.app import SECRET, make_settings
+
+KEY = "sk-0123456789"
+PASSWORD = "hunter2-hunter2"
+
+
+def test_a_links_token_is_blotted_out() -> None:
+    configure_logging(make_settings())
+    (handler,) = logging.getLogger().handlers[:1]
+    line = '"GET /api/attachments/atc_1/content?x=1&token=eyJ0.eyJz-_dWI.c2ln HTTP/1.1" 200'
+    record = logging.LogRecord("uvicorn.access", logging.INFO, __file__, 1, line, (), None)
+
+    text = handler.format(record)
+
+    assert "content?x=1&token=*** HTTP/1.1" in text
+
+
+def test_what_a_user_searches_for_is_not_logged() -> None:
+    configure_logging(make_settings())
+    (handler,) = logging.getLogger().handlers[:1]
+    line = '127.0.0.1:1 - "GET /api/threads/search?q=my+illness&limit=5 HTTP/1.1" 200'
+    record = logging.LogRecord("uvicorn.access", logging.INFO, __file__, 1, line, (), None)
+
+    assert "search?q=***&limit=5 HTTP/1.1" in handler.format(record)
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_a_secret_that_an_error_repeats_is_blotted_out(environment: str) -> None:
+    settings = make_settings(
+        environment=environment,
+        auth_mode="jwt",
+        jwt_secret=SECRET,
+        openai_api_key=KEY,
+        database_url=f"postgresql://chat:{PASSWORD}@localhost/chat",
+    )
+    configure_logging(settings)
+    (handler,) = logging.getLogger().handlers[:1]
+    error = RuntimeError(f"Incorrect API key provided: {KEY}")
+    failure = (type(error), error, None)
+    record = logging.LogRecord(
+        "app", logging.ERROR, __file__, 1, f"with {SECRET} {PASSWORD}", (), failure
+    )
+
+    text = handler.format(record)
+
+    assert "Incorrect API key provided: ***" in text
+    assert KEY not in text
+    assert SECRET not in text
+    assert PASSWORD not in text
+
+
+class Deep(BaseModel):
+    keys: dict[str, SecretStr]
+
+
+class FeatureSettings(BaseModel):
+    deep: dict[str, Deep]
+    mode: SecretStr = SecretStr("on")
+
+
+def test_a_features_secrets_are_blotted_out_wherever_they_stand() -> None:
+    configure_logging(make_settings())
+    hide_secrets(FeatureSettings(deep={"one": Deep(keys={"authorization": SecretStr(KEY)})}))
+    (handler,) = logging.getLogger().handlers[:1]
+    record = logging.LogRecord("app", logging.ERROR, __file__, 1, f"on with {KEY}", (), None)
+
+    text = handler.format(record)
+
+    assert KEY not in text
+    assert "on with ***" in text

@@ -1,0 +1,15 @@
+"""How the Agents SDK is told to ask a model again."""
+
+from agents import ModelRetryBackoffSettings
+
+from chatkit_engine.models.resilience import retry_settings
+
+
+def test_a_model_is_asked_again_after_pauses_that_grow_and_are_not_in_step() -> None:
+    settings = retry_settings(max_retries=3, longest_wait=60)
+
+    assert settings.max_retries == 3
+    assert isinstance(settings.backoff, ModelRetryBackoffSettings)
+    assert settings.backoff.multiplier == 2
+    assert settings.backoff.max_delay == 2
+    assert settings.backoff.jitter

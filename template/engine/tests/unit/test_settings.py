@@ -1,0 +1,158 @@
+"""Settings: where they come from, and what is refused at start."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from chatkit_engine.settings.core import Settings, explain
+from tests.support.app import SECRET, make_settings
+from tests.support.env_example import env_example
+
+PRODUCTION: dict[str, Any] = {
+    "environment": "production",
+    "auth_mode": "jwt",
+    "jwt_secret": SECRET,
+    "openai_api_key": "sk-test",
+}
+
+
+def _problems(**values: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        Settings(**values)
+    return "; ".join(explain(caught.value))
+
+
+def test_the_environment_wins_over_the_env_file_and_that_over_the_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".env").write_text("PORT=1111\nLOG_LEVEL=warning\nUNKNOWN_NAME=1\n")
+    monkeypatch.setenv("PORT", "2222")
+
+    settings = Settings()
+
+    assert settings.port == 2222
+    assert settings.log_level == "WARNING"
+    assert settings.host == "127.0.0.1"
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    monkeypatch.setenv("JWT_SECRET", "")
+
+    assert Settings().openai_api_key is None
+
+
+@pytest.mark.parametrize("name", ["LLM_MODEL", "OPENAI_MODEL"])
+def test_the_model_has_two_names(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "some-model")
+
+    assert Settings().llm_model == "some-model"
+
+
+@pytest.mark.parametrize(
+    "text", ["https://a.example,https://b.example", '["https://a.example", "https://b.example"]']
+)
+def test_origins_are_a_list_with_commas_or_json(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", text)
+
+    assert Settings().allowed_origins == ["https://a.example", "https://b.example"]
+
+
+@pytest.mark.parametrize("origin", ["*", "https://*.example", "app.example", "https://a.example/"])
+def test_what_is_no_single_origin_is_refused(origin: str) -> None:
+    assert "ALLOWED_ORIGINS" in _problems(allowed_origins=[origin])
+
+
+@pytest.mark.parametrize(
+    "secret", ["too-little-of-it", "a" * 40, "change-me-change-me-change-me-change-me"]
+)
+def test_a_weak_secret_is_refused_and_not_repeated(secret: str) -> None:
+    problems = _problems(auth_mode="jwt", jwt_secret=secret)
+
+    assert "JWT_SECRET" in problems
+    assert "openssl rand -hex 32" in problems
+    assert secret not in problems
+
+
+def test_jwt_mode_needs_a_secret() -> None:
+    assert "JWT_SECRET" in _problems(auth_mode="jwt")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.com", "::"])  # noqa: S104
+def test_local_mode_refuses_to_listen_to_others(host: str) -> None:
+    assert "AUTH_MODE" in _problems(host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_local_mode_listens_on_loopback(host: str) -> None:
+    assert Settings(host=host).host == host
+
+
+def test_production_is_accepted_when_it_is_complete() -> None:
+    assert make_settings(**PRODUCTION).is_production
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"auth_mode": "local"}, "AUTH_MODE=jwt"),
+        ({"openai_api_key": None}, "OPENAI_API_KEY"),
+        ({"llm_provider": "demo"}, "demo"),
+    ],
+)
+def test_production_refuses_what_is_for_one_machine(changes: dict[str, Any], names: str) -> None:
+    assert names in _problems(**PRODUCTION | changes)
+
+
+def test_a_provider_without_its_key_is_refused() -> None:
+    assert "OPENAI_API_KEY" in _problems(llm_provider="openai")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"llm_provider": "demo", "openai_api_key": "sk-test"},
+        {"llm_provider": "gemini", "gemini_api_key": "for-tests-only"},
+        {
+            "openai_api_key": "sk-test",
+            "llm_fallback_provider": "gemini",
+            "gemini_api_key": "for-tests-only",
+        },
+    ],
+)
+def test_images_are_refused_where_the_provider_makes_none(values: dict[str, Any]) -> None:
+    problems = _problems(image_generation=True, **values)
+
+    assert "set LLM_PROVIDER=openai and OPENAI_API_KEY, or IMAGE_GENERATION=false" in problems
+
+
+def test_images_are_taken_with_openai() -> None:
+    assert make_settings(image_generation=True, openai_api_key="sk-test").image_generation
+
+
+@pytest.mark.parametrize("url", ["mysql://localhost/x", "sqlite://host/x", "no url", ""])
+def test_another_kind_of_database_is_refused_in_words(url: str) -> None:
+    assert "DATABASE_URL: must be a URL such as" in _problems(database_url=url)
+
+
+@pytest.mark.parametrize("name", ["public_url", "upload_endpoint_url", "openai_base_url"])
+@pytest.mark.parametrize("url", ["chat.example.com", "ftp://example.com", "https://a b"])
+def test_what_is_no_url_is_refused(name: str, url: str) -> None:
+    assert f"{name.upper()}: must be a URL such as https://" in _problems(**{name: url})
+
+
+@pytest.mark.parametrize("name", ["upload_access_key_id", "upload_secret_access_key"])
+def test_a_storages_key_has_two_halves(name: str) -> None:
+    assert "set both or none" in _problems(**{name: "for-tests-only"})
+
+
+def test_every_setting_is_in_the_example_file() -> None:
+    example = env_example()
+    unlisted = {"project_name", "default_provider"}
+
+    missing = [name for name in Settings.model_fields if f"# {name.upper()}=" not in example]
+
+    assert set(missing) == unlisted
