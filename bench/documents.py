@@ -39,7 +39,7 @@ from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, upgrade
 from retrieval import AT_ONCE, MAX_BLOCK_MS, MAX_MEDIAN_MS, MS, longest_block, timed
-from tests.support.postgres import running_postgres
+from chatkit_engine.testing.postgres import running_postgres
 
 PASSAGES, OF_A_FILE, WORDS = 20_000, 10, 90
 VOCABULARY, ASKED = 8_000, 6

@@ -20,8 +20,8 @@ from tests.support.failures.findings import Findings
 from tests.support.failures.kills import Kills
 from tests.support.failures.outage import Load, Outage
 from tests.support.failures.site import Site, postgres_site, sqlite_site
-from tests.support.fake_model_api import FakeModelApi
-from tests.support.postgres import running_postgres
+from chatkit_engine.testing.fake_model_api import FakeModelApi
+from chatkit_engine.testing.postgres import running_postgres
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 MAX_SHOWN = 10

@@ -30,7 +30,7 @@ from chatkit_engine.features.rag.vectors.pgvector import PgvectorStore
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.database import Database
 from tests.features.rag.shelf import Shelf, normalized, open_shelf
-from tests.support.postgres import running_postgres
+from chatkit_engine.testing.postgres import running_postgres
 
 CHUNKS, DIMENSIONS, OF_A_DOCUMENT = 20_000, 384, 100
 DIRECTIONS, NOISE = 32, 0.3

@@ -47,7 +47,7 @@ from chatkit.types import (
     UserMessageTextContent,
 )
 from sqlalchemy import Table, insert
-from tests.support.postgres import running_postgres
+from chatkit_engine.testing.postgres import running_postgres
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 SMALL, LARGE = 1_000, 1_000_000

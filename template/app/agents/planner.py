@@ -5,9 +5,7 @@ from typing import Annotated
 from agents import Agent
 from pydantic import BaseModel, Field
 
-from chatkit_engine.assistant.agent_factory import AgentFactory
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.instructions import brief
+from chatkit_engine import AgentFactory, TurnContext, brief
 
 INSTRUCTIONS = """\
 You make a plan for the goal that you are given: a short title, and three to eight steps in their

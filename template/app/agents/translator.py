@@ -2,8 +2,7 @@
 
 from agents import FunctionTool
 
-from chatkit_engine.assistant.agent_factory import AgentFactory
-from chatkit_engine.assistant.trust import read_only
+from chatkit_engine import AgentFactory, read_only
 
 DESCRIPTION = "Translate a text. Say into which language, and give the text whole."
 

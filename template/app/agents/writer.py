@@ -2,9 +2,7 @@
 
 from agents import Agent
 
-from chatkit_engine.assistant.agent_factory import AgentFactory
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.instructions import brief
+from chatkit_engine import AgentFactory, TurnContext, brief
 
 DESCRIPTION = "drafts and revises texts, such as letters, posts, summaries and speeches"
 

@@ -4,8 +4,7 @@ from datetime import datetime
 
 from agents import RunContextWrapper, function_tool
 
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.trust import read_only
+from chatkit_engine import TurnContext, read_only
 
 
 @read_only

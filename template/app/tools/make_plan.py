@@ -5,10 +5,7 @@ from agents.tool_context import ToolContext
 
 from app.agents.planner import Plan, create_planner
 from app.widgets.plan import plan_as_text, plan_widget
-from chatkit_engine.assistant.agent_factory import AgentFactory
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.trust import read_only
-from chatkit_engine.assistant.typed_output import run_typed
+from chatkit_engine import AgentFactory, TurnContext, read_only, run_typed
 
 
 def create_tool(factory: AgentFactory) -> FunctionTool:

@@ -4,8 +4,7 @@ import re
 
 from agents import RunContextWrapper, function_tool
 
-from chatkit_engine.assistant.client_tools import front_end_has
-from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine import TurnContext, front_end_has
 
 EFFECT = "open_page"
 

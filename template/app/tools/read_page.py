@@ -4,9 +4,7 @@ from agents import function_tool
 from agents.tool_context import ToolContext
 from pydantic import BaseModel, ConfigDict
 
-from chatkit_engine.assistant.client_tools import ClientTool, front_end_has
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.trust import read_only
+from chatkit_engine import ClientTool, TurnContext, front_end_has, read_only
 
 
 class Page(BaseModel):

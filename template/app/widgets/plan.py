@@ -8,10 +8,7 @@ from chatkit.widgets import DynamicWidgetRoot, WidgetTemplate
 from pydantic import BaseModel
 
 from app.agents.planner import Plan, PlanStep
-from chatkit_engine.assistant.actions import sync_action
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.errors import BadRequest
-from chatkit_engine.i18n import _
+from chatkit_engine import BadRequest, TurnContext, _, sync_action
 
 CHECK = "plan.check"
 

@@ -12,12 +12,7 @@ from pydantic import StringConstraints
 
 from app.features.notes.service import MAX_TEXT, Notes
 from app.features.notes.widgets import Chosen
-from chatkit_engine.assistant.actions import AnyAction, widget_action
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.context import Text
-from chatkit_engine.errors import AppError
-from chatkit_engine.i18n import _
-from chatkit_engine.store.ids import new_id
+from chatkit_engine import AnyAction, AppError, Text, TurnContext, _, new_id, widget_action
 
 KEY = "notes.draft"
 

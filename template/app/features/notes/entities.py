@@ -2,9 +2,7 @@
 
 from app.features.notes.rows import Note
 from app.features.notes.service import Notes
-from chatkit_engine.assistant.entities import Entity
-from chatkit_engine.context import User
-from chatkit_engine.i18n import _
+from chatkit_engine import Entity, User, _
 
 MAX_TITLE = 60
 

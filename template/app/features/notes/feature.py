@@ -9,8 +9,7 @@ from app.features.notes.service import Notes
 from app.features.notes.settings import NotesSettings
 from app.features.notes.tables import metadata
 from app.features.notes.tools import create_tools
-from chatkit_engine.builder import Builder
-from chatkit_engine.store.migrate import Migrations
+from chatkit_engine import Builder, Migrations
 
 
 def install(builder: Builder) -> None:

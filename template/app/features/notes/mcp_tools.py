@@ -10,8 +10,7 @@ from pydantic import Field, StringConstraints
 from app.features.notes.rows import Note
 from app.features.notes.service import MAX_TEXT, Notes
 from app.features.notes.settings import NotesSettings
-from chatkit_engine.context import Text, User
-from chatkit_engine.store.database import Database
+from chatkit_engine import Database, Text, User
 
 # The assistant has its own tools for the rest.
 FOR_THE_ASSISTANT = ("search_notes", "delete_note")

@@ -7,8 +7,7 @@ from pydantic import BaseModel, StringConstraints
 
 from app.features.notes.rows import Note
 from app.features.notes.service import MAX_TEXT, Notes
-from chatkit_engine.context import Text
-from chatkit_engine.http.dependencies import CurrentUser, Id
+from chatkit_engine import CurrentUser, Id, Text
 
 PageSize = Annotated[int, Query(ge=1, le=100)]
 

@@ -9,8 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, 
 from sqlalchemy.engine import Row
 
 from app.features.notes.tables import notes
-from chatkit_engine.errors import Conflict, NotFound
-from chatkit_engine.i18n import _
+from chatkit_engine import Conflict, NotFound, _
 
 
 class Note(BaseModel):

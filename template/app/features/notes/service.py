@@ -3,9 +3,7 @@
 from app.features.notes import rows
 from app.features.notes.rows import Note
 from app.features.notes.settings import NotesSettings
-from chatkit_engine.context import User
-from chatkit_engine.store.database import Database
-from chatkit_engine.store.ids import new_id
+from chatkit_engine import Database, User, new_id
 
 MAX_TEXT = 10_000
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from chatkit_engine.settings.core import SettingsBase
+from chatkit_engine import SettingsBase
 
 
 class NotesSettings(SettingsBase):

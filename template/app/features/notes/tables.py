@@ -2,8 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Double, Index, MetaData, Table, Text, false
 
-from chatkit_engine.store.database import database_now
-from chatkit_engine.store.tables import Sequence
+from chatkit_engine import Sequence, database_now
 
 metadata = MetaData()
 

@@ -5,10 +5,7 @@ from agents import FunctionTool, RunContextWrapper, function_tool
 from app.features.notes.drafts import show_draft
 from app.features.notes.service import MAX_TEXT, Notes
 from app.features.notes.widgets import LISTED, list_as_it_comes
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.trust import read_only
-from chatkit_engine.errors import AppError
-from chatkit_engine.i18n import _
+from chatkit_engine import AppError, TurnContext, _, read_only
 
 WRONG_TEXT = f"A note needs between 1 and {MAX_TEXT} characters."
 

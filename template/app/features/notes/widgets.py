@@ -9,10 +9,7 @@ from pydantic import BaseModel, StringConstraints
 
 from app.features.notes.rows import Note
 from app.features.notes.service import Notes
-from chatkit_engine.assistant.actions import AnyAction, sync_action, widget_action
-from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.errors import NotFound
-from chatkit_engine.i18n import _
+from chatkit_engine import AnyAction, NotFound, TurnContext, _, sync_action, widget_action
 
 LISTED = 10
 

@@ -4,17 +4,17 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from support.failures.contention import Contention
+from support.failures.findings import Findings
+from support.failures.kills import Kills
+from support.failures.outage import Load, Outage
+from support.failures.site import Site, postgres_site, sqlite_site
+from support.sql import run_sql
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
-from tests.support.failures.contention import Contention
-from tests.support.failures.findings import Findings
-from tests.support.failures.kills import Kills
-from tests.support.failures.outage import Load, Outage
-from tests.support.failures.site import Site, postgres_site, sqlite_site
-from tests.support.fake_model_api import FakeModelApi
-from tests.support.postgres import running_postgres
-from tests.support.sql import run_sql
+from chatkit_engine.testing.fake_model_api import FakeModelApi
+from chatkit_engine.testing.postgres import running_postgres
 
 pytestmark = pytest.mark.slow
 

@@ -7,18 +7,27 @@ structured input and a client tool. Each request is read as an API would read it
 from typing import Any
 
 import pytest
+from support.app import Running, running_app
+from support.model_requests import read, request_bytes
 
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.run.history import LEFT_OUT
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.items import ToolCall
 from chatkit_engine.store.threads import load_items_between
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import (
+    Json,
+    add,
+    answer,
+    create,
+    events,
+    op,
+    text_of,
+    thread_id,
+)
 from chatkit_engine.turns.requests import user_message_request
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.model_requests import read, request_bytes
-from tests.support.requests import Json, add, answer, create, events, op, text_of, thread_id
 
 SHOP = '''
 from pathlib import Path

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
+from support.app import Running, running_app
+from support.model_requests import read
+from support.sql import run_sql
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.model_requests import read
-from tests.support.requests import Json, add, answer, create, events, thread_id
-from tests.support.sql import run_sql
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, add, answer, create, events, thread_id
 
 SHAKY = '''
 import asyncio

@@ -3,10 +3,10 @@
 from collections.abc import AsyncGenerator
 
 import pytest
+from support.store import open_store
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.chatkit_store import SqlStore
-from tests.support.store import open_store
 
 
 @pytest.fixture

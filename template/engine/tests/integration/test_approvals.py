@@ -4,14 +4,14 @@ import asyncio
 from typing import Any
 
 import pytest
+from support.app import Running, running_app
+from support.tools import TOOLS
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.eventually import eventually
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import Json, add, answer, create, events, op, thread_id
-from tests.support.tools import TOOLS
+from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, add, answer, create, events, op, thread_id
 
 SEND = ("send_parcel", {"parcel": {"city": "Bonn", "grams": 5}})
 SLOW = ("send_parcel", {"parcel": {"city": "Bonn", "grams": 13}})

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from support.app import Running
 
-from tests.support.app import Running
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import Json, add, create, items_of, op, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, add, create, items_of, op, thread_id
 
 QUESTIONS = [
     {"kind": "choice", "question": "Which size?", "options": ["S", "L", "S"], "multiple": False},

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.app import TESTS, make_settings
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.blobs import BlobMissing, Blobs, BlobsUnavailable, blob_key, user_prefix
-from tests.support.app import ROOT, make_settings
-from tests.support.ports import free_port
+from chatkit_engine.testing.ports import free_port
 
 LARGE = 11 * 1024 * 1024
 FLAT_KIB = 64 * 1024
@@ -147,7 +147,7 @@ def test_memory_stays_flat(each_storage: dict[str, Any], tmp_path: Path) -> None
     result = subprocess.run(
         [sys.executable, "-c", COPY_100_MB],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(TESTS), **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from support.app import Running
 
-from tests.support.app import Running
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import add, answer, create, events, op, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import add, answer, create, events, op, thread_id
 
 Json = dict[str, Any]
 

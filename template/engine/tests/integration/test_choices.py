@@ -1,11 +1,11 @@
 """The model and the tool that a message asks for, against what may be chosen."""
 
 import pytest
+from support.app import running_app
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import Json, add, create, events, op, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, add, create, events, op, thread_id
 
 
 @pytest.fixture

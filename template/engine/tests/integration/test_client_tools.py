@@ -1,12 +1,12 @@
 """Tools that the front end runs: their outputs come late, twice, wrong, too long, or never."""
 
 import pytest
+from support.app import Running, running_app
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import Json, add, answer, create, items_of, op, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, add, answer, create, items_of, op, thread_id
 
 PAGE = {"title": "Loops", "text": "A loop repeats."}
 HAS_TOOLS = {"client_tools": ["read_page", "open_page"]}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from chatkit.types import FileAttachment
 from sqlalchemy import Connection
+from support.sql import run_sql
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import blob_cleanup
@@ -17,7 +18,6 @@ from chatkit_engine.store.blobs import Blobs, blob_key
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, upgrade
-from tests.support.sql import run_sql
 
 ADA = "ada"
 NAME = "atc_1"

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.app import SECRET, Running, running_app
 
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from tests.support.app import SECRET, Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import Json, create, events, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, create, events, thread_id
 
 
 def _tagged(text: str, *tags: Json) -> Json:

@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator
 
 import pytest
+from support.app import Running, running_app
 
 from chatkit_engine.assistant.failures import ACTION_FAILED
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.features import AddFeature
-from tests.support.requests import Json, create, events, op, thread_id
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, create, events, op, thread_id
 
 BREAKER = """
 from chatkit.types import WidgetItem

@@ -3,13 +3,22 @@
 from typing import Any
 
 import pytest
+from support.app import Running, running_app
+from support.tools import TOOLS
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import Json, add, answer, create, events, op, text_of, thread_id
-from tests.support.tools import TOOLS
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import (
+    Json,
+    add,
+    answer,
+    create,
+    events,
+    op,
+    text_of,
+    thread_id,
+)
 
 FORBIDDEN = "my PIN is 1234"
 

@@ -6,17 +6,17 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from support.app import Running, running_app
+from support.cli import cli
+from support.store import open_store
 from typer.testing import CliRunner
 
-from chatkit_engine.cli.commands import cli
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import threads
 from chatkit_engine.store.items import is_hidden
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import Json, add, create, events, items_of, op, thread_id
-from tests.support.store import open_store
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, add, create, events, items_of, op, thread_id
 
 SECRET = "hush-hush"
 

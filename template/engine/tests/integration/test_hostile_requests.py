@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 from chatkit.types import FileAttachment
+from support.app import Running, running_app
 
-from chatkit_engine import discovery as features
+from chatkit_engine import features
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.attachments import save_attachment
-from tests.support.app import Running, running_app
-from tests.support.requests import add, create, events, message, op, thread_id
+from chatkit_engine.testing.requests import add, create, events, message, op, thread_id
 
 JSON = {"Content-Type": "application/json"}
 

@@ -4,13 +4,14 @@ import asyncio
 
 import httpx2
 import pytest
+from support.app import Running, running_app
+from support.sql import run_sql
 
 from chatkit_engine.models.demo.model import DemoModel
 from chatkit_engine.models.registry import ChatModel
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import (
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import (
     Json,
     add,
     answer,
@@ -20,7 +21,6 @@ from tests.support.requests import (
     op,
     thread_id,
 )
-from tests.support.sql import run_sql
 
 KEY = {"Idempotency-Key": "key-1"}
 SLOW = ChatModel("slow", DemoModel(word_seconds=0.05))

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 from chatkit.errors import ErrorCode
 from chatkit.types import ErrorEvent
+from support.app import Running, make_settings, running_app
 
 from chatkit_engine.assistant.failures import UNREACHABLE
 from chatkit_engine.errors import ThreadBusy
 from chatkit_engine.http.plain_events import FAILED, PlainEvents
 from chatkit_engine.i18n import translate
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import add, create, events, named_events, op, thread_id
 from chatkit_engine.turns.turn import RESTARTING
-from tests.support.app import Running, make_settings, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import add, create, events, named_events, op, thread_id
 
 ENGLISH = [None, "en-GB", "fr", "de;q=0.1, en", "de;q=much", ";;;,,,", "de;q=0"]
 GERMAN = ["de", "de-AT", "fr, de;q=0.5, en;q=0.4"]

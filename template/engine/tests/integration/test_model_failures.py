@@ -4,12 +4,12 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from support.app import Running, running_app, with_provider
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app, with_provider
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.ports import free_port
-from tests.support.requests import add, answer, create, events, op, text_of, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.ports import free_port
+from chatkit_engine.testing.requests import add, answer, create, events, op, text_of, thread_id
 
 Json = dict[str, Any]
 

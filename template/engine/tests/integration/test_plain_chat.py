@@ -3,12 +3,12 @@
 import asyncio
 
 from chatkit.types import LockedStatus
+from support.app import Running, running_app
 
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import add, events, named_events, op
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import add, events, named_events, op
 
 
 async def test_a_message_gets_an_answer_as_json(app_with_model: Running) -> None:

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.app import Running, running_app
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import create, named_events
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import create, named_events
 
 GUIDE = '''
 from agents import RunContextWrapper, function_tool

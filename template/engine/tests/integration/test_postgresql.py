@@ -7,6 +7,10 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 from sqlalchemy import URL, Connection, make_url
+from support.app import running_app
+from support.logs import logged_by
+from support.sql import pause, run_sql
+from support.store import ADA, THREAD, fill, item_ids, make_item, open_store
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.urls import SSL_MODES, parse_database_url
@@ -15,11 +19,7 @@ from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database, DatabaseUnavailable
 from chatkit_engine.store.migrate import CORE, pending, upgrade
-from tests.support.app import running_app
-from tests.support.logs import logged_by
-from tests.support.postgres import Postgres, over_tcp
-from tests.support.sql import pause, run_sql
-from tests.support.store import ADA, THREAD, fill, item_ids, make_item, open_store
+from chatkit_engine.testing.postgres import Postgres, over_tcp
 
 pytestmark = pytest.mark.slow
 

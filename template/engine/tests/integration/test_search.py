@@ -2,12 +2,12 @@
 
 import pytest
 from chatkit.types import AssistantMessageItem, UserMessageItem
+from support.items import every_item
+from support.store import ADA, EVE, THREAD, context_of, make_item, make_thread
 
 from chatkit_engine.context import RequestContext
 from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.search import SearchHit, search_messages
-from tests.support.items import every_item
-from tests.support.store import ADA, EVE, THREAD, context_of, make_item, make_thread
 
 USERS = (
     "it's",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, ThreadMetadata
+from support.app import Running
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import threads
@@ -13,7 +14,6 @@ from chatkit_engine.store.database import Database
 from chatkit_engine.store.ids import new_id
 from chatkit_engine.store.migrate import CORE, upgrade
 from chatkit_engine.store.search import NEWEST, search_messages
-from tests.support.app import Running
 
 ODD_NAMES = ("auth0|1", "auth0|12", "auth0 1", 'o\'brien \\ "x"', "---", "1", "用户")
 

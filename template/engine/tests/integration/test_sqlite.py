@@ -1,12 +1,12 @@
 """What is SQLite's own: a file that cannot be written for a while."""
 
 import pytest
+from support.app import running_app
+from support.sql import run_sql
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import DatabaseUnavailable
-from tests.support.app import running_app
-from tests.support.sql import run_sql
 
 READ_ONLY = "PRAGMA query_only = 1"
 WRITE = "CREATE TABLE written (number INTEGER)"

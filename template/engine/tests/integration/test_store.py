@@ -9,14 +9,8 @@ import pytest
 from chatkit.store import NotFoundError, Store
 from chatkit.types import Page, Thread, ThreadMetadata
 from sqlalchemy import Connection
-
-from chatkit_engine.run.turn_store import TurnStore
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.chatkit_store import SqlStore
-from chatkit_engine.store.connect import open_database
-from chatkit_engine.store.threads import save_items, save_thread
-from tests.support.sql import run_sql
-from tests.support.store import (
+from support.sql import run_sql
+from support.store import (
     ADA,
     EVE,
     NOW,
@@ -29,6 +23,12 @@ from tests.support.store import (
     open_store,
     read_page,
 )
+
+from chatkit_engine.run.turn_store import TurnStore
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.threads import save_items, save_thread
 
 METHODS = sorted(Store.__abstractmethods__)
 

@@ -6,13 +6,13 @@ import pytest
 from chatkit import types
 from chatkit.store import NotFoundError
 from pydantic import BaseModel
+from support.items import every_item
+from support.logs import logged_by
+from support.sql import run_sql
+from support.store import ADA, THREAD, fill, item_ids, make_item, make_thread, read_page
 
 from chatkit_engine.store import items as codec
 from chatkit_engine.store.chatkit_store import SqlStore
-from tests.support.items import every_item
-from tests.support.logs import logged_by
-from tests.support.sql import run_sql
-from tests.support.store import ADA, THREAD, fill, item_ids, make_item, make_thread, read_page
 
 TEXTS = {
     "nothing": "",

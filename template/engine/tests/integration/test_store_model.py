@@ -9,14 +9,8 @@ import pytest
 from chatkit.store import NotFoundError
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-
-from chatkit_engine.context import RequestContext
-from chatkit_engine.errors import BadRequest
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.chatkit_store import SqlStore
-from chatkit_engine.store.tables import metadata
-from tests.support.sql import run_sql
-from tests.support.store import (
+from support.sql import run_sql
+from support.store import (
     ADA,
     EVE,
     make_attachment,
@@ -24,7 +18,13 @@ from tests.support.store import (
     make_thread,
     open_store,
 )
-from tests.support.store_model import StoreModel
+from support.store_model import StoreModel
+
+from chatkit_engine.context import RequestContext
+from chatkit_engine.errors import BadRequest
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.tables import metadata
 
 pytestmark = pytest.mark.slow
 

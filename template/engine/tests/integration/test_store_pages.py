@@ -4,10 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 from chatkit.types import Page, ThreadMetadata
-
-from chatkit_engine.errors import BadRequest
-from chatkit_engine.store.chatkit_store import SqlStore
-from tests.support.store import (
+from support.store import (
     ADA,
     EVE,
     THREAD,
@@ -17,6 +14,9 @@ from tests.support.store import (
     make_thread,
     read_page,
 )
+
+from chatkit_engine.errors import BadRequest
+from chatkit_engine.store.chatkit_store import SqlStore
 
 both_orders = pytest.mark.parametrize("order", ["asc", "desc"])
 

@@ -2,12 +2,8 @@
 
 import pytest
 from chatkit.store import NotFoundError
-
-from chatkit_engine.errors import BadRequest
-from chatkit_engine.store.attachments import claim_attachments
-from chatkit_engine.store.chatkit_store import SqlStore
-from tests.support.sql import run_sql
-from tests.support.store import (
+from support.sql import run_sql
+from support.store import (
     ADA,
     EVE,
     THREAD,
@@ -18,6 +14,10 @@ from tests.support.store import (
     make_item,
     make_thread,
 )
+
+from chatkit_engine.errors import BadRequest
+from chatkit_engine.store.attachments import claim_attachments
+from chatkit_engine.store.chatkit_store import SqlStore
 
 ATTACHMENT = make_attachment(thread_id=THREAD)
 

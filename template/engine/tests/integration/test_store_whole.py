@@ -9,18 +9,8 @@ from chatkit.store import NotFoundError
 from chatkit.types import Attachment, InferenceOptions, UserMessageItem
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
-
-from chatkit_engine.errors import Conflict
-from chatkit_engine.run.turn_store import Opening, TurnStore
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store import threads
-from chatkit_engine.store.chatkit_store import SqlStore
-from chatkit_engine.store.idempotency import EarlierTurn, find
-from chatkit_engine.store.leases import Key, Lease, LeaseLost
-from chatkit_engine.store.process_lock import ProcessLock
-from chatkit_engine.store.tables import metadata
-from tests.support.sql import REFUSED, allow, pause, refuse, run_sql
-from tests.support.store import (
+from support.sql import REFUSED, allow, pause, refuse, run_sql
+from support.store import (
     ADA,
     NOW,
     THREAD,
@@ -31,6 +21,16 @@ from tests.support.store import (
     make_thread,
     open_store,
 )
+
+from chatkit_engine.errors import Conflict
+from chatkit_engine.run.turn_store import Opening, TurnStore
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store import threads
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.idempotency import EarlierTurn, find
+from chatkit_engine.store.leases import Key, Lease, LeaseLost
+from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.store.tables import metadata
 
 NOBODY = ProcessLock(None)
 KEY = Key("key", "fingerprint")

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from support.app import Running, running_app
+from support.sql import run_sql
 
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.models.demo.model import DemoModel
@@ -12,11 +14,9 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import leases
 from chatkit_engine.store.leases import EXPIRED_SECONDS, LEASE_SECONDS, Lease
 from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.testing.requests import create, events, thread_id
 from chatkit_engine.turns.requests import user_message_request
 from chatkit_engine.turns.sweeper import Sweeper
-from tests.support.app import Running, running_app
-from tests.support.requests import create, events, thread_id
-from tests.support.sql import run_sql
 
 ADA = RequestContext(user=User(id="local"))
 FAST = ChatModel("fast", DemoModel(word_seconds=0))

@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator
 
 import pytest
+from support.app import Running, make_settings, running_app
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, make_settings, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import Json, add, create, items_of, op, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, add, create, items_of, op, thread_id
 
 JANITOR = '''
 from agents import RunContextWrapper, function_tool

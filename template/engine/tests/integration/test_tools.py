@@ -1,10 +1,10 @@
 """The core's tools that show more than text: progress, workflows, citations and client effects."""
 
 import pytest
+from support.app import Running
 
-from tests.support.app import Running
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import Json, create, items_of, op, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, create, items_of, op, thread_id
 
 CAN_OPEN = {"client_tools": ["open_page"]}
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.app import Running, running_app, with_provider
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app, with_provider
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import op
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import op
 
 SPEECH = b"OggS and so on"
 

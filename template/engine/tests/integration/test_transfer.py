@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
+from support.app import SAMPLE, Running, running_app
 
 from chatkit_engine.application import Application
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.transfer import TransferRefused, transfer
-from tests.support.app import Running, running_app
-from tests.support.requests import add, create, events, op, thread_id
+from chatkit_engine.testing.requests import add, create, events, op, thread_id
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ async def _fill(app: Running) -> str:
 
 
 async def _transfer(source: Settings, target: Settings) -> dict[str, int]:
-    old, new = Application(source), Application(target)
+    old, new = Application(source, SAMPLE), Application(target, SAMPLE)
     try:
         return await transfer(old.database, new.database, new.migrations)
     finally:

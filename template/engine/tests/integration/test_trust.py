@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from support.app import Running
 
-from tests.support.app import Running
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import Json, add, create, events, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, add, create, events, thread_id
 
 LETTERS = '''
 from agents import RunContextWrapper, function_tool

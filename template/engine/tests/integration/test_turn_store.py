@@ -5,16 +5,9 @@ from typing import Literal
 import pytest
 from chatkit.store import NotFoundError
 from chatkit.types import ClientToolCallItem
-
-from chatkit_engine.run.turn_store import Opening, TurnStore
-from chatkit_engine.store import leases
-from chatkit_engine.store.chatkit_store import SqlStore
-from chatkit_engine.store.idempotency import EarlierTurn
-from chatkit_engine.store.leases import Lease, LeaseLost
-from chatkit_engine.store.process_lock import ProcessLock
-from tests.support.items import every_item
-from tests.support.sql import run_sql
-from tests.support.store import (
+from support.items import every_item
+from support.sql import run_sql
+from support.store import (
     ADA,
     NOW,
     THREAD,
@@ -24,6 +17,13 @@ from tests.support.store import (
     make_thread,
     read_page,
 )
+
+from chatkit_engine.run.turn_store import Opening, TurnStore
+from chatkit_engine.store import leases
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.idempotency import EarlierTurn
+from chatkit_engine.store.leases import Lease, LeaseLost
+from chatkit_engine.store.process_lock import ProcessLock
 
 
 @pytest.fixture

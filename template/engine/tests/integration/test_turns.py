@@ -8,6 +8,8 @@ from agents.testing import ScriptedModel, assistant_message
 from chatkit.store import NotFoundError
 from chatkit.types import LockedStatus
 from sqlalchemy import Connection, event
+from support.app import Running, running_app
+from support.sql import run_sql
 
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.errors import ThreadBusy, Unavailable
@@ -22,13 +24,11 @@ from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.leases import LEASE_SECONDS, Lease, LeaseLost
 from chatkit_engine.store.migrate import CORE, upgrade
 from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.requests import create, events, op, thread_id
 from chatkit_engine.turns.requests import user_message_request
 from chatkit_engine.turns.service import ChatService
 from chatkit_engine.turns.turn import Buffer, Turn
-from tests.support.app import Running, running_app
-from tests.support.eventually import eventually
-from tests.support.requests import create, events, op, thread_id
-from tests.support.sql import run_sql
 
 ADA = RequestContext(user=User(id="local"))
 FAST = ChatModel("fast", DemoModel(word_seconds=0))

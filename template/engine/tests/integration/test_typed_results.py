@@ -5,14 +5,14 @@ import json
 from typing import Any
 
 import pytest
+from support.app import Running, running_app
+from support.model_requests import Said, read
+from support.sql import run_sql
 
 from chatkit_engine.assistant.failures import NO_VALID_RESULT
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.model_requests import Said, read
-from tests.support.requests import Json, add, answer, create, events, op, thread_id
-from tests.support.sql import run_sql
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, add, answer, create, events, op, thread_id
 
 PLAN: Json = {
     "title": "Move house",

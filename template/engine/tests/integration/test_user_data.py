@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, ThreadMetadata
 from sqlalchemy import Connection, make_url
+from support.app import SECRET, Running, running_app
+from support.sql import run_sql
 
 from chatkit_engine.models.demo.model import DemoModel
 from chatkit_engine.models.registry import ChatModel
@@ -18,10 +20,8 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.threads import save_items, save_thread
 from chatkit_engine.store.user_data import erase_user, every_row, export_user
-from tests.support.app import SECRET, Running, running_app
-from tests.support.postgres import running_postgres
-from tests.support.requests import Json, create, events, op, thread_id
-from tests.support.sql import run_sql
+from chatkit_engine.testing.postgres import running_postgres
+from chatkit_engine.testing.requests import Json, create, events, op, thread_id
 
 USERS = [f"person-{number:03d}" for number in range(100)]
 ONE, OTHER = USERS[42], USERS[43]

@@ -5,12 +5,21 @@ from typing import Any
 import pytest
 from agents import Agent, ModelSettings, RunConfig, Runner, function_tool
 from agents.items import TResponseStreamEvent
+from support.app import Running, running_app, with_provider
 
 from chatkit_engine.models.registry import create_model
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app, with_provider
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import add, answer, create, events, items_of, op, text_of, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import (
+    add,
+    answer,
+    create,
+    events,
+    items_of,
+    op,
+    text_of,
+    thread_id,
+)
 
 Json = dict[str, Any]
 

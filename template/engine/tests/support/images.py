@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, inspect
 
 from chatkit_engine.store.blob_cleanup import delete_dead_blobs
-from tests.support.app import Running
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import Json, create, events
-from tests.support.sql import run_sql
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, create, events
+from support.app import Running
+from support.sql import run_sql
 
 Event = tuple[str, dict[str, Any]]
 

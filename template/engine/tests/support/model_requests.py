@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tests.support.fake_model_api.reply import text_of
+from chatkit_engine.testing.fake_model_api.reply import text_of
 
 Json = dict[str, Any]
 Kind = Literal["user", "assistant", "call", "output"]

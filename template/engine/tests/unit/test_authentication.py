@@ -10,12 +10,12 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
+from support.app import SAMPLE, SECRET, Running, make_settings, running_app
 
 from chatkit_engine.application import create_app
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from tests.support.app import SECRET, Running, make_settings, running_app
-from tests.support.requests import add, create, events, op, thread_id
+from chatkit_engine.testing.requests import add, create, events, op, thread_id
 
 HOUR = timedelta(hours=1)
 FUTURE = 4_000_000_000
@@ -132,7 +132,7 @@ async def test_a_strangers_thread_answers_like_one_that_does_not_exist(
 async def _local(
     settings: Settings, peer: str = "127.0.0.1", url: str = "http://localhost:8000", **kwargs: Any
 ) -> int:
-    app = create_app(settings)
+    app = create_app(settings, SAMPLE)
     transport = httpx2.ASGITransport(app, client=(peer, 5000))
     async with (
         app.router.lifespan_context(app),

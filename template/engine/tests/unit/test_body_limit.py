@@ -1,10 +1,10 @@
 """The largest body: for all paths, and for those of a feature that takes more."""
 
 import pytest
+from support.app import running_app
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import running_app
-from tests.support.features import AddFeature
+from chatkit_engine.testing.features import AddFeature
 
 TAKER = """
 from fastapi import APIRouter, Request

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import jwt
 import pytest
+from support.app import SECRET, TESTS
+from support.cli import cli
 from typer.testing import CliRunner, Result
 
-from chatkit_engine.cli.commands import cli
-from tests.support.app import ROOT, SECRET
-from tests.support.features import AddFeature
+from chatkit_engine.testing.features import AddFeature
 
 REFUSING = """
 from pathlib import Path
@@ -233,8 +233,13 @@ def test_serve_names_what_it_cannot_use(environment: dict[str, str], says: str) 
 
 
 def test_a_log_level_that_is_none_is_named_before_anything_is_loaded() -> None:
-    command = [sys.executable, "-c", "from chatkit_engine.cli import main; main()", "doctor"]
-    environment = {"PYTHONPATH": str(ROOT), "LOG_LEVEL": "loud"}
+    command = [
+        sys.executable,
+        "-c",
+        "from chatkit_engine.cli import main; main('sample')",
+        "doctor",
+    ]
+    environment = {"PYTHONPATH": str(TESTS), "LOG_LEVEL": "loud"}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert result.returncode == 1

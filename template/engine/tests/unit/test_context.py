@@ -2,14 +2,14 @@
 
 import pytest
 from agents.testing import ScriptedModel, assistant_message, function_call
+from support.app import running_app
 
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.context import PageContext
 from chatkit_engine.models.registry import ChatModel
 from chatkit_engine.settings.core import Settings
-from tests.support.app import running_app
-from tests.support.features import AddFeature
-from tests.support.requests import create
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import create
 
 PAGE = {
     "current_chapter": 3,

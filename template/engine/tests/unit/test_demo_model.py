@@ -2,15 +2,15 @@
 
 import pytest
 from agents import Agent, RunConfig, RunContextWrapper, Runner, function_tool
+from support.app import Running, running_app
+from support.tools import TOOLS
 
 from chatkit_engine.models.demo.model import NOTICE, DemoModel
 from chatkit_engine.models.demo.replies import value_of
 from chatkit_engine.models.registry import ChatModel, create_model
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.features import AddFeature
-from tests.support.requests import add, answer, create, events, op, thread_id
-from tests.support.tools import TOOLS
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import add, answer, create, events, op, thread_id
 
 
 async def _say(app: Running, text: str) -> str:

@@ -1,22 +1,22 @@
 """A feature of the user's own is one new folder."""
 
-import sys
 from pathlib import Path
 from typing import cast
 
 import pytest
+from support.app import SAMPLE, running_app
 from typer import Typer
 from typer.testing import CliRunner
 
 from chatkit_engine.assistant.attachments import Attachments
 from chatkit_engine.builder import Builder
-from chatkit_engine.discovery import discover_commands
+from chatkit_engine.cli.commands import create_cli
+from chatkit_engine.discovery import feature_modules
 from chatkit_engine.security.links import Links
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
-from tests.support.app import running_app
-from tests.support.features import AddFeature
+from chatkit_engine.testing.features import AddFeature
 
 GREETER = '''
 from collections.abc import AsyncGenerator
@@ -88,7 +88,7 @@ async def test_it_brings_routes_tools_resources_and_health_checks(
 
 
 async def test_one_feature_alone_gives_messages_attachments(settings: Settings) -> None:
-    builder = Builder(settings, open_database(settings), Blobs(settings), Links(settings))
+    builder = Builder("sample", settings, open_database(settings), Blobs(settings), Links(settings))
     attachments = cast(Attachments, object())
     builder.set_attachments(attachments)
 
@@ -121,10 +121,10 @@ def test_its_commands_are_found(add_feature: AddFeature, tmp_path: Path) -> None
     add_feature("greeter", "def install(builder):\n    pass\n")
     (tmp_path / "features" / "greeter" / "commands.py").write_text(COMMANDS)
 
-    [commands] = [each for each in discover_commands() if _names(each) == ["greet", "wave"]]
+    commands = feature_modules(SAMPLE, "commands")["greeter"].commands
 
-    assert CliRunner().invoke(commands, ["greet", "Ada"]).stdout == "Hello Ada\n"
-    sys.modules.pop("app.features.greeter.commands")
+    assert _names(commands) == ["greet", "wave"]
+    assert CliRunner().invoke(create_cli(SAMPLE), ["greet", "Ada"]).stdout == "Hello Ada\n"
 
 
 def _names(commands: Typer) -> list[str]:

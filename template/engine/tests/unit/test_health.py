@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from support.app import SECRET, Running, make_settings, running_app
 
-from chatkit_engine.http import health
+from chatkit_engine.observability import health
 from chatkit_engine.observability.health import HealthStatus
 from chatkit_engine.settings.core import Settings
-from tests.support.app import SECRET, Running, make_settings, running_app
-from tests.support.features import AddFeature
+from chatkit_engine.testing.features import AddFeature
 
 CORE_CHECKS = ["accepting", "database", "migrations", "model"]
 FAULTY = """

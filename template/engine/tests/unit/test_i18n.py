@@ -11,14 +11,14 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from chatkit.types import ErrorEvent, NoticeEvent, ProgressUpdateEvent
+from support.app import ROOT
 
-from chatkit_engine.discovery import discover_features
+from chatkit_engine.discovery import ENGINE, feature_names
 from chatkit_engine.i18n import _, message_language, preferred_locale, translate
 from chatkit_engine.run.delivery import localized
-from tests.support.app import ROOT
 
-APP = ROOT / "app"
-OWNERS = [APP, *(APP / "features" / name for name in discover_features())]
+SOURCE = ROOT / "src" / ENGINE
+OWNERS = [SOURCE, *(SOURCE / "features" / name for name in feature_names(ENGINE))]
 BUSY = _("This request is being answered already. Try again shortly.")
 
 

@@ -1,16 +1,15 @@
 """Which model the settings choose, and what they say when something is missing."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from agents.models import get_default_model
 from pydantic import ValidationError
+from support.app import SECRET, make_settings
 
 from chatkit_engine.settings.core import Settings, explain
 from chatkit_engine.settings.models import LlmSettings
 from chatkit_engine.settings.providers import DEMO, OPENAI, PROVIDERS, Provider
-from tests.support.app import SECRET, make_settings
 
 REAL = [row for row in PROVIDERS.values() if row is not DEMO]
 COMPLETE: dict[str, Any] = {
@@ -182,13 +181,3 @@ def test_what_is_no_url_is_refused(name: str) -> None:
 
 def test_openais_default_model_is_the_agents_sdks() -> None:
     assert get_default_model() == OPENAI.model
-
-
-def test_the_readme_has_a_row_for_each_provider() -> None:
-    folder = Path(__file__).parents[2]
-    readme = next(path for path in folder.glob("README.md*")).read_text()
-
-    for row in REAL:
-        assert f"| `{row.name}` |" in readme
-        assert (row.key_setting or "").upper() in readme
-        assert f"`{row.model}`" in readme or not row.model

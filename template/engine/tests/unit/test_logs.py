@@ -4,9 +4,9 @@ import logging
 
 import pytest
 from pydantic import BaseModel, SecretStr
+from support.app import SECRET, make_settings
 
 from chatkit_engine.observability.logs import configure_logging, hide_secrets
-from tests.support.app import SECRET, make_settings
 
 KEY = "sk-0123456789"
 PASSWORD = "hunter2-hunter2"

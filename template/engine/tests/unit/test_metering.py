@@ -3,10 +3,10 @@
 import pytest
 from agents import Usage as Reported
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
+from support.app import make_settings
 
 from chatkit_engine.run.usage import Meter
 from chatkit_engine.store.usage import Usage
-from tests.support.app import make_settings
 
 PRICES = {"gpt-5": (1.25, 0.125, 10.0), "gpt-5-mini": (0.25, 0.025, 2.0), "free": (0.0, 0.0, 0.0)}
 

@@ -8,13 +8,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Column, Connection, Integer, MetaData, Table
+from support.app import SAMPLE
+from support.sql import run_sql
 
 from chatkit_engine.application import Application
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, Migrations, UnknownRevision, pending, revise, upgrade
-from tests.support.sql import run_sql
 
 
 def _database(tmp_path: Path) -> Database:
@@ -28,7 +29,7 @@ def _extra(folder: Path) -> Migrations:
 
 
 async def test_the_migrations_make_the_tables_that_the_code_has(settings: Settings) -> None:
-    application = Application(settings)
+    application = Application(settings, SAMPLE)
     await upgrade(application.database, application.migrations)
 
     for chain in application.migrations:

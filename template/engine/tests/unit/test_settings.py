@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from support.app import SECRET, make_settings
 
 from chatkit_engine.settings.core import Settings, explain
-from tests.support.app import SECRET, make_settings
-from tests.support.env_example import env_example
 
 PRODUCTION: dict[str, Any] = {
     "environment": "production",
@@ -147,12 +146,3 @@ def test_what_is_no_url_is_refused(name: str, url: str) -> None:
 @pytest.mark.parametrize("name", ["upload_access_key_id", "upload_secret_access_key"])
 def test_a_storages_key_has_two_halves(name: str) -> None:
     assert "set both or none" in _problems(**{name: "for-tests-only"})
-
-
-def test_every_setting_is_in_the_example_file() -> None:
-    example = env_example()
-    unlisted = {"project_name", "default_provider"}
-
-    missing = [name for name in Settings.model_fields if f"# {name.upper()}=" not in example]
-
-    assert set(missing) == unlisted

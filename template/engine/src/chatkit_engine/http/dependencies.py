@@ -13,9 +13,8 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from chatkit_engine.assistant.entities import EntityLookup
 from chatkit_engine.context import ClientContext, RequestContext, User
-from chatkit_engine.errors import Unavailable
 from chatkit_engine.http.services import services_of
-from chatkit_engine.i18n import _, message_language, preferred_locale
+from chatkit_engine.i18n import message_language, preferred_locale
 from chatkit_engine.security.links import Links
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
@@ -38,8 +37,7 @@ async def uploading_user(request: Request) -> User:
 
 async def chat_service(request: Request) -> ChatService:
     chat = services_of(request).chat
-    if chat is None:
-        raise Unavailable(_("The server is starting. Try again in a few seconds."))
+    assert chat is not None, "the application has not started"
     return chat
 
 

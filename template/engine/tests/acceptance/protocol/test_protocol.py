@@ -12,18 +12,17 @@ from typing import Literal
 import pytest
 from chatkit.types import ThreadStreamEvent
 from pydantic import BaseModel
-
-from tests.support.app import ROOT
-from tests.support.protocol.golden import check_golden, check_nothing_is_stale
-from tests.support.protocol.recording import Recording
-from tests.support.protocol.scenarios import Scenarios
-from tests.support.protocol.sdk import HIDDEN, Kind, Types, hooks
-from tests.support.protocol.shared import shared_recordings
+from support.app import TESTS
+from support.protocol.golden import check_golden, check_nothing_is_stale
+from support.protocol.recording import Recording
+from support.protocol.scenarios import Scenarios
+from support.protocol.sdk import HIDDEN, Kind, Types, hooks
+from support.protocol.shared import shared_recordings
 
 pytestmark = pytest.mark.slow
 
 CORE = Scenarios([Path(__file__).parent], "with_the_features_of_the_tests")
-FEATURES = Scenarios(ROOT.glob("tests/features/*/protocol"), "with_the_features_of_the_project")
+FEATURES = Scenarios(TESTS.glob("features/*/protocol"), "with_the_features_of_the_engine")
 
 
 @pytest.fixture(scope="session")

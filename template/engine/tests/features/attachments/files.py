@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx2
 from PIL import Image
+from support.app import Running
+from support.sql import run_sql
 
-from tests.support.app import Running
-from tests.support.requests import Json, message, op
-from tests.support.sql import run_sql
+from chatkit_engine.testing.requests import Json, message, op
 
 PDF = b"%PDF-1.4\n1 0 obj\n<< /Type /Catalog >>\nendobj\ntrailer\n<< /Root 1 0 R >>\n%%EOF\n"
 

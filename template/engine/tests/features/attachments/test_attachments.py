@@ -9,12 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
-
-from chatkit_engine.features.attachments.settings import AttachmentsSettings
-from chatkit_engine.features.attachments.uploads import Uploads
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.blobs import Blobs
-from tests.features.attachments.files import (
+from features.attachments.files import (
     GIF,
     JPEG,
     PDF,
@@ -29,9 +24,14 @@ from tests.features.attachments.files import (
     upload,
     uploaded,
 )
-from tests.support.app import Running, make_settings, running_app, running_server
-from tests.support.requests import Json, events, message, op, thread_id
-from tests.support.sql import run_sql
+from support.app import Running, make_settings, running_app, running_server
+from support.sql import run_sql
+
+from chatkit_engine.features.attachments.settings import AttachmentsSettings
+from chatkit_engine.features.attachments.uploads import Uploads
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.testing.requests import Json, events, message, op, thread_id
 
 KINDS: dict[str, tuple[bytes, str, str]] = {
     "a PNG": (PNG, "photo.png", "image/png"),

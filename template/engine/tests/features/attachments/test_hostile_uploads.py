@@ -11,10 +11,7 @@ from typing import Any
 import httpx2
 import jwt
 import pytest
-
-from chatkit_engine.security.authentication import issue_token
-from chatkit_engine.settings.core import Settings
-from tests.features.attachments.files import (
+from features.attachments.files import (
     GIF,
     JPEG,
     PDF,
@@ -32,8 +29,11 @@ from tests.features.attachments.files import (
     upload,
     uploaded,
 )
-from tests.support.app import SECRET, Running, make_settings, running_app
-from tests.support.requests import Json, op
+from support.app import SECRET, Running, make_settings, running_app
+
+from chatkit_engine.security.authentication import issue_token
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.testing.requests import Json, op
 
 KIB = 1024
 HTML = b"<!doctype html><script>alert(1)</script>"

@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from chatkit_engine.settings.core import Settings
-from tests.features.attachments.files import (
+from features.attachments.files import (
     GIF,
     PDF,
     PNG,
@@ -16,9 +14,11 @@ from tests.features.attachments.files import (
     stored_bytes,
     uploaded,
 )
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi
-from tests.support.requests import Json, add, events, message, op, thread_id
+from support.app import Running, running_app
+
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.testing.fake_model_api import FakeModelApi
+from chatkit_engine.testing.requests import Json, add, events, message, op, thread_id
 
 
 def _data_url(type_: str, content: bytes) -> str:

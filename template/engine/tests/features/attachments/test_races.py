@@ -9,15 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from chatkit.store import NotFoundError
-
-from chatkit_engine.context import User
-from chatkit_engine.features.attachments.settings import AttachmentsSettings
-from chatkit_engine.features.attachments.uploads import Uploads
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store import files
-from chatkit_engine.store.blob_cleanup import CLAIM_SECONDS
-from chatkit_engine.store.blobs import Blobs, blob_key
-from tests.features.attachments.files import (
+from features.attachments.files import (
     PNG,
     announced,
     put,
@@ -27,9 +19,17 @@ from tests.features.attachments.files import (
     upload,
     uploaded,
 )
-from tests.support.app import Running, running_app
-from tests.support.requests import Json, op
-from tests.support.sql import run_sql
+from support.app import Running, running_app
+from support.sql import run_sql
+
+from chatkit_engine.context import User
+from chatkit_engine.features.attachments.settings import AttachmentsSettings
+from chatkit_engine.features.attachments.uploads import Uploads
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store import files
+from chatkit_engine.store.blob_cleanup import CLAIM_SECONDS
+from chatkit_engine.store.blobs import Blobs, blob_key
+from chatkit_engine.testing.requests import Json, op
 
 ADA = User(id="local")
 LATER = "UPDATE dead_blobs SET created_at = created_at - :seconds"

@@ -6,17 +6,25 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from sample import assistant
+from sample.agents import researcher, writer
+from support.app import Running, running_app
+from support.model_requests import Said, read
+from support.sql import run_sql
 
-from None import assistant
-from chatkit_engine.assistant.failures import TOOL_FAILED, TOO_LONG, TOO_MANY_HANDOFFS
-from None import researcher, writer
+from chatkit_engine.assistant.failures import TOO_LONG, TOO_MANY_HANDOFFS, TOOL_FAILED
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.fake_model_api.reply import text_of
-from tests.support.model_requests import Said, read
-from tests.support.requests import Json, add, answer, create, events, named_events, thread_id
-from tests.support.sql import run_sql
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.fake_model_api.reply import text_of
+from chatkit_engine.testing.requests import (
+    Json,
+    add,
+    answer,
+    create,
+    events,
+    named_events,
+    thread_id,
+)
 
 ASSISTANT, WRITER, RESEARCHER = (
     instructions.split(".")[0]

@@ -2,18 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from features.mcp import parcels
 
-from tests.features.mcp import parcels
-from tests.support.ports import free_port
+from chatkit_engine.testing.ports import free_port
 
 UseServers = Callable[..., None]
-
-# The tools that the assistant has from the project's own server are those of the notes.
-collect_ignore = [] if find_spec("app.features.notes") else ["test_own_server.py"]
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.features.mcp import plain_server
-from tests.support.eventually import eventually
+from features.mcp import plain_server
+
+from chatkit_engine.testing.eventually import eventually
 
 
 def plain(folder: Path, **settings: Any) -> dict[str, Any]:

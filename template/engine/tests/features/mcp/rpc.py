@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import httpx2
+from support.app import SECRET, make_settings
 
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from tests.support.app import SECRET, make_settings
 
 HEADERS = {"Accept": "application/json, text/event-stream"}
 JWT = {"auth_mode": "jwt", "jwt_secret": SECRET}

@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from features.mcp import parcels
+from features.mcp.conftest import UseServers
+from features.mcp.processes import is_alive, kill, pids, plain, waiting_pid
+from features.mcp.turns import call, connected_app, offered, outputs, server_health
+from support.app import running_app
 
 from chatkit_engine.settings.core import Settings
-from tests.features.mcp import parcels
-from tests.features.mcp.conftest import UseServers
-from tests.features.mcp.processes import is_alive, kill, pids, plain, waiting_pid
-from tests.features.mcp.turns import call, connected_app, offered, outputs, server_health
-from tests.support.app import running_app
-from tests.support.eventually import eventually
-from tests.support.fake_model_api import FakeModelApi
-from tests.support.ports import free_port
-from tests.support.requests import answer, create, thread_id
+from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.fake_model_api import FakeModelApi
+from chatkit_engine.testing.ports import free_port
+from chatkit_engine.testing.requests import answer, create, thread_id
 
 BONN = {"city": "Bonn"}
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import httpx2
 import pytest
+from features.mcp.rpc import HEADERS, bearer, post, post_call, told, with_users
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
+from support.app import SECRET, Running, running_app, running_server
 
 from chatkit_engine.settings.core import Settings
-from tests.features.mcp.rpc import HEADERS, bearer, post, post_call, told, with_users
-from tests.support.app import SECRET, Running, running_app, running_server
-from tests.support.features import AddFeature
+from chatkit_engine.testing.features import AddFeature
 
 TOOLS = '''
 from mcp.types import ToolAnnotations
@@ -47,7 +47,7 @@ def _feature(add_feature: AddFeature, tmp_path: Any, monkeypatch: pytest.MonkeyP
     add_feature("parcels", "def install(builder):\n    pass\n")
     source = "from mcp.server.mcpserver import Context\n" + TOOLS
     (tmp_path / "features" / "parcels" / "mcp_tools.py").write_text(source)
-    monkeypatch.delitem(sys.modules, "app.features.parcels.mcp_tools", raising=False)
+    monkeypatch.delitem(sys.modules, "sample.features.parcels.mcp_tools", raising=False)
 
 
 @pytest.fixture

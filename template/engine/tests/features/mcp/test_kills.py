@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from features.mcp import parcels
+from features.mcp.conftest import UseServers
+from features.mcp.processes import children, is_alive, kill, plain, waiting_pid
+from features.mcp.turns import call, connected_app, outputs, server_health
+from support.app import Running, with_provider
 
 from chatkit_engine.settings.core import Settings
-from tests.features.mcp import parcels
-from tests.features.mcp.conftest import UseServers
-from tests.features.mcp.processes import children, is_alive, kill, plain, waiting_pid
-from tests.features.mcp.turns import call, connected_app, outputs, server_health
-from tests.support.app import Running, with_provider
-from tests.support.eventually import eventually
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import Json, add, answer, create, thread_id
+from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, add, answer, create, thread_id
 
 pytestmark = pytest.mark.slow
 

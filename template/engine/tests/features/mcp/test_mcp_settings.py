@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from chatkit_engine.features.mcp.settings import McpSettings, ServerSettings
+from chatkit_engine.features.mcp.settings import McpSettings
 from chatkit_engine.settings.core import explain
-from tests.support.env_example import env_example
 
 SECRET = "hunter2-hunter2"
 
@@ -81,18 +80,3 @@ def test_the_user_must_be_one_that_a_token_may_name(
 
     with pytest.raises(ValidationError, match="printable"):
         McpSettings()
-
-
-def test_every_setting_is_in_the_example_file() -> None:
-    example = env_example()
-
-    assert [name for name in McpSettings.model_fields if f"# {name.upper()}=" not in example] == []
-    assert [name for name in ServerSettings.model_fields if f"`{name}`" not in example] == []
-
-
-def test_the_example_is_one_that_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = env_example().splitlines()
-    [line] = [line for line in lines if line.startswith("# MCP_SERVERS=")]
-    monkeypatch.setenv("MCP_SERVERS", line.partition("=")[2])
-
-    assert list(McpSettings().mcp_servers) == ["docs"]

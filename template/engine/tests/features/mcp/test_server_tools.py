@@ -3,18 +3,18 @@
 from typing import Any
 
 import pytest
+from features.mcp import parcels
+from features.mcp.conftest import UseServers
+from features.mcp.turns import call, connected_app, decision, offered, outputs, widgets
 from mcp.types import Tool
+from support.app import running_app
 
 from chatkit_engine.features.mcp.client.connection import ServerConnection
 from chatkit_engine.features.mcp.client.tools import ServerTools
 from chatkit_engine.features.mcp.settings import ServerSettings
 from chatkit_engine.settings.core import Settings
-from tests.features.mcp import parcels
-from tests.features.mcp.conftest import UseServers
-from tests.features.mcp.turns import call, connected_app, decision, offered, outputs, widgets
-from tests.support.app import running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import answer, create, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import answer, create, thread_id
 
 BONN = {"city": "Bonn"}
 

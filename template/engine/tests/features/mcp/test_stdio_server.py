@@ -12,26 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from features.mcp.processes import runs
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
+from support.app import SAMPLE, SECRET, TESTS
 
 from chatkit_engine.application import Application
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.migrate import upgrade
-from tests.features.mcp.processes import runs
-from tests.support.app import ROOT, SECRET
-from tests.support.eventually import eventually
+from chatkit_engine.testing.eventually import eventually
 
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-m", "chatkit_engine.discovery.mcp"]
+COMMAND = [sys.executable, "-m", "chatkit_engine.features.mcp", "sample"]
 END_SECONDS = 20
 
 
 @pytest.fixture
 async def database_url(file_settings: Settings) -> str:
     """The URL of a database with all its tables."""
-    application = Application(file_settings)
+    application = Application(file_settings, SAMPLE)
     await upgrade(application.database, application.migrations)
     await application.database.aclose()
     return file_settings.database_url
@@ -39,7 +39,7 @@ async def database_url(file_settings: Settings) -> str:
 
 @asynccontextmanager
 async def _connected(**env: str) -> AsyncGenerator[Client]:
-    variables = {"PYTHONPATH": str(ROOT), **env}
+    variables = {"PYTHONPATH": str(TESTS), **env}
     process = StdioServerParameters(command=COMMAND[0], args=COMMAND[1:], env=variables)
     async with Client(process) as client:
         yield client
@@ -93,7 +93,7 @@ async def test_a_database_without_tables_is_an_error_that_says_what_to_do(tmp_pa
 
 def _start(**env: str) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
-    variables = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], **env}
+    variables = {"PYTHONPATH": str(TESTS), "PATH": os.environ["PATH"], **env}
     return subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, env=variables, text=True)
 
 
@@ -137,11 +137,11 @@ def test_wrong_settings_are_explained_in_one_line_each() -> None:
 async def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     parent = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-m", "chatkit_engine.discovery.mcp"], stdin=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-m", "chatkit_engine.features.mcp", "sample"], stdin=subprocess.PIPE)
 print(child.pid, flush=True)
 time.sleep(600)
 """
-    env = os.environ | {"PYTHONPATH": str(ROOT), "DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
+    env = os.environ | {"PYTHONPATH": str(TESTS), "DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", parent, stdout=subprocess.PIPE, env=env
     )

@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from support.app import Running, running_app
+
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
-from tests.support.eventually import eventually
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.requests import Json, add, create, op, thread_id
+from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, add, create, op, thread_id
 
 
 @asynccontextmanager

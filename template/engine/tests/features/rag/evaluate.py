@@ -1,4 +1,4 @@
-"""`python -m tests.features.rag.evaluate`: each vector store and ranking, over the documents here.
+"""`python -m features.rag.evaluate`: each vector store and ranking, over the documents here.
 
 The embedder is the one that the settings choose: the local one, or a model where a key is set.
 """
@@ -27,7 +27,7 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, upgrade
-from tests.support.postgres import running_postgres
+from chatkit_engine.testing.postgres import running_postgres
 
 DOCUMENTS = Path(__file__).with_name("documents")
 USER = User(id="evaluation")

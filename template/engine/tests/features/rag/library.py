@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from support.app import Running
+
 from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
 from chatkit_engine.features.rag.ingest import Ingest, Report
 from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
 from chatkit_engine.features.rag.vectors.store import SHARED
-from tests.support.app import Running
 
 
 async def ingest(app: Running, folder: Path, user: str = SHARED) -> Report:

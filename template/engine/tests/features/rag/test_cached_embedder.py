@@ -5,15 +5,15 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 import pytest
+from features.rag.test_embedders import TEXTS
+from support.app import make_settings
 
 from chatkit_engine.features.rag.components import create_embedder
 from chatkit_engine.features.rag.embeddings.embedder import CachedEmbedder
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.settings import RagSettings
-from tests.features.rag.test_embedders import TEXTS
-from tests.support.app import make_settings
-from tests.support.eventually import eventually
-from tests.support.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 
 FOREVER = 1e9
 

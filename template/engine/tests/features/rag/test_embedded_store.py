@@ -9,15 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sqlalchemy import event
-
-from chatkit_engine.features.rag.embeddings.embedder import Matrix
-from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
-from chatkit_engine.features.rag.vectors.store import SHARED
-from chatkit_engine.settings.core import Settings
-from tests.features.rag.shelf import (
+from features.rag.shelf import (
     ADA,
     DIMENSIONS,
     EMBEDDER,
@@ -29,6 +21,14 @@ from tests.features.rag.shelf import (
     random_vectors,
     unit,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event
+
+from chatkit_engine.features.rag.embeddings.embedder import Matrix
+from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
+from chatkit_engine.features.rag.vectors.store import SHARED
+from chatkit_engine.settings.core import Settings
 
 NORTH, EAST = unit(1), unit(0, 1)
 OWNERS = (SHARED, ADA, EVE)

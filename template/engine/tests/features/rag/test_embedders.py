@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import SecretStr, ValidationError
+from support.app import TESTS, make_settings
 
 from chatkit_engine.features.rag.components import create_embedder
 from chatkit_engine.features.rag.embeddings.embedder import Embedder
@@ -20,9 +21,8 @@ from chatkit_engine.features.rag.embeddings.openai import OpenAiEmbedder
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.settings import RagSettings
 from chatkit_engine.settings.core import explain
-from tests.support.app import ROOT, make_settings
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.fake_model_api.embeddings import vector_of
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.fake_model_api.embeddings import vector_of
 
 TEXTS = ["Wie groß ist die Brücke?", "def f(): pass", "", "naïve café 東京", "the of and"]
 NO_ANSWERS: list[Any] = [
@@ -42,7 +42,7 @@ NO_ANSWERS: list[Any] = [
 PRINT_VECTORS = """
 import asyncio, hashlib
 from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
-from tests.features.rag.test_embedders import TEXTS
+from features.rag.test_embedders import TEXTS
 print(hashlib.sha256(asyncio.run(LocalEmbedder().embed(TEXTS)).tobytes()).hexdigest())
 """
 
@@ -82,7 +82,7 @@ async def test_the_local_embedder_is_the_same_in_another_process() -> None:
     process = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", PRINT_VECTORS],
-        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed, "PATH": os.environ["PATH"]},
+        env={"PYTHONPATH": str(TESTS), "PYTHONHASHSEED": seed, "PATH": os.environ["PATH"]},
         capture_output=True,
         check=True,
         text=True,

@@ -5,11 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from features.rag.evaluate import DOCUMENTS, evaluate_each_store
+from support.cli import cli
 from typer.testing import CliRunner
 
-from chatkit_engine.cli.commands import cli
 from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
-from tests.features.rag.evaluate import DOCUMENTS, evaluate_each_store
 
 STORES = ("embedded", "pgvector", "qdrant")
 

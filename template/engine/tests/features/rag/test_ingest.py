@@ -10,8 +10,10 @@ from threading import Event
 from typing import Any, cast
 
 import pytest
+from features.rag.pdfs import make_pdf
 from qdrant_client import AsyncQdrantClient
 from sqlalchemy import Connection, func, select
+from support.app import make_settings
 
 from chatkit_engine.context import User
 from chatkit_engine.features.rag import ingest, rows
@@ -34,10 +36,8 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, upgrade
-from tests.features.rag.pdfs import make_pdf
-from tests.support.app import make_settings
-from tests.support.eventually import eventually
-from tests.support.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 
 LOCAL_QDRANT = "ignore:Payload indexes have no effect:UserWarning"
 DOCUMENTS = Path(__file__).with_name("documents")
@@ -512,7 +512,7 @@ async def test_a_file_that_takes_too_long_is_refused_and_the_others_are_not(
         hang.wait()
         return html(data, name)
 
-    monkeypatch.setattr(ingest_run, "READ_SECONDS", 3)
+    monkeypatch.setattr(ingest, "READ_SECONDS", 3)
     monkeypatch.setitem(cast(dict[str, Reader], READERS), ".html", slow)
 
     report = await _ingest(database, embedder).run(folder, "docs")

@@ -10,15 +10,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.app import SECRET, TESTS
+from support.cli import cli
 from typer.testing import CliRunner, Result
 
-from chatkit_engine.cli.commands import cli
-from chatkit_engine.features.rag.settings import RagSettings
-from tests.support.app import ENTRY, ROOT, SECRET
-from tests.support.env_example import env_example
-from tests.support.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 
 # Tests that run in the background may be told to ignore the signal, and their children with them.
+ENTRY = "from chatkit_engine.cli import main; main('sample')"
 INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 WAIT_SECONDS = 60
 
@@ -182,7 +181,7 @@ def test_ctrl_c_is_answered_and_the_next_run_goes_on(
     (folder / "long.md").write_text("\n\n".join(parts))
     model_api.embeddings.script(Reply(), Reply(), Reply(hangs=True))
     environment = {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(TESTS),
         "PATH": os.environ["PATH"],
         "DATABASE_URL": f"sqlite:///{tmp_path}/chat.db",
         "OPENAI_API_KEY": "sk-test",
@@ -213,14 +212,6 @@ def _wait_for_requests(model_api: FakeModelApi, number: int) -> None:
     while len(model_api.embeddings.requests) < number:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-def test_every_setting_is_in_the_example_file() -> None:
-    example = env_example()
-
-    missing = [name for name in RagSettings.model_fields if f"# {name.upper()}=" not in example]
-
-    assert missing == []
 
 
 def test_help_names_the_command() -> None:

@@ -1,11 +1,12 @@
 """Which owners' vectors stay in memory."""
 
+from features.rag.shelf import ADA, DIMENSIONS, EVE, random_vectors
+from support.logs import logged_by
+
 from chatkit_engine.features.rag.rows import LibraryVersion
 from chatkit_engine.features.rag.vectors import embedded as library
 from chatkit_engine.features.rag.vectors.embedded import KeptLibraries, Library
 from chatkit_engine.features.rag.vectors.store import SHARED
-from tests.features.rag.shelf import ADA, DIMENSIONS, EVE, random_vectors
-from tests.support.logs import logged_by
 
 ROW = DIMENSIONS * 4
 MALLORY = "mallory"

@@ -8,7 +8,19 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 import typer
+from features.rag.shelf import (
+    ADA,
+    EVE,
+    Shelf,
+    fill,
+    normalized,
+    open_shelf,
+    pgvector,
+    random_vectors,
+    unit,
+)
 from sqlalchemy import make_url
+from support.sql import run_sql
 
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
 from chatkit_engine.features.rag.feature import MIGRATIONS
@@ -22,19 +34,7 @@ from chatkit_engine.store.migrate import CORE, pending, upgrade
 from chatkit_engine.store.transfer import transfer
 from chatkit_engine.store.user_data import erase_user, every_row, export_user
 from chatkit_engine.terminal import run
-from tests.features.rag.shelf import (
-    ADA,
-    EVE,
-    Shelf,
-    fill,
-    normalized,
-    open_shelf,
-    pgvector,
-    random_vectors,
-    unit,
-)
-from tests.support.postgres import Postgres
-from tests.support.sql import run_sql
+from chatkit_engine.testing.postgres import Postgres
 
 pytestmark = pytest.mark.slow
 

@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
+from features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, random_vectors, unit
 from qdrant_client import AsyncQdrantClient
 
 from chatkit_engine.errors import Unavailable
 from chatkit_engine.features.rag.vectors.qdrant import QdrantStore, connect
 from chatkit_engine.features.rag.vectors.store import SHARED, Vectors, VectorStore
 from chatkit_engine.i18n import translate
-from tests.features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, random_vectors, unit
-from tests.support.ports import free_port
+from chatkit_engine.testing.ports import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 

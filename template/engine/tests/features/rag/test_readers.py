@@ -3,11 +3,11 @@
 import codecs
 
 import pytest
+from features.rag.pdfs import make_pdf
 
 from chatkit_engine.features.rag.reading import pdf
 from chatkit_engine.features.rag.reading.document import Parsed, Section, Unreadable
 from chatkit_engine.features.rag.reading.readers import READERS, read_document
-from tests.features.rag.pdfs import make_pdf
 
 
 def _read(text: str, source: str = "a.md") -> Parsed:

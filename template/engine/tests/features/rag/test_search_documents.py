@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from features.rag.library import ingest
+from support.app import SECRET, Running, make_settings, running_app
 
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from tests.features.rag.library import ingest
-from tests.support.app import SECRET, Running, make_settings, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.features import AddFeature
-from tests.support.requests import Json, add, create, events, items_of, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.features import AddFeature
+from chatkit_engine.testing.requests import Json, add, create, events, items_of, thread_id
 
 GUIDE = """\
 ---

@@ -6,12 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from chatkit_engine.features.rag.vectors.store import SHARED, Vectors
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.blobs import Blobs
-from chatkit_engine.store.user_data import erase_user
-from tests.features.rag.shelf import (
+from features.rag.shelf import (
     ADA,
     EVE,
     QDRANT_URL,
@@ -25,6 +20,11 @@ from tests.features.rag.shelf import (
     served_qdrant,
     unit,
 )
+
+from chatkit_engine.features.rag.vectors.store import SHARED, Vectors
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.user_data import erase_user
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 

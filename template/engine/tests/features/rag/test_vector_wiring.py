@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, Shelf, random_vectors, unit
 from pydantic import SecretStr, ValidationError
+from support.cli import cli
 from typer.testing import CliRunner
 
 from chatkit_engine.builder import Builder
-from chatkit_engine.cli.commands import cli
 from chatkit_engine.features.rag.components import add_vector_store
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
 from chatkit_engine.features.rag.feature import MIGRATIONS
@@ -22,8 +23,7 @@ from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import CORE, upgrade
 from chatkit_engine.store.user_data import erase_user
-from tests.features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, Shelf, random_vectors, unit
-from tests.support.ports import free_port
+from chatkit_engine.testing.ports import free_port
 
 NORTH = unit(1)
 SERVER = "http://127.0.0.1:6333"
@@ -47,7 +47,7 @@ class RandomEmbedder:
 async def _built(database_url: str) -> AsyncGenerator[Builder]:
     settings = Settings(database_url=database_url)
     database, blobs = open_database(settings), Blobs(settings)
-    builder = Builder(settings, database, blobs, Links(settings))
+    builder = Builder("sample", settings, database, blobs, Links(settings))
     builder.add_migrations(MIGRATIONS)
     yield builder
     await blobs.aclose()

@@ -4,9 +4,9 @@ from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
+from support.app import Running, running_app
 
 from chatkit_engine.settings.core import Settings
-from tests.support.app import Running, running_app
 
 
 @pytest.fixture

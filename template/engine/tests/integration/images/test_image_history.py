@@ -1,9 +1,10 @@
 """What the model is given of the images that it has generated."""
 
-from tests.support.app import Running
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.images import FINAL, draw, encoded, image_events, png, stored_blobs
-from tests.support.requests import Json, add, create, events, thread_id
+from support.app import Running
+from support.images import FINAL, draw, encoded, image_events, png, stored_blobs
+
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, add, create, events, thread_id
 
 
 def _parts(api: FakeModelApi) -> list[Json]:

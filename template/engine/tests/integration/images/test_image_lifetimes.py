@@ -3,14 +3,8 @@
 import json
 from base64 import b64decode
 
-from chatkit_engine.context import RequestContext, User
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.blob_cleanup import delete_dead_blobs
-from chatkit_engine.turns.requests import user_message_request
-from chatkit_engine.turns.sweeper import Sweeper
-from tests.support.app import Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.images import (
+from support.app import Running, running_app
+from support.images import (
     FINAL,
     begun,
     draw,
@@ -25,8 +19,15 @@ from tests.support.images import (
     stored_blobs,
     url_of,
 )
-from tests.support.requests import Json, add, events, op, thread_id
-from tests.support.sql import run_sql
+from support.sql import run_sql
+
+from chatkit_engine.context import RequestContext, User
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.blob_cleanup import delete_dead_blobs
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, add, events, op, thread_id
+from chatkit_engine.turns.requests import user_message_request
+from chatkit_engine.turns.sweeper import Sweeper
 
 
 async def test_no_row_holds_an_image_or_a_link(any_app: Running, model_api: FakeModelApi) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from chatkit.store import NotFoundError
 from chatkit.types import GeneratedImage, GeneratedImageItem
+from support.images import FINAL
+from support.sql import run_sql
+from support.store import ADA, NOW, THREAD, fill
 
 from chatkit_engine.run.turn_store import Opening, TurnStore
 from chatkit_engine.settings.core import Settings
@@ -18,9 +21,6 @@ from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.files import Files
 from chatkit_engine.store.leases import Lease, LeaseLost
 from chatkit_engine.store.process_lock import ProcessLock
-from tests.support.images import FINAL
-from tests.support.sql import run_sql
-from tests.support.store import ADA, NOW, THREAD, fill
 
 IMAGE = make_attachment(
     "img_1", "a red circle", "image/png", Details(size=len(FINAL), uploaded=True)

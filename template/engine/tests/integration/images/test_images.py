@@ -5,13 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-
-from chatkit_engine import discovery as features
-from chatkit_engine.security.authentication import issue_token
-from chatkit_engine.settings.core import Settings
-from tests.support.app import SECRET, Running, running_app
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.images import (
+from support.app import SECRET, Running, running_app
+from support.images import (
     FINAL,
     GIF,
     JPEG,
@@ -29,7 +24,12 @@ from tests.support.images import (
     rows,
     url_of,
 )
-from tests.support.requests import answer, create, events, op, thread_id
+
+from chatkit_engine import features
+from chatkit_engine.security.authentication import issue_token
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import answer, create, events, op, thread_id
 
 TOO_LARGE = FINAL + bytes(20 * 1024 * 1024)
 BROKEN = {

@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 
 import httpx2
 
-from tests.support.failures.findings import Findings
-from tests.support.failures.site import Site, answer_to, client, messages_of, stored_items
-from tests.support.failures.told import PROTOCOLS, PlainTold, Told
-from tests.support.requests import Json
+from chatkit_engine.testing.requests import Json
+from support.failures.findings import Findings
+from support.failures.site import Site, answer_to, client, messages_of, stored_items
+from support.failures.told import PROTOCOLS, PlainTold, Told
 
 SETTLE_SECONDS = 30
 

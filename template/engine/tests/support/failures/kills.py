@@ -11,12 +11,12 @@ import httpx2
 
 from chatkit_engine.run.interruption import INTERRUPTED
 from chatkit_engine.store.leases import LEASE_SECONDS
+from chatkit_engine.testing.fake_model_api import Reply
 from chatkit_engine.turns.turn import CHECKPOINT_SECONDS
-from tests.support.app import Server
-from tests.support.failures.findings import Findings
-from tests.support.failures.site import Site, answer_to, client, messages_of, stored_items
-from tests.support.failures.told import PROTOCOLS, Told
-from tests.support.fake_model_api import Reply
+from support.app import Server
+from support.failures.findings import Findings
+from support.failures.site import Site, answer_to, client, messages_of, stored_items
+from support.failures.told import PROTOCOLS, Told
 
 SCHEDULING_SECONDS = 0.25
 MAX_STREAMS = 3

@@ -7,12 +7,12 @@ from http import HTTPStatus
 
 import httpx2
 
-from tests.support.app import Server
-from tests.support.failures.findings import Findings
-from tests.support.failures.site import Site, answer_to, client, messages_of, stored_items
-from tests.support.failures.told import PROTOCOLS, Told, is_unavailable
-from tests.support.fake_model_api import Reply
-from tests.support.requests import Json
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import Json
+from support.app import Server
+from support.failures.findings import Findings
+from support.failures.site import Site, answer_to, client, messages_of, stored_items
+from support.failures.told import PROTOCOLS, Told, is_unavailable
 
 PAUSE_SECONDS = 0.2
 RECOVERY_SECONDS = 60

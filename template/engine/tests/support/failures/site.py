@@ -6,11 +6,11 @@ from pathlib import Path
 
 import httpx2
 
-from tests.support.app import Server, running_server
-from tests.support.failures.told import Told
-from tests.support.fake_model_api import FakeModelApi
-from tests.support.postgres import Postgres
-from tests.support.requests import Json, op, text_of
+from chatkit_engine.testing.fake_model_api import FakeModelApi
+from chatkit_engine.testing.postgres import Postgres
+from chatkit_engine.testing.requests import Json, op, text_of
+from support.app import Server, running_server
+from support.failures.told import Told
 
 MAX_ITEMS = 1000
 TIMEOUT_SECONDS = 60

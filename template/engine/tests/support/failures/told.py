@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import httpx2
 
-from tests.support.requests import Json, add, create, text_of
+from chatkit_engine.testing.requests import Json, add, create, text_of
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from tests.support.protocol.recording import Recording
-from tests.support.protocol.scenarios import Scenario, Scenarios
-from tests.support.protocol.transcript import difference, read, write
+from support.protocol.recording import Recording
+from support.protocol.scenarios import Scenario, Scenarios
+from support.protocol.transcript import difference, read, write
 
 WRITE = "WRITE_GOLDEN"
 

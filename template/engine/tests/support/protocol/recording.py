@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from tests.support.protocol.sdk import Kind
-from tests.support.requests import Json
+from chatkit_engine.testing.requests import Json
+from support.protocol.sdk import Kind
 
 Wire = Literal["responses", "chat_completions"]
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import httpx2
 from pydantic import SecretStr
 
-from chatkit_engine.discovery import discover
+from chatkit_engine.discovery import values_in
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from tests.support.app import ROOT, SECRET, Server, running_server
-from tests.support.fake_model_api import FakeModelApi
-from tests.support.protocol.recording import Recording, Wire
-from tests.support.protocol.sdk import HIDDEN, Kind
-from tests.support.protocol.serve import LOG
-from tests.support.protocol.talk import Talk
-from tests.support.protocol.transcript import normal
+from chatkit_engine.testing.fake_model_api import FakeModelApi
+from support.app import ROOT, SECRET, TESTS, Server, running_server
+from support.protocol.recording import Recording, Wire
+from support.protocol.sdk import HIDDEN, Kind
+from support.protocol.serve import LOG
+from support.protocol.talk import Talk
+from support.protocol.transcript import normal
 
 Play = Callable[[Talk], None]
 
@@ -107,14 +107,14 @@ class Scenarios:
     @contextmanager
     def _server(self, folder: Path, wire: Wire, model: FakeModelApi) -> Generator[Server]:
         environment = ENVIRONMENT | PROVIDERS[wire] | {"LLM_BASE_URL": model.url}
-        entry = f"from tests.support.protocol.serve import {self._entry} as main; main()"
+        entry = f"from support.protocol.serve import {self._entry} as main; main()"
         with running_server(folder, entry, **environment) as server:
             yield server
 
 
 def _found_in(folder: Path) -> list[Scenario]:
-    package = ".".join([*folder.relative_to(ROOT).parts, "scenarios"])
-    return discover(package, [str(folder / "scenarios")], Scenario)
+    package = ".".join([*folder.relative_to(TESTS).parts, "scenarios"])
+    return values_in(package, Scenario)
 
 
 def _record(scenario: Scenario, wire: Wire, model: FakeModelApi, server: Server) -> Recording:

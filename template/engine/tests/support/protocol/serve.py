@@ -6,9 +6,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import sample.features
+
+import chatkit_engine.features
 from chatkit_engine import discovery
-from chatkit_engine.cli import commands as main
-from tests.support.protocol.sdk import OVERRIDABLE, Kind, hooks
+from chatkit_engine.cli import main
+from support.protocol.sdk import OVERRIDABLE, Kind, hooks
 
 LOG = Path("hooks.log")
 OWN_FEATURES = Path(__file__).with_name("features")
@@ -16,18 +19,25 @@ ROOT = Path(__file__).parents[3]
 
 
 def with_the_features_of_the_tests() -> None:
-    """Serve the core with what the conversations need, whichever features the project has."""
-    discovery.__path__[:] = [str(OWN_FEATURES)]
-    with_the_features_of_the_project()
+    """Serve the sample with what the conversations need, and none of the engine's features."""
+    chatkit_engine.features.__path__[:] = []
+    sample.features.__path__[:] = [str(OWN_FEATURES)]
+    serve("sample")
 
 
-def with_the_features_of_the_project() -> None:
+def with_the_features_of_the_engine() -> None:
+    serve("sample")
+
+
+def serve(app: str) -> None:
+    """Serve an application, and note the calls of ChatKit's hooks."""
     import_module("chatkit_engine.application")
-    discovery.discover_features()
+    for package in (discovery.ENGINE, app):
+        discovery.feature_modules(package, "feature")
     for base in OVERRIDABLE:
         for implementation in (base, *_subclasses(base)):
             _note_calls(base, implementation)
-    main()
+    main(app)
 
 
 def _note_calls(base: type[Any], implementation: type[Any]) -> None:

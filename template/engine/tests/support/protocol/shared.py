@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from tests.support.protocol.recording import Recording, from_json, to_json
-from tests.support.protocol.scenarios import Scenarios
+from support.protocol.recording import Recording, from_json, to_json
+from support.protocol.scenarios import Scenarios
 
 EXPORT = "PROTOCOL_RECORDINGS"
 

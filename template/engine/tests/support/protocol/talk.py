@@ -21,10 +21,10 @@ from chatkit.types import (
 )
 from pydantic import TypeAdapter
 
-from tests.support.fake_model_api import FakeModelApi, Reply
-from tests.support.protocol.sdk import Kind, Types
-from tests.support.protocol.transcript import joined
-from tests.support.requests import Json, create, events, op, thread_id
+from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.requests import Json, create, events, op, thread_id
+from support.protocol.sdk import Kind, Types
+from support.protocol.transcript import joined
 
 REQUEST: TypeAdapter[Any] = TypeAdapter(ChatKitReq)
 EVENT: TypeAdapter[Any] = TypeAdapter(ThreadStreamEvent)

@@ -7,7 +7,7 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
-from tests.support.requests import Json
+from chatkit_engine.testing.requests import Json
 
 ID = re.compile(r"\b([a-z]{2,})_[0-9a-f]{32}\b")
 CHANGING = (

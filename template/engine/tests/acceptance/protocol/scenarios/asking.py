@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from tests.support.fake_model_api import Reply
-from tests.support.protocol.scenarios import scenario
-from tests.support.protocol.talk import Talk
-from tests.support.requests import Json, add, items_of, op
+from support.protocol.scenarios import scenario
+from support.protocol.talk import Talk
+
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import Json, add, items_of, op
 
 QUESTIONS = [
     {"kind": "choice", "question": "Which size?", "options": ["S", "L"], "multiple": False},

@@ -1,9 +1,10 @@
 """Threads and messages: opened, listed, named, judged, answered again and deleted."""
 
-from tests.support.fake_model_api import Reply
-from tests.support.protocol.scenarios import scenario
-from tests.support.protocol.talk import Talk
-from tests.support.requests import Json, add, create, message, op, thread_id
+from support.protocol.scenarios import scenario
+from support.protocol.talk import Talk
+
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import Json, add, create, message, op, thread_id
 
 
 @scenario

@@ -1,9 +1,10 @@
 """Turns that fail, are refused, or come at the wrong time."""
 
-from tests.support.fake_model_api import Reply
-from tests.support.protocol.scenarios import on_responses_alone, scenario
-from tests.support.protocol.talk import Talk
-from tests.support.requests import add, create, op, thread_id
+from support.protocol.scenarios import on_responses_alone, scenario
+from support.protocol.talk import Talk
+
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import add, create, op, thread_id
 
 
 @scenario

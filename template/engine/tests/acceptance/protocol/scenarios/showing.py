@@ -2,11 +2,12 @@
 
 import json
 
-from tests.support.fake_model_api import Reply
-from tests.support.images import FINAL, encoded, image_events
-from tests.support.protocol.scenarios import on_responses_alone, scenario
-from tests.support.protocol.talk import Talk
-from tests.support.requests import Json, add, create, items_of, op
+from support.images import FINAL, encoded, image_events
+from support.protocol.scenarios import on_responses_alone, scenario
+from support.protocol.talk import Talk
+
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import Json, add, create, items_of, op
 
 PLAN = {"title": "A trip", "steps": [{"title": "Pack", "minutes": 20}]}
 

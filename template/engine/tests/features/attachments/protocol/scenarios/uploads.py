@@ -1,10 +1,11 @@
 """Files and images in messages: announced, uploaded, sent, shown by links, and deleted."""
 
-from tests.features.attachments.files import PNG
-from tests.support.fake_model_api import Reply
-from tests.support.protocol.scenarios import scenario
-from tests.support.protocol.talk import Talk
-from tests.support.requests import Json, message, op
+from features.attachments.files import PNG
+from support.protocol.scenarios import scenario
+from support.protocol.talk import Talk
+
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import Json, message, op
 
 TEXT = b"Plums are blue."
 

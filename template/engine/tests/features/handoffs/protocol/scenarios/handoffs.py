@@ -1,9 +1,10 @@
 """A thread that is handed to a specialist, stays there, and comes back."""
 
-from tests.support.fake_model_api import Reply
-from tests.support.protocol.scenarios import scenario
-from tests.support.protocol.talk import Talk
-from tests.support.requests import add
+from support.protocol.scenarios import scenario
+from support.protocol.talk import Talk
+
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import add
 
 
 @scenario

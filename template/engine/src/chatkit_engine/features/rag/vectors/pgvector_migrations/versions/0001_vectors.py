@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
-from app.features.rag.vectors.pgvector_extension import require_extension
+from chatkit_engine.features.rag.vectors.pgvector_tables import require_extension
 from pgvector.sqlalchemy import VECTOR
 
 revision: str = "0001"

@@ -1,0 +1,165 @@
+"""The fake as a server: it answers as scripted, and keeps what it received."""
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from chatkit_engine.testing.fake_model_api.chat_completions import ChatCompletionsWire
+from chatkit_engine.testing.fake_model_api.embeddings import EmbeddingsApi
+from chatkit_engine.testing.fake_model_api.reply import FOREVER_SECONDS, EarlyEnd, Reply, text_of
+from chatkit_engine.testing.fake_model_api.responses import ResponsesWire
+from chatkit_engine.testing.ports import free_port
+
+HELD_SECONDS = 60
+WIRES = {"/v1/responses": ResponsesWire, "/v1/chat/completions": ChatCompletionsWire}
+NOT_SAID = ("system", "tool")
+
+Wire = ResponsesWire | ChatCompletionsWire
+
+
+class FakeModelApi:
+    """Answers as scripted, and with an echo when the script is over. Keeps what it received.
+
+    While `released` is cleared it holds every answer back. `most_at_once` is how many it has ever
+    written at the same time. `recordings` are what it was to transcribe: the model, the file's
+    name and its bytes. `embeddings` has a script of its own.
+    """
+
+    url = ""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.recordings: list[tuple[str, str, bytes]] = []
+        self.embeddings = EmbeddingsApi()
+        self.started = 0
+        self.dropped = threading.Event()
+        self.released = threading.Event()
+        self.released.set()
+        self.streaming = 0
+        self.most_at_once = 0
+        self.default: Reply | None = None
+        self._script: list[Reply] = []
+        self._arrived = threading.Condition()
+
+    async def received(self, number: int) -> None:
+        """Wait until so many requests have arrived since the start of the test."""
+        await asyncio.to_thread(self._wait_for, number)
+
+    def _wait_for(self, number: int) -> None:
+        with self._arrived:
+            assert self._arrived.wait_for(lambda: len(self.requests) >= number, timeout=10)
+
+    def script(self, *replies: Reply) -> None:
+        self._script.extend(replies)
+
+    def forget_script(self) -> None:
+        """Leave out what is scripted and was not asked for."""
+        self._script.clear()
+
+    @contextmanager
+    def running(self) -> Generator["FakeModelApi"]:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/v1"
+        routes = [Route(path, partial(self._respond, path), methods=["POST"]) for path in WIRES]
+        routes.append(Route("/v1/audio/transcriptions", self._transcribe, methods=["POST"]))
+        routes.append(Route("/v1/embeddings", self._embed, methods=["POST"]))
+        app = Starlette(routes=routes)
+        config = uvicorn.Config(app, port=port, log_level="error", lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            thread.join(0.005)
+        yield self
+        server.should_exit = True
+        server.force_exit = True
+        thread.join()
+
+    def texts(self, number: int = -1) -> list[str]:
+        """Return the texts of one request's input, oldest first, without the instructions."""
+        return [
+            text_of(item)
+            for item in _input(self.requests[number])
+            if item.get("content") and item.get("role") not in NOT_SAID
+        ]
+
+    async def _respond(self, path: str, request: Request) -> Response:
+        body: dict[str, Any] = await request.json()
+        with self._arrived:
+            self.requests.append(body)
+            self.headers.append(dict(request.headers))
+            self.paths.append(path)
+            self._arrived.notify_all()
+        reply = self._next_reply(text_of(_input(body)[-1]))
+        if reply.hangs:
+            await asyncio.sleep(FOREVER_SECONDS)
+        if reply.status != 200:
+            return _error(reply)
+        wire = WIRES[path](reply, body, len(self.requests))
+        if body.get("stream"):
+            return StreamingResponse(self._stream(wire), media_type="text/event-stream")
+        async for _ in wire.body():
+            pass
+        return JSONResponse(wire.whole())
+
+    async def _transcribe(self, request: Request) -> Response:
+        async with request.form() as form:
+            file = form["file"]
+            assert isinstance(file, UploadFile)
+            self.recordings.append((str(form["model"]), file.filename or "", await file.read()))
+        reply = self._next_reply("a recording")
+        return JSONResponse({"text": reply.text}) if reply.status == 200 else _error(reply)
+
+    async def _embed(self, request: Request) -> Response:
+        return await self.embeddings.respond(request)
+
+    def _next_reply(self, said: str) -> Reply:
+        if self._script:
+            return self._script.pop(0)
+        return self.default or Reply(f"echo: {said}")
+
+    async def _stream(self, wire: Wire) -> AsyncGenerator[bytes]:
+        self.started += 1
+        self.streaming += 1
+        self.most_at_once = max(self.most_at_once, self.streaming)
+        finished = False
+        try:
+            yield wire.opening()
+            if not self.released.is_set():
+                await asyncio.to_thread(self.released.wait, HELD_SECONDS)
+            async for chunk in wire.body():
+                yield chunk
+            yield wire.closing()
+            finished = True
+        except EarlyEnd:
+            finished = True
+        finally:
+            self.streaming -= 1
+            if not finished:
+                self.dropped.set()
+
+
+def _input(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a request says, on either wire."""
+    said: Any = body.get("messages") or body["input"]
+    return [{"role": "user", "content": said}] if isinstance(said, str) else said
+
+
+def _error(reply: Reply) -> Response:
+    error = {"error": {"message": "scripted error, with details", "code": None}}
+    return JSONResponse(error, reply.status, headers=reply.headers)

@@ -1,0 +1,1 @@
+"""Features are written into a folder beside this one by the tests that need them."""

@@ -1,7 +1,0 @@
-"""A loopback fake of a model's API, on both wires: real bytes over a real socket."""
-
-from tests.support.fake_model_api.reply import Reply
-from tests.support.fake_model_api.responses import MESSAGE_ID
-from tests.support.fake_model_api.server import FakeModelApi
-
-__all__ = ["MESSAGE_ID", "FakeModelApi", "Reply"]
