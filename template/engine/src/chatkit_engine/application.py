@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import structlog
 from agents import FunctionTool, set_tracing_disabled, set_tracing_export_api_key
@@ -219,10 +220,9 @@ def install(builder: Builder) -> None:
     ]
     builder.add_tools(*sorted(tools, key=lambda tool: tool.name))
     builder.add_client_tools(*discovery.values_in(f"{app}.tools", ClientTool))
-    builder.add_actions(
-        *discovery.values_in(f"{app}.widgets", WidgetAction),
-        *discovery.values_in(f"{app}.widgets", SyncAction),
-    )
+    for kind in (WidgetAction, SyncAction):
+        actions: list[Any] = discovery.values_in(f"{app}.widgets", kind)
+        builder.add_actions(*actions)
     for folder in ("tools", "agents"):
         for create_tool in discovery.functions_in(f"{app}.{folder}", "create_tool"):
             builder.add_tool_creator(create_tool)
