@@ -13,6 +13,7 @@ from support.s3 import S3, running_s3
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.testing.app import Running, with_provider
+from chatkit_engine.testing.databases import MigratedDatabases
 from chatkit_engine.testing.fake_model_api import FakeModelApi
 
 hypothesis.settings.register_profile("tests", database=None, deadline=None, derandomize=True)
@@ -21,9 +22,9 @@ set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis-for-tests")
 
 
 @pytest.fixture
-def file_settings(settings: Settings) -> Settings:
-    """Settings for what several processes share, or a restart finds again."""
-    return settings
+def file_settings(migrated: MigratedDatabases, tmp_path: Path) -> Settings:
+    """Settings for a SQLite file that several processes share, or a restart opens again."""
+    return Settings(database_url=migrated.sqlite(tmp_path))
 
 
 @pytest.fixture(scope="session")

@@ -25,9 +25,9 @@ SLOW = Reply("one two three four five six seven eight nine ten " * 20, word_seco
 
 @pytest.fixture(scope="module")
 def _started(  # pyright: ignore[reportUnusedFunction]
-    tmp_path_factory: pytest.TempPathFactory, _served_model_api: FakeModelApi
+    tmp_path_factory: pytest.TempPathFactory, served_model_api: FakeModelApi
 ) -> Iterator[Server]:
-    with _server(tmp_path_factory.mktemp("server"), _served_model_api) as server:
+    with _server(tmp_path_factory.mktemp("server"), served_model_api) as server:
         yield server
 
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from chatkit_engine.application import Application
+from chatkit_engine.manifest import changes
 from chatkit_engine.observability.health import HealthStatus
 from chatkit_engine.settings.core import Settings, SetupError, explain
 from chatkit_engine.store.database import DatabaseUnavailable
@@ -23,7 +24,7 @@ SHADOWING = ("agents", "chatkit", "openai", "mcp")
 
 async def diagnose(project: Project) -> list[HealthStatus]:
     """Return the findings, in the order in which to mend them."""
-    findings = [_python(), _shadowing()]
+    findings = [_python(), _shadowing(), *_engine()]
     try:
         settings = project.settings()
         application = Application(settings, project.app)
@@ -45,6 +46,12 @@ def _python() -> HealthStatus:
     ok = sys.version_info >= MIN_PYTHON
     detail = platform.python_version() if ok else f"install Python {wanted} or newer"
     return HealthStatus(name="python", ok=ok, detail=detail)
+
+
+def _engine() -> list[HealthStatus]:
+    """Say which of the engine's files were edited: an update merges those by hand."""
+    found = changes()
+    return [HealthStatus(name="engine", ok=True, detail=str(found))] if found else []
 
 
 def _shadowing() -> HealthStatus:

@@ -1,13 +1,13 @@
 """A contract for import-linter: an application imports the engine's public names only.
 
-    [importlinter]
-    contract_types =
-        public_names: chatkit_engine.testing.public_names.PublicNamesContract
+[importlinter]
+contract_types =
+    public_names: chatkit_engine.testing.public_names.PublicNamesContract
 
-    [importlinter:contract:public-names]
-    name = The application imports public names of the engine only
-    type = public_names
-    importers = app
+[importlinter:contract:public-names]
+name = The application imports public names of the engine only
+type = public_names
+importers = app
 """
 
 import ast
