@@ -63,7 +63,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except (AppError, MigrationRefused, TransferRefused) as error:
         fail(str(error))
     except SQLAlchemyError:
-        fail("The database does not answer. HealthStatus DATABASE_URL; `doctor` says more.")
+        fail("The database does not answer. Check DATABASE_URL; `doctor` says more.")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

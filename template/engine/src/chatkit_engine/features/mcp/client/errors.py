@@ -27,7 +27,7 @@ TOO_SLOW = (
 )
 
 REFUSED = (
-    "The tool reported an error. HealthStatus the arguments against its schema, do without it, or tell "
+    "The tool reported an error. Check the arguments against its schema, do without it, or tell "
     "the user that it did not work."
 )
 
