@@ -134,7 +134,7 @@ def test_the_inspector_calls_our_server_over_stdio(inspect: Inspect, tmp_path: P
     subprocess.run(migrate, cwd=tmp_path, env=_environment(**{name: value}), check=True)
     variables = ["-e", url, "-e", f"PYTHONPATH={TEMPLATE}"]
 
-    _walk_through_the_notes(inspect, [sys.executable, "-m", "chatkit_engine.discovery.mcp", *variables])
+    _walk_through_the_notes(inspect, [sys.executable, "-m", "chatkit_engine.features.mcp", "app", *variables])
 
 
 def test_the_inspector_calls_our_server_over_http(inspect: Inspect, tmp_path: Path) -> None:

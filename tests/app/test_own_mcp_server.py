@@ -1,30 +1,33 @@
 """The assistant calls the project's own server, as the user of the turn and no other."""
 
 import os
+from pathlib import Path
 
 import pytest
-
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.fake_model_api import FakeModelApi
-from chatkit_engine.testing.requests import answer, create, thread_id
 from features.mcp.processes import children
 from features.mcp.rpc import bearer, with_users
 from features.mcp.turns import call, connected_app, decision, offered, outputs, server_health
 from features.mcp.turns import widgets as waiting
-from support.app import ROOT, Running, running_app
 
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.testing.app import Running, running_app
+from chatkit_engine.testing.fake_model_api import FakeModelApi
+from chatkit_engine.testing.requests import answer, create, thread_id
+
+TEMPLATE = Path(__file__).parents[2] / "template"
 COMMAND = "-m chatkit_engine.features.mcp"
 
 
 @pytest.fixture(autouse=True)
 def _own_server(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     monkeypatch.setenv("MCP_OWN_SERVER", "true")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", str(TEMPLATE))
 
 
 @pytest.fixture
-def on_file(with_model: Settings, file_settings: Settings) -> Settings:
-    return with_model.model_copy(update={"database_url": file_settings.database_url})
+def on_file(with_model: Settings) -> Settings:
+    """Settings for a database file, which the server's process opens too."""
+    return with_model
 
 
 async def _note(app: Running, text: str, headers: dict[str, str] | None = None) -> str:
@@ -37,11 +40,10 @@ async def _texts(app: Running, headers: dict[str, str] | None = None) -> list[st
     return [note["text"] for note in listed.json()]
 
 
-@pytest.mark.slow
 async def test_it_finds_notes_and_that_makes_nothing_else_wait(
     on_file: Settings, model_api: FakeModelApi
 ) -> None:
-    async with connected_app(on_file) as app:
+    async with connected_app(on_file, "app") as app:
         await _note(app, "Buy milk")
         streamed = await call(app, model_api, "app_search_notes", {"query": "milk"})
         assert "Buy milk" in outputs(model_api)[0]
@@ -59,11 +61,10 @@ async def test_it_finds_notes_and_that_makes_nothing_else_wait(
     assert children(os.getpid(), COMMAND) == []
 
 
-@pytest.mark.slow
 async def test_a_note_is_deleted_after_a_yes_and_not_before(
     on_file: Settings, model_api: FakeModelApi
 ) -> None:
-    async with connected_app(on_file) as app:
+    async with connected_app(on_file, "app") as app:
         milk, bread = await _note(app, "Buy milk"), await _note(app, "Buy bread")
         yes = await call(app, model_api, "app_delete_note", {"note_id": milk})
         no = await call(app, model_api, "app_delete_note", {"note_id": bread})
@@ -76,23 +77,21 @@ async def test_a_note_is_deleted_after_a_yes_and_not_before(
         assert await _texts(app) == ["Buy bread"]
 
 
-@pytest.mark.slow
 async def test_an_error_of_its_own_is_told_as_it_is(
     on_file: Settings, model_api: FakeModelApi
 ) -> None:
-    async with connected_app(on_file) as app:
+    async with connected_app(on_file, "app") as app:
         streamed = await call(app, model_api, "app_delete_note", {"note_id": "note_0"})
         await app.ask(decision(streamed, approved=True))
 
     assert outputs(model_api) == ["This note does not exist."]
 
 
-@pytest.mark.slow
 async def test_nobody_reaches_anothers_notes(on_file: Settings, model_api: FakeModelApi) -> None:
     settings = with_users(on_file)
     ada, bob = bearer(settings, "ada"), bearer(settings, "bob")
 
-    async with connected_app(settings) as app:
+    async with connected_app(settings, "app") as app:
         note = await _note(app, "Adas secret", ada)
         app.http.headers |= bob
         streamed = await call(app, model_api, "app_search_notes", {"query": "secret"})
@@ -112,7 +111,8 @@ async def test_nobody_reaches_anothers_notes(on_file: Settings, model_api: FakeM
 async def test_a_database_in_memory_is_not_shared_with_it(
     with_model: Settings, model_api: FakeModelApi
 ) -> None:
-    async with running_app(with_model) as app:
+    in_memory = with_model.model_copy(update={"database_url": "sqlite:///:memory:"})
+    async with running_app(in_memory) as app:
         streamed = await app.ask(create("Hello"))
         assert await server_health(app) == {}
 

@@ -1,9 +1,10 @@
 """The notes' list as a widget: streamed, pinned at once, and deleted from."""
 
-from chatkit_engine.testing.fake_model_api import Reply
-from chatkit_engine.testing.requests import op
 from support.protocol.scenarios import scenario
 from support.protocol.talk import Talk
+
+from chatkit_engine.testing.fake_model_api import Reply
+from chatkit_engine.testing.requests import op
 
 
 @scenario

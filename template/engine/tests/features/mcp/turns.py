@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from support.app import Running, running_app
+from support.app import SAMPLE, Running, running_app
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.testing.eventually import eventually
@@ -13,9 +13,9 @@ from chatkit_engine.testing.requests import Json, add, create, op, thread_id
 
 
 @asynccontextmanager
-async def connected_app(settings: Settings) -> AsyncGenerator[Running]:
-    """Run the app, from when each of its servers is connected."""
-    async with running_app(settings) as app:
+async def connected_app(settings: Settings, package: str = SAMPLE) -> AsyncGenerator[Running]:
+    """Run an application once each of its servers is connected."""
+    async with running_app(settings, app=package) as app:
 
         async def all_connected() -> bool:
             return all("connected" in detail for detail in (await server_health(app)).values())

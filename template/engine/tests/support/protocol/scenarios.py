@@ -1,5 +1,6 @@
 """Conversations by name, each a function of a file, and what came of holding them."""
 
+import os
 import traceback
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ class Scenario:
     @property
     def place(self) -> str:
         """Where it is: its file, and its name."""
-        return f"{self._file.relative_to(ROOT)}::{self.name}"
+        return f"{os.path.relpath(self._file, ROOT)}::{self.name}"
 
     def golden(self, wire: str = "") -> Path:
         """Return where its golden transcript is, or the one that is a wire's own."""
@@ -85,10 +86,12 @@ def on_responses_alone(because: str) -> Callable[[Play], Scenario]:
 class Scenarios:
     """The conversations in the `scenarios/` of some folders, by name, and how to serve them."""
 
-    def __init__(self, folders: Iterable[Path], entry: str) -> None:
+    def __init__(self, folders: Iterable[Path], entry: str, base: Path = TESTS) -> None:
         self.folders = sorted(folders)
         self._entry = entry
-        self.by_name = {each.name: each for each in chain(*map(_found_in, self.folders))}
+        self.by_name = {
+            each.name: each for each in chain(*(_found_in(folder, base) for folder in self.folders))
+        }
 
     def play(self, folder: Path) -> list[Recording]:
         """Hold every conversation, on each of its wires."""
@@ -112,8 +115,8 @@ class Scenarios:
             yield server
 
 
-def _found_in(folder: Path) -> list[Scenario]:
-    package = ".".join([*folder.relative_to(TESTS).parts, "scenarios"])
+def _found_in(folder: Path, base: Path) -> list[Scenario]:
+    package = ".".join([*folder.relative_to(base).parts, "scenarios"])
     return values_in(package, Scenario)
 
 

@@ -29,6 +29,10 @@ def with_the_features_of_the_engine() -> None:
     serve("sample")
 
 
+def with_the_application() -> None:
+    serve("app")
+
+
 def serve(app: str) -> None:
     """Serve an application, and note the calls of ChatKit's hooks."""
     import_module("chatkit_engine.application")

@@ -1,4 +1,4 @@
-"""`python -m chatkit_engine.discovery.mcp`: the server over stdio. It ends when its standard input does.
+"""`python -m chatkit_engine.features.mcp`: the server over stdio. It ends when its standard input does.
 
 It opens the database and leaves migrations to the application. Its log goes to standard error.
 """

@@ -69,7 +69,7 @@ def own_server(app: str, settings: Settings, database: Database) -> ServerSettin
     env = os.environ | {"DATABASE_URL": settings.database_url}
     return ServerSettings(
         command=sys.executable,
-        args=["-m", "chatkit_engine.discovery.mcp"],
+        args=["-m", "chatkit_engine.features.mcp", app],
         env={name: SecretStr(value) for name, value in env.items()},
         tools=wanted,
     )

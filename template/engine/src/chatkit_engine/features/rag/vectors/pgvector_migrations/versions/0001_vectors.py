@@ -2,8 +2,9 @@
 
 import sqlalchemy as sa
 from alembic import op
-from chatkit_engine.features.rag.vectors.pgvector_tables import require_extension
 from pgvector.sqlalchemy import VECTOR
+
+from chatkit_engine.features.rag.vectors.pgvector_tables import require_extension
 
 revision: str = "0001"
 down_revision: str | None = None
