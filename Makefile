@@ -22,6 +22,9 @@ bench: .venv/ready
 release: test
 	$(UV) run --locked python scripts/release.py
 
+manifest: .venv/ready
+	$(UV) run --locked python -c "from chatkit_engine import manifest; manifest.write('0.1.0')"
+
 clean:
 	rm -rf .venv .tools .build
 

@@ -2,21 +2,35 @@
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.projects import FEATURES, PRESETS, ROOT, Project, clean_environment, render
 
 from tests import type_checker
-from tests.projects import FEATURES, PRESETS, ROOT, Project, clean_environment, render
 
 UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
 
 
 @pytest.fixture(scope="session")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workshop() -> Iterator[Path]:
+    """A folder for what is rendered and installed.
+
+    It is not pytest's own, because any other pytest of the same user closes that folder to other
+    users at its start, such as to the one that PostgreSQL runs as.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="copier-chatkit-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def clone(workshop: Path) -> Path:
     """Clone HEAD, so that nothing counts that is not committed."""
-    folder = tmp_path_factory.mktemp("clone") / "copier-chatkit"
+    folder = workshop / "copier-chatkit"
     command = ["git", "clone", "--quiet", "--no-local", str(ROOT), str(folder)]
     subprocess.run(command, env=clean_environment(), check=True)
     return folder
@@ -31,14 +45,13 @@ def template(clone: Path, tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def installed(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Project]:
+def installed(clone: Path, workshop: Path) -> Callable[[str], Project]:
     """Give a function that returns a preset, rendered and installed once a session."""
     projects: dict[str, Project] = {}
 
     def get(preset: str) -> Project:
         if preset not in projects:
-            folder = tmp_path_factory.mktemp(preset) / "project"
-            projects[preset] = render(clone, folder, **PRESETS[preset])
+            projects[preset] = render(clone, workshop / preset, **PRESETS[preset])
             projects[preset].uv("sync", "--quiet")
         return projects[preset]
 
@@ -63,9 +76,9 @@ def lived_in(_living: Project) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="session")
-def rendered(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def rendered(clone: Path, workshop: Path) -> Project:
     """A project with every feature, as it is right after the first commit; not to be changed."""
-    project = render(clone, tmp_path_factory.mktemp("specs") / "project", features=FEATURES)
+    project = render(clone, workshop / "rendered", features=FEATURES)
     project.git("init", "--quiet")
     project.commit("Start")
     return project

@@ -18,7 +18,6 @@ FEATURES: list[str] = list(
 PRESETS: dict[str, dict[str, Any]] = {
     "full": {"features": FEATURES},
     "empty": {"features": [], "database": "postgres", "provider": "gemini"},
-    **{f"only-{name}": {"features": [name]} for name in FEATURES},
 }
 
 
@@ -45,12 +44,8 @@ class Project:
 
     @property
     def _own(self) -> dict[str, str]:
-        """Return where `uv` is found, and a folder for temporary files.
-
-        A pytest closes its own to others, such as the user that PostgreSQL runs as.
-        """
-        path = os.pathsep.join([str(Path(uv()).parent), os.environ["PATH"]])
-        return {"PYTEST_DEBUG_TEMPROOT": str(self.folder.parent), "PATH": path}
+        """Return where `uv` is found."""
+        return {"PATH": os.pathsep.join([str(Path(uv()).parent), os.environ["PATH"]])}
 
     def uv(self, *arguments: str, **environment: str) -> str:
         return self.run(uv(), *arguments, **environment)

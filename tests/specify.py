@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / ".specify" / "scripts" / "sp"
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "template" / ".specify" / "scripts" / "sp"
 
 
 @dataclass(frozen=True)

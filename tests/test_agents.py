@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.texts import ROOT, TEMPLATE
 
 CLAUDE = TEMPLATE / ".claude"

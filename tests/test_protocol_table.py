@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
 from tests.projects import ROOT, clean_environment
 
 TEMPLATE = ROOT / "template"

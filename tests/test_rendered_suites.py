@@ -1,56 +1,71 @@
-"""Each preset, installed in an environment of its own, runs its own checks and its own tests."""
+"""Projects with all features and with none, installed, run their own checks and their own tests."""
 
 import re
 from collections.abc import Callable
 
 import pytest
-
 from tests.projects import FEATURES, PRESETS, Project
 
 REAL_LOOKING_KEY = "OPENAI_API_KEY=sk-proj-0123456789abcdefghijklmnopqrstuvwxyz\nAUTH_MODE=jwt\n"
 Installed = Callable[[str], Project]
+QUICK_ENGINE_TESTS = ("engine/tests/unit", "-m", "not slow", "-n", "2")
 
 
-QUICK = ("-n", "2", "-m", "not slow")
-
-
-def _suite(preset: str) -> tuple[str, ...]:
-    """Return the tests to run: all; the quick ones; or a lone feature's, beside the core's units.
-
-    That no test of the core needs a feature is seen without any.
-    """
-    if preset == "full":
-        return ()
-    if preset == "empty":
-        return QUICK
-    return (*QUICK, "tests/unit", f"tests/features/{preset.removeprefix('only-')}")
+def _passed(output: str) -> int:
+    assert not re.search(r"skipped|xfailed|warnings", output), output
+    found = re.search(r"(\d+) passed", output)
+    assert found, output
+    return int(found.group(1))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_suite_is_green_and_the_checkers_are_silent(installed: Installed, preset: str) -> None:
+def test_the_users_tests_are_green_and_the_checkers_are_silent(
+    installed: Installed, preset: str
+) -> None:
     project = installed(preset)
     project.write(".env", REAL_LOOKING_KEY)
-    suite = _suite(preset)
 
-    output = project.uv("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider", *suite)
-
-    passed = re.search(r"(\d+) passed", output)
-    assert passed
-    assert int(passed.group(1)) > 100
-    assert not re.search(r"skipped|xfailed|warnings", output)
+    assert _passed(project.uv("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider")) > 20
     assert "0 errors" in project.uv("run", "--no-sync", "pyright")
+    assert " 0 broken" in project.uv("run", "--no-sync", "lint-imports", "--no-cache")
     project.uv("run", "--no-sync", "ruff", "check", "--no-cache", ".")
     project.uv("run", "--no-sync", "ruff", "format", "--no-cache", "--check", ".")
 
 
-def test_a_feature_that_is_deleted_by_hand_leaves_a_working_project(installed: Installed) -> None:
+def test_the_engines_tests_need_none_of_its_features(installed: Installed) -> None:
+    project = installed("empty")
+
+    output = project.uv("run", "--no-sync", "pytest", "-q", *QUICK_ENGINE_TESTS)
+
+    assert _passed(output) > 100
+
+
+def test_the_engine_is_as_released(installed: Installed) -> None:
+    for preset in PRESETS:
+        output = installed(preset).uv(
+            "run", "--no-sync", "my-assistant", "doctor", LLM_PROVIDER="demo", AUTH_MODE="local"
+        )
+        assert "engine: 0.1.0, as released" in output
+
+
+def test_a_private_import_is_refused_in_words(installed: Installed) -> None:
     project = installed("full")
-    for feature in FEATURES:
-        for folder in (f"app/features/{feature}", f"tests/features/{feature}"):
-            project.run("mv", folder, f"../{folder.replace('/', '-')}")
+    private = "from chatkit_engine.assistant.context import TurnContext\n\nprint(TurnContext)\n"
+    project.write("app/tools/private.py", private)
     try:
-        project.uv("run", "--no-sync", "pytest", "-q", "tests/unit", "-p", "no:cacheprovider")
+        with pytest.raises(AssertionError, match="Write `from chatkit_engine import TurnContext`"):
+            project.uv("run", "--no-sync", "lint-imports", "--no-cache")
     finally:
-        for feature in FEATURES:
-            for folder in (f"app/features/{feature}", f"tests/features/{feature}"):
-                project.run("mv", f"../{folder.replace('/', '-')}", folder)
+        (project.folder / "app/tools/private.py").unlink()
+
+
+def test_what_a_project_shows_can_be_read_in_a_minute(installed: Installed) -> None:
+    project = installed("full")
+    files = [path for path in (project.folder / "app").rglob("*") if path.is_file()]
+    files = [path for path in files if "__pycache__" not in path.parts]
+    lines = sum(len(path.read_text().splitlines()) for path in files if path.suffix == ".py")
+
+    assert len(files) <= 45
+    assert lines <= 1200
+    assert len(project.read("README.md").splitlines()) <= 120
+    assert set(FEATURES) >= {"notes"}

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from scripts.requirements import PAGE, Entry, asked_in, compare, documents_of, entries_of
 from tests.texts import ROOT, TEMPLATE
 

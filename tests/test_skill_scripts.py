@@ -14,7 +14,6 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-
 from tests.projects import clean_environment
 from tests.texts import ROOT, TEMPLATE
 

@@ -6,7 +6,6 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-
 from tests.specify import ROOT, SCRIPTS, Specs
 
 RECORD = ("--title", "Say hello", "--response", "Said it.", "--outcome", "It is said.")

@@ -10,7 +10,6 @@ from pathlib import Path
 import copier
 import pytest
 import yaml
-
 from tests.projects import ROOT, Project, render
 from tests.specs import OVERRIDES, TEMPLATE, script, tool
 

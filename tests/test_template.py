@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from chatkit_engine import manifest
+
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "template"
 PYTHON = sorted(
@@ -66,18 +68,19 @@ def test_every_question_has_a_default_and_a_help() -> None:
 
 
 def test_every_feature_can_be_left_out_whole() -> None:
-    folders = {
-        path.name
-        for path in (TEMPLATE / "app/features").iterdir()
-        if (path / "__init__.py").exists()
-    }
+    """Each folder of a feature, in the application and in the engine, is named in the table."""
+    engine, app = TEMPLATE / "engine/src/chatkit_engine/features", TEMPLATE / "app/features"
     excluded = "\n".join(yaml.safe_load((ROOT / "copier.yml").read_text())["_exclude"])
+    features = QUESTIONS["features"]["choices"].values()
 
-    assert folders == set(QUESTIONS["features"]["choices"].values())
-    for feature in folders:
-        assert f"/app/features/{feature}" in excluded
-        assert f"/tests/features/{feature}" in excluded
-        assert any((TEMPLATE / "tests/features" / feature).glob("test_*.py"))
+    for place, tests in ((engine, "/engine/tests/features"), (app, "/tests/features")):
+        for folder in [path.parent for path in place.glob("*/feature.py")]:
+            assert folder.name in features
+            assert f"/{folder.relative_to(TEMPLATE)}" in excluded
+            assert f"{tests}/{folder.name}" in excluded
+            assert list((TEMPLATE / tests[1:] / folder.name).glob("test_*.py"))
+    for feature in features:
+        assert f"'{feature}' not in features" in excluded
 
 
 def test_no_tasks_and_no_extensions_are_needed() -> None:
@@ -89,24 +92,15 @@ def test_no_tasks_and_no_extensions_are_needed() -> None:
     assert settings["_envops"]["undefined"] == "jinja2.StrictUndefined"
 
 
-def test_the_backends_packages_are_the_same_here_and_there() -> None:
-    here = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["backend"]
-    there = (TEMPLATE / "pyproject.toml.jinja").read_text()
-    listed = there.partition("\ndependencies = [")[2].partition("]\n\n")[0]
+def test_each_extra_of_the_engine_is_a_feature_or_a_tool() -> None:
+    engine = tomllib.loads((TEMPLATE / "engine/pyproject.toml").read_text())["project"]
+    features = set(QUESTIONS["features"]["choices"].values())
 
-    assert here == re.findall(r'"([^"]+)"', listed)
+    assert engine["optional-dependencies"].keys() - features == {"lint", "testing"}
 
 
-def test_a_features_packages_are_a_group_of_its_own_here_and_there() -> None:
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    there = (TEMPLATE / "pyproject.toml.jinja").read_text()
-    features = QUESTIONS["features"]["choices"].values()
-
-    for feature in groups.keys() & features:
-        rendered = f'{{%- if "{feature}" in features %}}\n{feature} = [\n'
-        listed = there.partition(rendered)[2].partition("]\n{%- endif %}")[0]
-        assert groups[feature] == re.findall(r'"([^"]+)"', listed)
-    assert set(re.findall(r"features %}\n(\w+) = \[", there)) == groups.keys() & features
+def test_the_manifest_is_that_of_the_engines_files() -> None:
+    assert str(manifest.changes()).endswith(", as released"), "run `make manifest`"
 
 
 def test_the_changelog_has_this_version() -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from tests import type_checker
 from tests.projects import Project, clean_environment
 from tests.texts import ROOT, TEMPLATE, TEXTS, Block, Row, all_blocks, recipes, rows_of
+
+from tests import type_checker
 
 Run = Callable[[str], tuple[bool, str]]
 

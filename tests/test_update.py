@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import copier
-
 from tests.projects import FEATURES, Project, render
 
 MINE_INIT = '''\
