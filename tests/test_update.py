@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import copier
-
 from tests.projects import FEATURES, Project, render
 
 FEATURE = '''\
@@ -95,8 +94,10 @@ EDITS = [
     (
         "app/assistant.py",
         "\n\ndef install(",
-        "\n\ndef no_prices(context: TurnContext, text: str) -> str | None:\n"
-        '    return "No prices here." if "EUR" in text else None\n\n\ndef install(',
+        (
+            "\n\ndef no_prices(context: TurnContext, text: str) -> str | None:\n"
+            '    return "No prices here." if "EUR" in text else None\n\n\ndef install('
+        ),
     ),
     ("app/assistant.py", "import Builder\n", "import Builder, TurnContext\n"),
     ("app/tools/current_time.py", "Tell the current date", "Tell ACME's current date"),
