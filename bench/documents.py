@@ -19,26 +19,26 @@ from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "template/engine/tests"))
 
 import numpy as np
+from retrieval import AT_ONCE, MAX_BLOCK_MS, MAX_MEDIAN_MS, MS, longest_block, timed
+
 from chatkit_engine.cli.serving import freeze_garbage_collector
 from chatkit_engine.context import User
 from chatkit_engine.features.rag.embeddings.embedder import CachedEmbedder
 from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
 from chatkit_engine.features.rag.ingest import Ingest
-from chatkit_engine.features.rag.search import Ranking
-from chatkit_engine.features.rag.search import DocumentSearch, Question
+from chatkit_engine.features.rag.search import DocumentSearch, Question, Ranking
 from chatkit_engine.features.rag.tables import MIGRATIONS
 from chatkit_engine.features.rag.vectors import pgvector_tables
-from chatkit_engine.features.rag.vectors.store import SHARED, VectorStore
 from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
 from chatkit_engine.features.rag.vectors.pgvector import PgvectorStore
+from chatkit_engine.features.rag.vectors.store import SHARED, VectorStore
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, upgrade
-from retrieval import AT_ONCE, MAX_BLOCK_MS, MAX_MEDIAN_MS, MS, longest_block, timed
 from chatkit_engine.testing.postgres import running_postgres
 
 PASSAGES, OF_A_FILE, WORDS = 20_000, 10, 90

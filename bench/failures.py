@@ -13,13 +13,14 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "template/engine/tests"))
 
-from tests.support.failures.contention import Contention
-from tests.support.failures.findings import Findings
-from tests.support.failures.kills import Kills
-from tests.support.failures.outage import Load, Outage
-from tests.support.failures.site import Site, postgres_site, sqlite_site
+from support.failures.contention import Contention
+from support.failures.findings import Findings
+from support.failures.kills import Kills
+from support.failures.outage import Load, Outage
+from support.failures.site import Site, postgres_site, sqlite_site
+
 from chatkit_engine.testing.fake_model_api import FakeModelApi
 from chatkit_engine.testing.postgres import running_postgres
 

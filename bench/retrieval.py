@@ -20,16 +20,17 @@ from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "template/engine/tests"))
 
 import numpy as np
+from features.rag.shelf import Shelf, normalized, open_shelf
+
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
-from chatkit_engine.features.rag.vectors.store import SHARED, VectorStore
 from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
 from chatkit_engine.features.rag.vectors.pgvector import PgvectorStore
+from chatkit_engine.features.rag.vectors.store import SHARED, VectorStore
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.database import Database
-from tests.features.rag.shelf import Shelf, normalized, open_shelf
 from chatkit_engine.testing.postgres import running_postgres
 
 CHUNKS, DIMENSIONS, OF_A_DOCUMENT = 20_000, 384, 100

@@ -18,7 +18,7 @@ import copier
 import uvloop
 from load import Client, Scenario, open_threads, watch_lists
 from report import BARE, Results, report
-from servers import BENCH, LOAD_CPU, http_client, pin
+from servers import BENCH, LOAD_CPU, http_client, pin, python_path
 from sites import DEFAULT, QUICK, Plan, Site, site
 from team import measure_team
 
@@ -88,7 +88,7 @@ async def measure_pages(project: Path, plan: Plan) -> dict[str, dict[str, float]
         str(BENCH / "store_pages.py"),
         "--repeats",
         str(plan.page_repeats),
-        env={**os.environ, "PYTHONPATH": str(project)},
+        env={**os.environ, "PYTHONPATH": python_path(project)},
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

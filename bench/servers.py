@@ -167,3 +167,8 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+def python_path(project: Path) -> str:
+    """Return where Python finds a project's application and its engine."""
+    return os.pathsep.join([str(project), str(project / "engine/src")])

@@ -19,6 +19,7 @@ from servers import (
     all_running,
     http_client,
     project_command,
+    python_path,
     running,
     uvicorn_command,
 )
@@ -89,7 +90,7 @@ def _commands(project: Path, model_url: str, secret: str) -> dict[str, Command]:
         # The peers write no titles.
         "THREAD_TITLES": "false",
     }
-    with_project = {**ours, "PYTHONPATH": str(project)}
+    with_project = {**ours, "PYTHONPATH": python_path(project)}
     with_peers = {**model, "PYTHONPATH": str(BENCH)}
     return {
         PROJECT: project_command(("-c", SERVE), with_project),

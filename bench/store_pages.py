@@ -15,14 +15,6 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from chatkit_engine.context import RequestContext, User
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.items import encode_item, encode_thread
-from chatkit_engine.store.connect import open_database
-from chatkit_engine.store.database import Database
-from chatkit_engine.store.migrate import CORE, upgrade
-from chatkit_engine.store.chatkit_store import SqlStore
-from chatkit_engine.store.tables import items, threads
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
@@ -30,6 +22,15 @@ from chatkit.types import (
     ThreadMetadata,
 )
 from sqlalchemy import Table, insert
+
+from chatkit_engine.context import RequestContext, User
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.items import encode_item, encode_thread
+from chatkit_engine.store.migrate import CORE, upgrade
+from chatkit_engine.store.tables import items, threads
 
 SMALL, LARGE = 10, 100_000
 PAGE = 4

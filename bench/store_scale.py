@@ -22,22 +22,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "template"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "template/engine/tests"))
 
 import asyncpg
-from chatkit_engine.run.turn_store import Opening, TurnStore
-from chatkit_engine.context import RequestContext, User
-from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.items import encode_item, encode_thread
-from chatkit_engine.store.connect import open_database
-from chatkit_engine.store.database import Database
-from chatkit_engine.store.ids import new_id
-from chatkit_engine.store.leases import Lease
-from chatkit_engine.store.migrate import CORE, upgrade
-from chatkit_engine.store.process_lock import ProcessLock
-from chatkit_engine.store.search import search_messages
-from chatkit_engine.store.chatkit_store import SqlStore
-from chatkit_engine.store.tables import items, threads
 from chatkit.types import (
     AssistantMessageContent,
     AssistantMessageItem,
@@ -47,6 +34,20 @@ from chatkit.types import (
     UserMessageTextContent,
 )
 from sqlalchemy import Table, insert
+
+from chatkit_engine.context import RequestContext, User
+from chatkit_engine.run.turn_store import Opening, TurnStore
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.chatkit_store import SqlStore
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.ids import new_id
+from chatkit_engine.store.items import encode_item, encode_thread
+from chatkit_engine.store.leases import Lease
+from chatkit_engine.store.migrate import CORE, upgrade
+from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.store.search import search_messages
+from chatkit_engine.store.tables import items, threads
 from chatkit_engine.testing.postgres import running_postgres
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"

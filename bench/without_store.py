@@ -7,19 +7,20 @@ What differs from the project as it is, is the store's cost.
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from chatkit.types import ThreadItem, ThreadMetadata
+from memory_store import MemoryStore
+
 from chatkit_engine import application
-from chatkit_engine.turns import service
-from chatkit_engine.run.runtime import Assistant
-from chatkit_engine.turns.service import ChatService
-from chatkit_engine.run.turn_store import Opening, PAGE, TurnStore, Window
-from chatkit_engine.cli import commands as main
+from chatkit_engine.cli import main
+from chatkit_engine.run.runtime import Runtime
+from chatkit_engine.run.turn_store import PAGE, Opening, TurnStore, Window
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.leases import Outcome
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
-from chatkit.types import ThreadItem, ThreadMetadata
-from memory_store import MemoryStore
+from chatkit_engine.turns import service
+from chatkit_engine.turns.service import ChatService
 
 MEMORY = MemoryStore()
 
@@ -27,7 +28,7 @@ MEMORY = MemoryStore()
 class MemoryTurnStore(TurnStore):
     """The turn's store with dicts in the place of its transactions, and without a lease."""
 
-    async def begin(self, presence: ProcessLock, opening: Opening) -> None:
+    async def begin(self, process_lock: ProcessLock, opening: Opening) -> None:
         thread_id = self.lease.thread_id
         if opening.opens_thread:
             thread = ThreadMetadata(id=thread_id, created_at=datetime.now(UTC))
@@ -60,9 +61,9 @@ class MemoryChatService(ChatService):
     store: MemoryStore
 
     def __init__(
-        self, database: Database, presence: ProcessLock, assistant: Assistant, blobs: Blobs
+        self, database: Database, process_lock: ProcessLock, runtime: Runtime, blobs: Blobs
     ) -> None:
-        super().__init__(database, presence, assistant, blobs)
+        super().__init__(database, process_lock, runtime, blobs)
         self.store = MEMORY
 
 
