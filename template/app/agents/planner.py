@@ -1,4 +1,4 @@
-"""The planner: an agent that answers with a plan, as a value."""
+"""The planner: an agent whose answer is a plan, as a typed value."""
 
 from typing import Annotated
 

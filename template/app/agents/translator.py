@@ -1,4 +1,4 @@
-"""An agent as a tool: it answers the agent that calls it, and never takes the thread."""
+"""The translator: an agent used as a tool. It answers its caller and never takes the thread over."""
 
 from agents import FunctionTool
 

@@ -1,4 +1,4 @@
-"""The time where the user is."""
+"""Tells the time where the user is."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""A plan for a goal: a typed result, shown as a widget."""
+"""Makes a plan for a goal. The result is a typed value, and the user sees it as a widget."""
 
 from agents import FunctionTool, function_tool
 from agents.tool_context import ToolContext

@@ -8,7 +8,7 @@ from chatkit_engine import TurnContext, front_end_has
 
 EFFECT = "open_page"
 
-# One slash first: two would name another host, and so would a backslash.
+# Exactly one leading slash, because `//` and `/\` lead to another host.
 PATH = re.compile(r"/(?![/\\])[^\s\\\x00-\x1f\x7f]{0,2000}")
 
 

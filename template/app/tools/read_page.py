@@ -1,4 +1,4 @@
-"""The page that the user looks at: the front end has its text."""
+"""Reads the page that the user looks at. The front end runs this tool, because it has the text."""
 
 from agents import function_tool
 from agents.tool_context import ToolContext
@@ -8,7 +8,7 @@ from chatkit_engine import ClientTool, TurnContext, front_end_has, read_only
 
 
 class Page(BaseModel):
-    """What the front end's `read_page` gives."""
+    """The result of the front end's `read_page`."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -1,4 +1,4 @@
-"""A plan's widget: its steps, each of which the user can check off."""
+"""The widget of a plan: a list of steps that the user can check off."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -16,14 +16,14 @@ WIDGET = WidgetTemplate.from_file(str(Path(__file__).with_name("plan.widget")))
 
 
 class CheckPayload(BaseModel):
-    """A step, counted from 0, and whether it is done now."""
+    """The step, counted from 0, and whether it is done."""
 
     step: int
     done: bool
 
 
 def plan_widget(plan: Plan) -> DynamicWidgetRoot:
-    """Return the widget of a plan of which nothing is done yet."""
+    """Return the widget of a plan with no step done yet."""
     data = {
         "title": plan.title,
         "steps": [_label(step) for step in plan.steps],
@@ -42,7 +42,10 @@ def plan_as_text(plan: Plan) -> str:
 async def check_step(
     context: TurnContext, item: WidgetItem | None, payload: CheckPayload
 ) -> WidgetItem:
-    """Check a step off, or on again. What was shown and kept says which steps there are."""
+    """Check a step off, or on again.
+
+    The stored widget says which steps there are, because a request may name any number.
+    """
     widget = item.widget.model_dump(exclude_none=True) if item else {}
     boxes = [each for each in _children(widget) if _action(each).get("type") == CHECK]
     if item is None or not 0 <= payload.step < len(boxes):

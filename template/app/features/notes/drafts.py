@@ -1,7 +1,7 @@
-"""A note that is shown before it is kept: the user changes it, and saves or discards it.
+"""A draft of a note: the user edits it in a form, and saves or discards it.
 
-The note's id is made with the draft, so that a draft is saved once, whatever is sent again. Whether
-it is still open is for the stored widget to say, not for the request.
+The note's id is made with the draft, so that a repeated request saves it only once. The stored
+widget says whether the draft is still open, because a request cannot be trusted with that.
 """
 
 from typing import Annotated, Any
@@ -26,13 +26,13 @@ WIDGET = WidgetTemplate.from_file("draft.widget")
 
 
 class Saved(Chosen):
-    """The draft's text, as the user has changed it."""
+    """The draft's text as the user has edited it."""
 
     text: Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TEXT)]
 
 
 async def show_draft(context: TurnContext, text: str) -> None:
-    """Show a note that is not kept yet."""
+    """Show a note that is not stored yet."""
     await context.show(_build(context, OPEN, text, new_id("note")), copy_text=text)
 
 
@@ -62,7 +62,7 @@ def create_actions(notes: Notes) -> list[AnyAction]:
 
 
 def _open_note(sender: WidgetItem) -> str | None:
-    """Return the id of the note that a draft would become, while it is open."""
+    """Return the id of the note that an open draft will become, or None."""
     card: dict[str, Any] = sender.widget.model_dump()
     if card.get("key") != KEY or "confirm" not in card:
         return None

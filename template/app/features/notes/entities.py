@@ -1,4 +1,4 @@
-"""The user's notes, to be named in messages."""
+"""Lets messages mention the user's notes with `@`."""
 
 from app.features.notes.rows import Note
 from app.features.notes.service import Notes
@@ -10,7 +10,7 @@ GROUP = _("Notes")
 
 
 class NoteEntities:
-    """See `chatkit_engine.assistant.entities.Entities`."""
+    """Notes as entities. The methods are those of `chatkit_engine.Entities`."""
 
     kind = "note"
 

@@ -1,4 +1,4 @@
-"""What the notes add to the application."""
+"""Adds the notes to the application: table, routes, tools, widgets and entities."""
 
 from pathlib import Path
 

@@ -12,7 +12,7 @@ from app.features.notes.service import MAX_TEXT, Notes
 from app.features.notes.settings import NotesSettings
 from chatkit_engine import Database, Text, User
 
-# The assistant has its own tools for the rest.
+# The assistant gets only these over MCP, because it has tools of its own for the rest.
 FOR_THE_ASSISTANT = ("search_notes", "delete_note")
 
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)

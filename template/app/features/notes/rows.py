@@ -1,4 +1,4 @@
-"""The notes' statements. Every one filters on the user."""
+"""The SQL statements for notes. Each filters on the user."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from chatkit_engine import Conflict, NotFound, _
 
 
 class Note(BaseModel):
-    """A note, with the time it was made in UTC."""
+    """A note. `created_at` is in UTC."""
 
     id: str
     text: str
@@ -22,10 +22,10 @@ class Note(BaseModel):
 
 
 def add(connection: Connection, user_id: str, note_id: str, text: str, limit: int) -> Note:
-    """Insert a note, unless the user has it already.
+    """Insert a note, or return the one with this id if there is one.
 
     Raises:
-        Conflict: the user has as many notes as they may.
+        Conflict: the user has the maximum number of notes.
     """
     if (known := load(connection, user_id, note_id)) is not None:
         return known
@@ -55,7 +55,7 @@ def pinned_first(connection: Connection, user_id: str, limit: int) -> list[Note]
 
 
 def search(connection: Connection, user_id: str, words: str, limit: int) -> list[Note]:
-    """Return the newest notes that have what was typed."""
+    """Return the newest notes that contain the text."""
     found = _of(user_id).where(notes.c.text.icontains(words, autoescape=True))
     return _notes(connection, found.order_by(notes.c.seq.desc()).limit(limit))
 

@@ -11,10 +11,10 @@ NEARLY_FULL = 0.9
 
 
 class Notes:
-    """Users' notes.
+    """The notes of all users.
 
     Raises:
-        NotFound: from each method that changes one note, when the user has none of that id.
+        NotFound: from each method that changes one note, if the user has no note with that id.
     """
 
     def __init__(self, database: Database, settings: NotesSettings) -> None:
@@ -22,19 +22,19 @@ class Notes:
         self._limit = settings.notes_max_per_user
 
     async def add(self, user: User, text: str) -> Note:
-        """Keep a note, or raise `Conflict` when the user has as many as they may."""
+        """Store a note, or raise `Conflict` if the user has the maximum number of notes."""
         return await self.keep(user, new_id("note"), text)
 
     async def keep(self, user: User, note_id: str, text: str) -> Note:
-        """Keep a note of this id, once: where the user has it already, nothing changes.
+        """Store a note with this id. Nothing changes if the user has one already.
 
         Raises:
-            Conflict: the user has as many notes as they may.
+            Conflict: the user has the maximum number of notes.
         """
         return await self._database.write(rows.add, user.id, note_id, text, self._limit)
 
     async def room(self, user: User) -> int | None:
-        """Return how many more notes the user may keep, or None while that is no matter."""
+        """Return how many more notes the user can store, or None if there is plenty of room."""
         kept = await self.count(user)
         return max(0, self._limit - kept) if kept >= NEARLY_FULL * self._limit else None
 
@@ -60,5 +60,5 @@ class Notes:
         await self._database.write(rows.remove, user.id, note_id)
 
     async def delete_all(self, user: User) -> int:
-        """Delete the user's notes, and return how many they were."""
+        """Delete the user's notes, and return how many there were."""
         return await self._database.write(rows.remove_all, user.id)

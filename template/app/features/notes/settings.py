@@ -6,6 +6,6 @@ from chatkit_engine import SettingsBase
 
 
 class NotesSettings(SettingsBase):
-    """`NOTES_MAX_PER_USER`: how many notes one user may keep."""
+    """`NOTES_MAX_PER_USER`: the maximum number of notes of one user."""
 
     notes_max_per_user: int = Field(default=1000, ge=1)

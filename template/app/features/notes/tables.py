@@ -1,4 +1,4 @@
-"""The notes' table, in a metadata and a chain of migrations of its own."""
+"""The table of notes, with metadata and migrations of its own."""
 
 from sqlalchemy import Boolean, Column, Double, Index, MetaData, Table, Text, false
 

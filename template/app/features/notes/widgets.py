@@ -1,4 +1,4 @@
-"""The list of notes as a widget, and what its buttons do."""
+"""The widget that lists notes, and the actions of its buttons."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated
@@ -33,7 +33,7 @@ class Chosen(BaseModel):
 
 
 class Pinned(Chosen):
-    """Whether the note is to be pinned."""
+    """Whether to pin the note or to unpin it."""
 
     pinned: bool
 
@@ -62,7 +62,7 @@ def create_actions(notes: Notes) -> list[AnyAction]:
 
 
 async def list_as_it_comes(context: TurnContext, notes: Notes) -> AsyncGenerator[WidgetRoot, None]:
-    """Yield the list as it becomes known: its title, how many notes there are, and the notes."""
+    """Yield the list as it loads: the title, then the number of notes, then the notes."""
     yield _build(context, context.say(TITLE), loading=True)
     headline = await _headline(context, notes)
     yield _build(context, headline, loading=True)
