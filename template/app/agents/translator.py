@@ -1,4 +1,4 @@
-"""The translator: an agent used as a tool. It answers its caller and never takes the thread over."""
+"""The translator: an agent used as a tool. It never takes a thread over."""
 
 from agents import FunctionTool
 

@@ -1,5 +1,5 @@
 """Features, one a folder, found by the engine.
 
-`feature.py` has `install(builder)`. A feature may also have `commands.py`, `mcp_tools.py`, `locale/`
-and migrations of its own.
+`feature.py` has `install(builder)`. A feature may also have `commands.py`, `mcp_tools.py`,
+translations in `locale/`, and migrations of its own.
 """
