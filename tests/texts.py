@@ -76,7 +76,11 @@ class Row:
 
 
 def blocks_of(text: Path) -> list[Block]:
-    content = text.read_text()
+    return blocks_in(text.read_text(), text)
+
+
+def blocks_in(content: str, text: Path) -> list[Block]:
+    """Return the blocks of a text, or of a part of it, that stands in the file."""
     return [_block(text, content, found) for found in FENCE.finditer(content)]
 
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from chatkit_engine.application import Application
+from chatkit_engine.discovery import settings_class
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import Migrations, upgrade
@@ -43,7 +44,8 @@ class MigratedDatabases:
 
     @cached_property
     def _migrations(self) -> list[Migrations]:
-        return Application(Settings(database_url="sqlite:///:memory:"), self._app).migrations
+        settings = settings_class(self._app)(database_url="sqlite:///:memory:")
+        return Application(settings, self._app).migrations
 
     @cached_property
     def _sqlite_file(self) -> Path:
