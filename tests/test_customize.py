@@ -11,7 +11,6 @@ from pathlib import Path
 
 import jinja2
 import pytest
-
 from tests.projects import FEATURES, clean_environment
 from tests.texts import ROOT, TEMPLATE, blocks_in
 
@@ -61,7 +60,7 @@ class Copy:
                     self.run(*_command(line))
 
     def _add_to_install(self, code: str) -> None:
-        """Put the imports at the top of `app/assistant.py`, and the rest at the end of `install`."""
+        """Put the imports at the top of `app/assistant.py`, the rest at the end of `install`."""
         file = self.folder / "app" / "assistant.py"
         statements = ast.parse(code).body
         imports = [ast.unparse(each) for each in statements if isinstance(each, ast.ImportFrom)]
