@@ -68,6 +68,10 @@ def _places(text: Path, path: str) -> Iterator[Path]:
         yield from (*folder.glob(path), *folder.glob(f"{path}.jinja"))
 
 
+def _leads_somewhere(text: Path, link: str) -> bool:
+    return any((text.parent / name).exists() for name in (link, f"{link}.jinja"))
+
+
 @pytest.mark.parametrize("text", _params(OURS))
 def test_the_paths_and_links_are_there(text: Path) -> None:
     prose = _prose(text)
@@ -75,7 +79,7 @@ def test_the_paths_and_links_are_there(text: Path) -> None:
     named = {path for path in named if not path.startswith(WRITTEN_BY_A_USER)}
 
     missing = {path for path in named if not any(_places(text, path))}
-    dead = {link for link in LINK.findall(prose) if not (text.parent / link).exists()}
+    dead = {link for link in LINK.findall(prose) if not _leads_somewhere(text, link)}
     if text.is_relative_to(FORMS):
         dead -= {"spec.md", "plan.md"}
 
