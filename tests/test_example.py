@@ -61,7 +61,9 @@ def test_the_examples_patch_applies_to_a_project_and_its_tests_pass(project: Pro
         shutil.copytree(EXAMPLE / folder, project.folder / folder)
 
     feature = ("app/features/tags", "tests/features/tags")
-    passed = project.run(sys.executable, "-m", "pytest", "-q", "-n", "0", feature[1])
+    engine = str(project.folder / "engine" / "src")
+    tests = ("-m", "pytest", "-q", "-n", "0", feature[1])
+    passed = project.run(sys.executable, *tests, PYTHONPATH=engine)
 
     assert re.search(r"\d+ passed", passed)
     project.run(tool("ruff"), "check", "--no-cache", *feature)

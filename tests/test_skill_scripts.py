@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 from tests.projects import clean_environment
-from tests.texts import ROOT, TEMPLATE
+from tests.texts import ENGINE, PYTHONPATH, ROOT, TEMPLATE
 
 SCRIPTS = TEMPLATE / ".claude/skills/chatkit-server-implementation/scripts"
 SERVE = [sys.executable, "-c", "from chatkit_engine.cli import main; main()"]
@@ -29,7 +29,7 @@ def run_script(name: str, *arguments: str, folder: Path, **environment: str) -> 
     result = subprocess.run(
         [sys.executable, str(SCRIPTS / name), *arguments],
         cwd=folder,
-        env=clean_environment() | environment,
+        env=clean_environment() | {"PYTHONPATH": str(ENGINE.parent)} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -46,7 +46,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         listening.bind(("127.0.0.1", 0))
         port = str(listening.getsockname()[1])
     environment = clean_environment() | {
-        "PYTHONPATH": str(TEMPLATE),
+        "PYTHONPATH": PYTHONPATH,
         "PORT": port,
         "AUTH_MODE": "jwt",
         "JWT_SECRET": SECRET,
