@@ -46,6 +46,8 @@ def _kind(block: Block) -> str:
             return "excerpt"
         case "python":
             return "wrong" if "wrong" in block.words else "python"
+        case "bash" if block.code == CHECKS:
+            return "checks"
         case "bash" | "sh":
             return "not run" if block.value("norun") else "bash"
         case "ts" | "tsx":
