@@ -18,11 +18,11 @@ def test_the_examples_stages_are_complete(stage: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_examples_history_is_whole_and_has_a_record_of_each_command() -> None:
+def test_the_examples_history_is_complete_and_has_a_record_of_each_command() -> None:
     done = script(EXAMPLE, "lint_history")
     stages = {path.name.split(".")[1] for path in EXAMPLE.rglob("*.prompt.md")}
 
-    assert done.stdout == "6 records, all whole\n"
+    assert done.stdout == "6 records, all complete\n"
     assert stages == {"spec", "plan", "adr", "tasks", "implement"}
 
 
