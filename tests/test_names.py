@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.projects import clean_environment
-from tests.texts import ENGINE, FENCE, PYTHONPATH, ROOT, TEMPLATE, TEXTS
+from tests.texts import ENGINE, FENCE, PYTHONPATH, ROOT, TEMPLATE, TEXTS, all_blocks
 
 CLAUDE = TEMPLATE / ".claude"
 # What is written there stands in a patch, not in the project.
@@ -55,6 +55,7 @@ PACKAGES = {
 # Named because they are not there, because they stand for something, or a provider's.
 NOT_THERE = {"FileStore", "NAME_tool", "docs_search", "insufficient_quota"}
 WRITTEN_BY_A_USER = ("history", "specs")
+ADDED_BY_RECIPES = {block.value("new") for block in all_blocks()}
 
 
 def _prose(text: Path) -> str:
@@ -77,7 +78,7 @@ def test_the_paths_and_links_are_there(text: Path) -> None:
     named = {path for path in PATH.findall(prose) if not re.search(r"\bN+\b|NAME", path)}
     named = {path for path in named if not path.startswith(WRITTEN_BY_A_USER)}
 
-    missing = {path for path in named if not any(_places(text, path))}
+    missing = {path for path in named - ADDED_BY_RECIPES if not any(_places(text, path))}
     dead = {link for link in LINK.findall(prose) if not (text.parent / link).exists()}
     if text.is_relative_to(FORMS):
         dead -= {"spec.md", "plan.md"}
