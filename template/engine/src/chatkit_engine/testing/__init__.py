@@ -1,5 +1,6 @@
 """Test support for applications: a fake model API, the running application, and databases.
 
 The pytest plugin `chatkit_engine.testing.plugin` has the fixtures. Enable it with
-`-p chatkit_engine.testing.plugin`, and set the ini option `chatkit_app` to the application's package.
+`-p chatkit_engine.testing.plugin`, and name the application's package in the ini option
+`chatkit_app`.
 """

@@ -19,11 +19,12 @@ from filelock import FileLock
 from sqlalchemy import URL, make_url
 
 RUNTIME = Path(tempfile.gettempdir()) / f"postgres-for-tests-{os.getuid()}"
-# The wheel puts its lock file into this folder if it exists when the wheel is imported. Otherwise it
-# puts it into the temporary folder, where another user's file of that name would be in the way.
+# The wheel puts its lock file into this folder if it exists when the wheel is imported, otherwise
+# into the temporary folder, where another user's file of that name would be in the way.
 os.environ["XDG_RUNTIME_DIR"] = str(RUNTIME)
-for folder in (RUNTIME, RUNTIME / "python_PostgresServer"):
-    folder.mkdir(mode=0o700, exist_ok=True)
+if not (RUNTIME / "python_PostgresServer").exists():
+    RUNTIME.mkdir(mode=0o700, exist_ok=True)
+    (RUNTIME / "python_PostgresServer").mkdir(exist_ok=True)
 
 # As root, the wheel creates a user for the server with `useradd`, which is not on every PATH.
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
@@ -123,8 +124,9 @@ def _data_folder() -> Path:
     because each pytest that starts closes that folder to everyone but its owner.
     """
     parent = Path(tempfile.gettempdir()).resolve()
-    is_closed = any(each.name.startswith("pytest-of-") for each in (parent, *parent.parents))
-    return Path(tempfile.mkdtemp(prefix="pg", dir="/tmp" if is_closed else parent))
+    closed = (each for each in (parent, *parent.parents) if each.name.startswith("pytest-of-"))
+    parent = next((each.parent for each in closed), parent)
+    return Path(tempfile.mkdtemp(prefix="pg", dir=parent))
 
 
 def _start(folder: Path) -> PostgresServer:
