@@ -1,5 +1,6 @@
-"""What tests of an application need: a fake model API, the running application, and databases.
+"""Test support for applications: a fake model API, the running application, and databases.
 
-`plugin` is a pytest plugin with the fixtures. Switch it on with `-p chatkit_engine.testing.plugin`,
-and name the application's package in the ini option `chatkit_app`.
+The pytest plugin `chatkit_engine.testing.plugin` has the fixtures. Enable it with
+`-p chatkit_engine.testing.plugin`, and name the application's package in the ini option
+`chatkit_app`.
 """

@@ -1,6 +1,6 @@
-"""Databases that are up to date: copies of one that was migrated once in the session.
+"""Creates migrated databases for tests by copying one that was migrated once in the session.
 
-Migrating takes most of an application's start; a copy is the same database without that.
+A copy is used because migrating takes most of an application's start.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from chatkit_engine.testing.postgres import Postgres
 
 
 class MigratedDatabases:
-    """Makes databases for tests of one application, by the name of its package."""
+    """Creates test databases for the application in the package `app`."""
 
     def __init__(self, app: str) -> None:
         self._app = app

@@ -63,10 +63,11 @@ def private_imports(module: str) -> list[PrivateImport]:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         return []
-    found: list[PrivateImport] = []
-    for node in ast.walk(ast.parse(Path(spec.origin).read_text())):
-        if isinstance(node, ast.ImportFrom | ast.Import) and (advice := _advice(node)):
-            found.append(PrivateImport(module, node.lineno, ast.unparse(node), advice))
+    found = [
+        PrivateImport(module, node.lineno, ast.unparse(node), advice)
+        for node in ast.walk(ast.parse(Path(spec.origin).read_text()))
+        if isinstance(node, ast.ImportFrom | ast.Import) and (advice := _advice(node))
+    ]
     return sorted(found, key=lambda each: each.line)
 
 

@@ -65,7 +65,7 @@ async def _asking(
 async def _failure(embedder: Embedder) -> EmbeddingsUnavailable:
     with pytest.raises(EmbeddingsUnavailable) as failed:
         await embedder.embed(["a"])
-    assert failed.value.detail == "The documents cannot be searched just now. Try again later."
+    assert failed.value.detail == "The documents cannot be searched at the moment. Try again later."
     return failed.value
 
 
@@ -186,7 +186,7 @@ async def test_a_busy_api_is_asked_again_when_it_says_so(model_api: FakeModelApi
         (Reply(status=403), "OPENAI_API_KEY"),
         (Reply(status=404), "EMBEDDING_MODEL"),
         (Reply(status=400), "refused the texts"),
-        (Reply(status=429), "limits"),
+        (Reply(status=429), "rate limit"),
         (Reply(status=500), "does not answer"),
         (Reply(cut_after_words=0), "does not answer"),
     ],

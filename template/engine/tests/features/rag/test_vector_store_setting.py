@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, Shelf, random_vectors, unit
+from features.rag.corpus import ADA, DIMENSIONS, EMBEDDER, EVE, Corpus, random_vectors, unit
 from pydantic import SecretStr, ValidationError
 from support.cli import cli
 from typer.testing import CliRunner
@@ -57,14 +57,14 @@ async def _built(database_url: str) -> AsyncGenerator[Builder]:
 async def _works(builder: Builder, store: VectorStore) -> None:
     """Keep, find and erase through what the builder has been given."""
     await upgrade(builder.database, [CORE, *builder.migrations])
-    shelf = Shelf(builder.database, store)
+    corpus = Corpus(builder.database, store)
     async with builder.resources():
-        await shelf.keep(ADA, "hers", {"ada's": NORTH})
-        await shelf.keep(EVE, "eves", {"eve's": NORTH})
-        assert await shelf.find(ADA, NORTH) == ["ada's"]
+        await corpus.keep(ADA, "hers", {"ada's": NORTH})
+        await corpus.keep(EVE, "eves", {"eve's": NORTH})
+        assert await corpus.find(ADA, NORTH) == ["ada's"]
         await erase_user(builder.database, builder.blobs, ADA, builder.erasers, wipe=False)
         assert await store.search(ADA, NORTH, 5) == [[]]
-        assert await shelf.find(EVE, NORTH) == ["eve's"]
+        assert await corpus.find(EVE, NORTH) == ["eve's"]
 
 
 async def test_rows_are_the_store_where_nothing_is_set() -> None:
@@ -111,7 +111,7 @@ async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"vector_store": "qdrant"}, f"needs QDRANT_URL: set it, such as {SERVER}"),
+        ({"vector_store": "qdrant"}, f"needs QDRANT_URL, for example {SERVER}"),
         ({"qdrant_url": "qdrant:6333-hidden"}, "QDRANT_URL: must be a URL such as"),
         ({"qdrant_collections": "a/hidden"}, "QDRANT_COLLECTIONS: "),
         ({"vector_store": "hidden"}, "VECTOR_STORE: "),
