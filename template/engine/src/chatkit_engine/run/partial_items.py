@@ -1,4 +1,4 @@
-"""What the assistant has begun and not ended: kept up to date, so that it can be saved any time."""
+"""The items that a turn has begun but not finished, which can be saved at any time."""
 
 from collections import defaultdict
 
@@ -23,7 +23,7 @@ from chatkit.types import (
 
 
 class _Part:
-    """One content part: its text in the pieces that arrived."""
+    """One content part. Its text is a list of deltas, because joining each one would be quadratic."""
 
     def __init__(self, content: AssistantMessageContent | None = None) -> None:
         self.pieces: list[str] = [content.text] if content else []
@@ -34,7 +34,7 @@ class _Part:
 
 
 class _Message:
-    """An assistant's message on its way."""
+    """An assistant message that is being streamed."""
 
     def __init__(self, item: AssistantMessageItem) -> None:
         self._item = item
@@ -60,7 +60,7 @@ class _Message:
 
 
 class PartialItems:
-    """Follows a turn's events. `dirty` says that something changed since the last snapshot."""
+    """Follows a turn's events. `dirty` means that something changed since the last snapshot."""
 
     def __init__(self) -> None:
         self.dirty = False
@@ -86,7 +86,7 @@ class PartialItems:
                 pass
 
     def snapshot(self) -> list[ThreadItem]:
-        """Return the unfinished items as they are now, without those that say nothing yet."""
+        """Return the unfinished items in their current state, without messages that have no text."""
         self.dirty = False
         messages = (message.item() for message in self._messages.values())
         return [*(item for item in messages if item), *self._workflows.values()]
