@@ -139,7 +139,9 @@ class TurnContext(AgentContext[RequestContext]):
 
         Returns the text that the tool should return to the model.
         """
-        self.input_items.append(StructuredInputItem(**self._item_fields("inp"), inputs=list(questions)))
+        self.input_items.append(
+            StructuredInputItem(**self._item_fields("inp"), inputs=list(questions))
+        )
         self.waits_for_user = True
         return ASKED
 
@@ -165,7 +167,10 @@ class TurnContext(AgentContext[RequestContext]):
         if (call := self.client_tool_call) is None:
             return [*self.input_items]
         item = ClientToolCallItem(
-            **self._item_fields("tc"), call_id=new_id("call"), name=call.name, arguments=call.arguments
+            **self._item_fields("tc"),
+            call_id=new_id("call"),
+            name=call.name,
+            arguments=call.arguments,
         )
         return [*self.input_items, item]
 

@@ -54,7 +54,7 @@ class Entities(Protocol):
     kind: str
 
     async def search(self, user: User, query: str, limit: int) -> Sequence[Entity]:
-        """Return the user's entities that match the query, best first. An empty query matches all."""
+        """Return the entities that match the query, best first. An empty query matches all."""
         ...
 
     async def load(self, user: User, entity_id: str) -> Entity | None:

@@ -26,7 +26,7 @@ from chatkit_engine.settings.core import Settings
 
 BLOCKED_INPUT = _("I cannot help with this message. Please ask something else.")
 BLOCKED_OUTPUT = _("I cannot show my answer to this. Please ask something else.")
-Guardrail = Callable[[TurnContext, str], str | None | Awaitable[str | None]]
+Guardrail = Callable[[TurnContext, str], str | Awaitable[str | None] | None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Guardrails:
 def create_guardrails(
     settings: Settings, input_checks: Sequence[Guardrail], output_checks: Sequence[Guardrail]
 ) -> Guardrails:
-    """Return the guardrails of the settings `BLOCKED_INPUT` and `BLOCKED_OUTPUT`, then the others."""
+    """Return the guardrails of `BLOCKED_INPUT` and `BLOCKED_OUTPUT`, followed by the others."""
     inputs, outputs = [*input_checks], [*output_checks]
     if settings.blocked_input:
         inputs.insert(0, refuse_patterns(settings.blocked_input, BLOCKED_INPUT))

@@ -23,7 +23,7 @@ router = APIRouter(tags=["chatkit"])
 async def chatkit(
     request: Request, user: CurrentUser, chat: Chat, key: IdempotencyKey = None
 ) -> Response:
-    """Answer one ChatKit request: JSON, or a stream of the protocol's events."""
+    """Answer a ChatKit request with JSON, or with a stream of the protocol's events."""
     parsed, client = parse_request(await request.body())
     context = request_context(request, user, client)
     if not is_streaming_req(parsed):
@@ -31,6 +31,7 @@ async def chatkit(
     try:
         turn = await chat.start(parsed, context, key=request_key(key, parsed, client))
     except ThreadBusy as busy:
+        # ChatKit.js offers to retry after an error event, but not after a 409.
         message = translate(busy.detail, context.language)
         return _one_event(ErrorEvent(message=message, allow_retry=True))
     return TurnStream(turn, services_of(request).settings.heartbeat_seconds)

@@ -61,7 +61,7 @@ class AgentRun:
         """
         config = self._runtime.run_config(options)
         self.result = Runner.run_streamed(
-            self._runtime.agent_of(self._context.thread.metadata, options),
+            self._runtime.select_agent(self._context.thread.metadata, options),
             history,
             context=self._context,
             max_turns=self._runtime.max_model_calls,

@@ -117,7 +117,7 @@ class History:
 
 
 def request_size(data: ModelInputData, agent: Agent[Any]) -> int:
-    """Return the bytes of a request with its tools. 0 if it has files, whose tokens are not text."""
+    """Return the bytes of a request with its tools. 0 if it has files, which are not text."""
     tools = [tool for tool in agent.tools if isinstance(tool, FunctionTool)]
     schemas = [(tool.name, tool.description, tool.params_json_schema) for tool in tools]
     body = to_json([data.instructions, data.input, schemas])
@@ -125,7 +125,7 @@ def request_size(data: ModelInputData, agent: Agent[Any]) -> int:
 
 
 def _without_blocked(turn: Sequence[StoredItem]) -> Sequence[StoredItem]:
-    """Return what follows the refusal, which is stored after the record that the turn is blocked."""
+    """Return what follows the refusal, which is stored next to the `Blocked` record."""
     blocked = [index for index, item in enumerate(turn) if isinstance(item, Blocked)]
     return turn[blocked[-1] + 2 :] if blocked else turn
 

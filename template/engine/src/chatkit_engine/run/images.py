@@ -260,7 +260,7 @@ def _decode(encoded: str) -> DecodedImage | None:
 
 
 def image_tools(settings: Settings) -> list[Tool]:
-    """Return OpenAI's image generation tool, which runs at the provider, if the settings enable it."""
+    """Return OpenAI's image generation tool if the settings enable it. It runs at the provider."""
     if not settings.image_generation:
         return []
     config = ImageGeneration(type="image_generation", partial_images=settings.image_partials)

@@ -23,7 +23,7 @@ from chatkit.types import (
 
 
 class _Part:
-    """One content part. Its text is a list of deltas, because joining each one would be quadratic."""
+    """One content part. The deltas are joined on demand: joining each would be quadratic."""
 
     def __init__(self, content: AssistantMessageContent | None = None) -> None:
         self.pieces: list[str] = [content.text] if content else []
@@ -86,7 +86,7 @@ class PartialItems:
                 pass
 
     def snapshot(self) -> list[ThreadItem]:
-        """Return the unfinished items in their current state, without messages that have no text."""
+        """Return the unfinished items in their current state. Empty messages are left out."""
         self.dirty = False
         messages = (message.item() for message in self._messages.values())
         return [*(item for item in messages if item), *self._workflows.values()]
