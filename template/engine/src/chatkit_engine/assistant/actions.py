@@ -61,6 +61,7 @@ class Actions:
     """The application's actions."""
 
     def __init__(self, actions: Iterable[AnyAction] = ()) -> None:
+        # A streamed and a synchronous action may share a name.
         self._actions = {(type(action), action.name): action for action in actions}
 
     def find_widget_action(self, action: Action[str, Any]) -> tuple[WidgetAction[Any], BaseModel]:

@@ -107,14 +107,14 @@ class Images:
 
         The two newest are repeated if they have at most 8 MiB each, the others are described.
         """
-        shown = [item.id for item in history if isinstance(item, GeneratedImageItem)]
-        if not shown:
+        image_ids = [item.id for item in history if isinstance(item, GeneratedImageItem)]
+        if not image_ids:
             return {}
-        stored = await self._database.read(generated_images.load_all, user.id, shown)
+        stored = await self._database.read(generated_images.load_all, user.id, image_ids)
         contents: dict[str, ResponseInputContentParam] = {
-            image_id: _note(stored.get(image_id)) for image_id in shown
+            image_id: _note(stored.get(image_id)) for image_id in image_ids
         }
-        for image_id in shown[-MAX_READ_IMAGES:]:
+        for image_id in image_ids[-MAX_READ_IMAGES:]:
             image = stored.get(image_id)
             if image is not None and details_of(image).size <= MAX_READ_BYTES:
                 contents[image_id] = await self._content(user, image)

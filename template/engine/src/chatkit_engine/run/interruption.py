@@ -46,9 +46,9 @@ def mark_calls_unknown(connection: Connection, thread_id: str, user_id: str) -> 
 
 def _update_widget(connection: Connection, call: ToolCall, user_id: str) -> None:
     try:
-        shown = threads.load_item(connection, call.thread_id, call.widget_id or "", user_id)
+        item = threads.load_item(connection, call.thread_id, call.widget_id or "", user_id)
     except NotFoundError:
         return
-    if isinstance(shown, WidgetItem):
-        changed = shown.model_copy(update={"widget": build_widget(call)})
+    if isinstance(item, WidgetItem):
+        changed = item.model_copy(update={"widget": build_widget(call)})
         threads.save_items(connection, call.thread_id, [changed], user_id)

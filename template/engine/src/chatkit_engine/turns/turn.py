@@ -88,7 +88,7 @@ class Turn:
         """Stop the turn if it is running, and return when everything is stored.
 
         The model is stopped first, so that the stream ends normally within 5 seconds and the user's
-        input is stored. Only after that the task is cancelled. `farewell` is the last event.
+        input is stored. After that, the task is cancelled. `farewell` is the last event.
         """
         self._farewell = self._farewell or farewell
         self._buffer.release()
