@@ -38,6 +38,8 @@ class ChatAgent(Agent[TurnContext]):
         tools = await super().get_all_tools(run_context)
         for source in self.tool_sources:
             tools += await source()
+        # Tested before each request to the model, because a tool of this turn may have read the
+        # text.
         if run_context.context.reads_untrusted:
             return [require_approval(tool) for tool in tools]
         return tools
@@ -67,6 +69,7 @@ class AgentFactory:
     ) -> Agent[TurnContext]:
         """Return an agent with these tools. Default: all of the factory's tools and sources."""
         sources = self.tool_sources if tools is None else ()
+        # `None` leaves the parameter out, because some servers refuse it.
         parallel = self.parallel_tool_calls if sources else None
         return ChatAgent(
             name=name,
@@ -101,6 +104,7 @@ class AgentFactory:
         """Return the tool with the default timeout, and with its result converted for the model."""
         if not isinstance(tool, FunctionTool):
             return tool
+        # A copy, because other agents share the tool.
         prepared, invoke = copy(tool), tool.on_invoke_tool
 
         async def invoke_and_convert(ctx: ToolContext[TurnContext], arguments: str) -> Any:

@@ -38,6 +38,7 @@ class ClientTools:
             BadRequest: the output does not match the tool's type.
             ContentTooLarge: the output has more than 100,000 bytes.
         """
+        # The output goes to the model, so its size is limited for undeclared tools too.
         if len(to_json(output)) > MAX_OUTPUT_BYTES:
             raise ContentTooLarge(
                 _("The output must be at most {limit} bytes of JSON.", limit=MAX_OUTPUT_BYTES)

@@ -153,6 +153,7 @@ class TurnContext(AgentContext[RequestContext]):
         model.
         """
         self.waits_for_user = True
+        # ChatKit has one pending client tool call per thread.
         if self.client_tool_call is not None:
             return ONE_AT_A_TIME
         self.client_tool_call = ClientToolCall(name=name, arguments=arguments)
@@ -207,11 +208,13 @@ class TurnContext(AgentContext[RequestContext]):
                     yield event
             await task
         finally:
+            # The client may have disconnected: do not leave the coroutine running.
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({task})
 
     async def _next_event(self, task: asyncio.Task[None]) -> Any:
+        # The task may end without another event, so wait for both.
         event = asyncio.ensure_future(self._events.get())
         await asyncio.wait({event, task}, return_when=asyncio.FIRST_COMPLETED)
         if event.done():

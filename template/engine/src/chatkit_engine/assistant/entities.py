@@ -91,6 +91,7 @@ class EntityLookup:
 
         Together they have at most 20,000 characters.
         """
+        # The newest first, because the limits cut off the rest.
         newest_first = dict.fromkeys(tag.id for tag in reversed(list(_tags(history))))
         texts: dict[str, str] = {}
         untrusted = False

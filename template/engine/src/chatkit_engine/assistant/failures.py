@@ -33,10 +33,12 @@ def user_error(error: Exception, language: str, default: str = UNREACHABLE) -> C
     """Return the error that the client gets. `default` is the message for unexpected errors."""
     if isinstance(error, CustomStreamError):
         return error
+    # Translated here, because `CustomStreamError` loses the values of a `Message`.
     if isinstance(error, AppError) and not isinstance(error, ModelBusy):
         return CustomStreamError(translate(error.detail, language), allow_retry=False)
     if isinstance(error, TimeoutError):
         return CustomStreamError(TOOK_TOO_LONG, allow_retry=True)
+    # The errors above are expected. Those below need an operator's attention.
     log.error("a turn failed", error=type(error).__name__, exc_info=error)
     if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
@@ -58,6 +60,7 @@ def tool_failed(context: RunContextWrapper[Any], error: Exception) -> str:
     A `CustomStreamError` is meant for the user: the turn ends with its message.
     """
     if isinstance(error, ModelBehaviorError):
+        # Counted, because some models repeat the same invalid call until the run's limit.
         context.context.wrong_arguments += 1
         return WRONG_ARGUMENTS.format(describe_problems(error.__cause__))
     if isinstance(error, CustomStreamError):

@@ -57,6 +57,7 @@ def refuse_patterns(patterns: Sequence[str], refusal: str) -> Guardrail:
 
     Case is ignored.
     """
+    # Each pattern in a group of its own, so that `a|b` does not affect its neighbours.
     blocked = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
     return lambda context, text: refusal if blocked.search(text) else None
 
@@ -65,6 +66,7 @@ def _input_guardrail(check: Guardrail) -> InputGuardrail[TurnContext]:
     async def run(
         ctx: RunContextWrapper[TurnContext], agent: Agent[Any], input: Any
     ) -> GuardrailFunctionOutput:
+        # Not `input`, which is the whole history and not only the new message.
         return await _run_check(check, ctx.context, ctx.context.question)
 
     # Not in parallel: the model must not be asked before the message is allowed.

@@ -43,4 +43,5 @@ def repair_surrogates(text: str) -> str:
     """Join surrogate pairs and replace lone surrogates, because those cannot be sent as UTF-8."""
     if text.isascii():
         return text
+    # UTF-16 is the encoding that knows surrogate pairs, so decoding joins them.
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -27,6 +27,7 @@ def require_approval(tool: Tool) -> Tool:
     """Return the tool so that it needs the user's approval, unless it is read-only."""
     if not isinstance(tool, FunctionTool) or READ_ONLY in vars(tool):
         return tool
+    # A copy, because other turns share the tool.
     approved = copy(tool)
     approved.needs_approval = True
     return approved

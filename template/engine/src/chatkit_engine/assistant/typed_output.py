@@ -39,6 +39,7 @@ async def run_typed(
     for _ in range(ATTEMPTS):
         answer = await _run_once(typed, conversation, ctx)
         try:
+            # Strict: otherwise "5" would pass as a number, which the schema forbids.
             return kind.model_validate_json(answer, strict=True)
         except ValidationError as error:
             conversation.append({"role": "assistant", "content": answer})
@@ -61,6 +62,7 @@ async def _run_once(
         async for _ in result.stream_events():
             pass
     finally:
+        # The SDK runs the agent in a task of its own, which would go on after a cancellation.
         if not result.is_complete:
             result.cancel()
     return str(result.final_output)

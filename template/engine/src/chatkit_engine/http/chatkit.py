@@ -32,11 +32,7 @@ async def chatkit(
         turn = await chat.start(parsed, context, key=request_key(key, parsed, client))
     except ThreadBusy as busy:
         # ChatKit.js offers to retry after an error event, but not after a 409.
-        message = translate(busy.detail, context.language)
-        return _one_event(ErrorEvent(message=message, allow_retry=True))
+        error = ErrorEvent(message=translate(busy.detail, context.language), allow_retry=True)
+        body = f"data: {error.model_dump_json(exclude_none=True)}\n\n"
+        return Response(body, media_type=MEDIA_TYPE, headers=HEADERS)
     return TurnStream(turn, services_of(request).settings.heartbeat_seconds)
-
-
-def _one_event(event: ErrorEvent) -> Response:
-    body = f"data: {event.model_dump_json(exclude_none=True)}\n\n"
-    return Response(body, media_type=MEDIA_TYPE, headers=HEADERS)

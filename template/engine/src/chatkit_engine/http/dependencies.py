@@ -28,6 +28,7 @@ JSON = ("application/json",)
 FORM = ("multipart/form-data",)
 
 
+# Dependencies are coroutines, because FastAPI runs plain functions in threads.
 async def current_user(request: Request) -> User:
     return await services_of(request).authenticator.authenticate(request, JSON)
 

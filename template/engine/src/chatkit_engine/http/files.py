@@ -18,6 +18,7 @@ from chatkit_engine.security.links import Grant
 from chatkit_engine.store.attachments import IMAGES
 from chatkit_engine.store.files import Files
 
+# A stored file must not run scripts, and a page must not pass on its signed link.
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",

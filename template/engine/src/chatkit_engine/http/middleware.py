@@ -67,6 +67,7 @@ def _detail(limit: int) -> str:
 
 def _declared_bytes(scope: Scope) -> int:
     declared = Headers(scope=scope).get("content-length", "0")
+    # An invalid header does not matter, because the bytes are counted as well.
     return int(declared) if declared.isdecimal() else 0
 
 

@@ -163,6 +163,7 @@ class PlainEvents:
 
     def _encode_item(self, event: ThreadItemDoneEvent | ThreadItemReplacedEvent) -> bytes:
         match event.item:
+            # The first item of a new message's turn, and the sign that it is stored.
             case UserMessageItem() as item:
                 self._thread_id = item.thread_id
                 return _sse("thread", {"thread_id": item.thread_id, "message_id": item.id})

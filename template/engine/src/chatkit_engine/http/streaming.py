@@ -14,6 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from chatkit_engine.turns.service import Replay
 from chatkit_engine.turns.turn import Turn
 
+# Without `X-Accel-Buffering`, nginx would hold back the stream.
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 MEDIA_TYPE = "text/event-stream"
 

@@ -64,6 +64,7 @@ async def list_threads(
     return await handle(ThreadsListReq(params=params))
 
 
+# Defined before `/{thread_id}`, which would match it too.
 @router.get("/search")
 async def search_threads(
     q: SearchText, user: CurrentUser, database: Db, limit: Annotated[int, Query(ge=1, le=50)] = 10

@@ -39,7 +39,8 @@ class ThreadUsage(BaseModel):
 @router.get("/usage")
 async def user_usage(user: CurrentUser, database: Db, since: date | None = None) -> UserUsage:
     """Return the user's usage by model, since the start of a day in UTC."""
-    models = await database.read(usage.summary, user.id, since=since and _start_of(since))
+    seconds = since and datetime.combine(since, time.min, UTC).timestamp()
+    models = await database.read(usage.summary, user.id, since=seconds)
     return UserUsage(total=usage.total(models), models=models)
 
 
@@ -53,11 +54,6 @@ async def thread_usage(
 
 def turn_usage(used: Usage | None) -> TurnUsage | None:
     return TurnUsage.model_validate(used) if used else None
-
-
-def _start_of(day: date) -> float:
-    """Return the start of a day in UTC, in seconds since the epoch."""
-    return datetime.combine(day, time.min, UTC).timestamp()
 
 
 def _load_thread_usage(

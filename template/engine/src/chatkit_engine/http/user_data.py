@@ -29,5 +29,6 @@ async def erase(
     A small SQLite file is also wiped at once, because it still contains the deleted bytes. Wiping
     a large database would block all users for a while, so that is left to the command `erase`.
     """
+    # Deleted rows leave their bytes in the file until it is rewritten.
     wipe = database.is_quickly_wiped
     return await erase_user(database, blobs, user.id, erasers, wipe=wipe)

@@ -79,6 +79,7 @@ class AgentRun:
                 yield ThreadItemDoneEvent(item=item)
             self._finish(self.result)
         finally:
+            # Also when the caller stops reading before the end.
             self._context.close()
             self.stop()
 
@@ -135,6 +136,7 @@ class AgentRun:
         """Raise if the turn failed; else remember which agent the thread was handed to."""
         if self._context.failure is not None:
             raise self._context.failure
+        # The run ended without an answer, because the model kept calling tools wrongly.
         if self._context.gave_up:
             raise CustomStreamError(NO_VALID_RESULT, allow_retry=True)
         metadata, name = self._context.thread.metadata, result.last_agent.name

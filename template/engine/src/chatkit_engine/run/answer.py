@@ -74,8 +74,10 @@ class Answer:
         history = await self._runtime.history_policy.select(store.history())
         options = _inference_options(message, history)
         model_input = await self._model_input(history, context)
+        # For example everything was blocked. The APIs refuse an empty input.
         if not model_input:
             return
+        # Stopped while the history was loaded, when there was no run to stop.
         if self._stopped:
             self.interrupted = True
             return

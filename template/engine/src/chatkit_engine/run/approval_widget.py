@@ -23,6 +23,7 @@ WIDGET = WidgetTemplate.from_file(str(Path(__file__).with_name("approval.widget"
 
 def build_widget(call: ToolCall) -> DynamicWidgetRoot:
     """Return the widget of a call: its arguments, its status and, while it waits, two buttons."""
+    # Always a JSON object: see `tool_calls`.
     arguments: dict[str, Any] = from_json(call.arguments)
     data = {
         "title": call.name.replace("_", " ").capitalize(),

@@ -51,6 +51,7 @@ async def request_approvals(
 ) -> AsyncIterator[ThreadStreamEvent]:
     """Store each of the run's calls that needs approval, and yield its widget."""
     for item in run.interruptions:
+        # Hosted tools have approval requests of other types, which are not supported.
         if not isinstance(item.raw_item, ResponseFunctionToolCall):
             continue
         call = run.calls.create_record(item, item.raw_item, "waiting")

@@ -17,7 +17,9 @@ from chatkit_engine.store.items import Blocked, StoredItem, encode_item, item_te
 
 MAX_BYTES_PER_TOKEN = 4.0
 MIN_BYTES_PER_TOKEN = 1.0
+# A guess for an image or a file, whose bytes say nothing about its tokens.
 ATTACHMENT_TOKENS = 1_500
+# The weight of the newest request in the moving average.
 WEIGHT = 0.2
 MIN_LEARNED_BYTES = 2_000
 # An output of so few tokens is never omitted: the note in its place would be as long.
@@ -127,6 +129,7 @@ def request_size(data: ModelInputData, agent: Agent[Any]) -> int:
 def _without_blocked(turn: Sequence[StoredItem]) -> Sequence[StoredItem]:
     """Return what follows the refusal, which is stored next to the `Blocked` record."""
     blocked = [index for index, item in enumerate(turn) if isinstance(item, Blocked)]
+    # The record and the refusal are two items.
     return turn[blocked[-1] + 2 :] if blocked else turn
 
 

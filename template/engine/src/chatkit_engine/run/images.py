@@ -186,6 +186,7 @@ class ImageStream(ResponseStreamConverter):
         `process` removes an item without an address. An exception here would end the whole turn.
         """
         image = _decode(base64_image)
+        # A preview. ChatKit.js shows it from the event.
         if image is not None and partial_image_index is not None:
             return data_url(image.mime_type, base64_image)
         item = self._context.generated_image_item
@@ -223,6 +224,7 @@ class ImageStream(ResponseStreamConverter):
                         for removal in self._remove(item.id):
                             yield removal
                         continue
+                    # The SDK uses the id of the call, which belongs to the model's server.
                     image.id = item.id
                 case ThreadItemRemovedEvent():
                     event.item_id = self._ids.get(event.item_id, event.item_id)
@@ -247,6 +249,7 @@ class ImageStream(ResponseStreamConverter):
 
 def _decode(encoded: str) -> DecodedImage | None:
     """Return the image, or None if it is invalid, too large or of an unsupported type."""
+    # Checked before decoding, which would need as much memory again. Base64 adds a third.
     if len(encoded) > MAX_BYTES * 4 // 3 + 4:
         return None
     try:

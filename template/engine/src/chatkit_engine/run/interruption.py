@@ -11,6 +11,7 @@ from chatkit_engine.store import threads
 from chatkit_engine.store.ids import new_id
 from chatkit_engine.store.items import ToolCall
 
+# A call that was running is near the end of its thread.
 RECENT_ITEMS = 50
 INTERRUPTED = "The assistant's previous answer was cut off before it was complete."
 

@@ -76,6 +76,7 @@ class PartialItems:
             case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
                 self._messages[item.id] = _Message(item)
             case ThreadItemAddedEvent(item=WorkflowItem() as item):
+                # The SDK changes this very object with each update, so it stays current.
                 self._workflows[item.id] = item
             case ThreadItemDoneEvent() | ThreadItemReplacedEvent():
                 self.dirty = True

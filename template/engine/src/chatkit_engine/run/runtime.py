@@ -82,6 +82,7 @@ class Runtime:
             input_guardrails=list(self.guardrails.input),
             output_guardrails=list(self.guardrails.output),
             tool_error_formatter=format_tool_error,
+            # The SDK would end the run. Models do invent tools, and recover when told so.
             tool_not_found_behavior="return_error_to_model",
             tool_name_collision_policy="error",
         )

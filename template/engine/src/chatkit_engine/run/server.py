@@ -233,6 +233,7 @@ class RequestServer(ChatKitServer[RequestContext]):
             item = await found.handler(self._turn_context(thread), sender, payload)
             if await self._save_if_unchanged(thread.id, before, item):
                 return SyncCustomActionResponse(updated_item=None if is_hidden(item) else item)
+            # Only an existing widget can have been changed by another request.
             assert before is not None
             changed = await self.store.load_item(thread.id, before.id, context)
             sender = changed if isinstance(changed, WidgetItem) else None

@@ -96,6 +96,7 @@ async def assign_item_ids(
                 for citation in add_citations(event.item, context.sources):
                     yield citation
             case ThreadItemDoneEvent(item=ClientToolCallItem() as item):
+                # Servers choose the call ids as well.
                 own = {"id": new_id("tc"), "call_id": new_id("call")}
                 event.item = item.model_copy(update=own)
             case ThreadItemRemovedEvent():

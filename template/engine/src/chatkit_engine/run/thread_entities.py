@@ -54,15 +54,15 @@ def _search(connection: Connection, user_id: str, query: str, limit: int) -> lis
     after, searched = None, 0
     while len(found) < limit and searched < MAX_SEARCHED:
         page = threads.load_threads(connection, after, PAGE, "desc", user_id)
-        found += [_entity(thread) for thread in page.data if _matches(thread, query)]
+        found += [
+            _entity(thread)
+            for thread in page.data
+            if thread.title and query.casefold() in thread.title.casefold()
+        ]
         after, searched = page.after, searched + PAGE
         if not page.has_more:
             break
     return found[:limit]
-
-
-def _matches(thread: ThreadMetadata, query: str) -> bool:
-    return bool(thread.title) and query.casefold() in (thread.title or "").casefold()
 
 
 def _entity(thread: ThreadMetadata) -> Entity:

@@ -45,6 +45,7 @@ class Titles:
         self._database = database
         self._meter = meter
         self._model_name = model.name
+        # Only the demo model has a notice.
         self._is_demo = bool(model.notice)
         self._agent = Agent(
             name="Titles",
@@ -59,6 +60,7 @@ class Titles:
         if context.thread.title or not context.question.strip():
             return
         task = asyncio.create_task(self._write(context))
+        # The event loop keeps only weak references to tasks.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

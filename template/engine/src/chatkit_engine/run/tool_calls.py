@@ -71,6 +71,7 @@ class CallRecorder:
         # `AgentContext.client_tool_call` can be set without `TurnContext.call_client`.
         if self._context.client_tool_call and not self._context.client_call_id:
             self._context.client_call_id = call_id
+        # The front end's output is stored with its own item, `ClientToolCallItem`.
         if call is None or call_id == self._context.client_call_id:
             return
         result = self._context.results.pop(call_id, None)
@@ -98,6 +99,7 @@ class CallRecorder:
         )
 
     async def _stream(self, call: ToolCall, *, done: bool) -> None:
+        # The queue takes any object. Only its type is limited to ChatKit's events.
         await self._context.stream(cast(Any, ToolEvent(call=call, done=done)))
 
 

@@ -159,6 +159,7 @@ class TurnStore(chatkit_store.SqlStore):
         return self.lease.thread_id
 
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
+        # A copy, because the SDK changes the thread and compares it with the previous state.
         return self._thread.model_copy(deep=True)
 
     async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
@@ -311,6 +312,7 @@ class TurnStore(chatkit_store.SqlStore):
         items: Sequence[StoredItem],
     ) -> None:
         lease, tokens = self.lease, to_json(used).decode() if used else None
+        # The end is stored already: a commit whose confirmation was lost.
         if not leases.close(connection, lease, outcome, tokens):
             return
         thread_id, user_id = lease.thread_id, lease.user_id
@@ -357,6 +359,7 @@ class TurnStore(chatkit_store.SqlStore):
         self._recent.items.update(committed)
         self._past.items.update(committed)
         for item_id, item in committed.items():
+            # It may have been staged again, with changes, while the commit was running.
             if self._staged.get(item_id) is item:
                 del self._staged[item_id]
 

@@ -1,7 +1,7 @@
 """Converts the token usage that a provider reports, and calculates its cost."""
 
-import re
 from collections.abc import Mapping, Sequence
+from re import escape, fullmatch
 
 from agents import Usage as Reported
 from agents.items import TResponseStreamEvent
@@ -12,7 +12,8 @@ from chatkit_engine.store.usage import Usage
 PRICED_TOKENS = 1_000_000
 MAX_TOKENS = 2**53
 UNNAMED = "unnamed"
-SNAPSHOT_SUFFIX = re.compile(r"[-@](latest|\d{3,8}|\d{4}-\d{2}-\d{2})")
+# What follows a model's name in the name of its snapshot, for example -2025-08-07, -001 or @latest.
+SNAPSHOT_SUFFIX = r"([-@](latest|\d{3,8}|\d{4}-\d{2}-\d{2}))?"
 
 
 class Meter:
@@ -47,19 +48,16 @@ class Meter:
 
     def _prices_of(self, model: str) -> Sequence[float] | None:
         """Return the prices of the model, or of the model that it is a snapshot of."""
+        # The longest name first, because the more specific price applies.
         names = sorted(self._prices, key=len, reverse=True)
-        return next((self._prices[name] for name in names if _is_or_snapshot(model, name)), None)
+        matching = (name for name in names if fullmatch(escape(name) + SNAPSHOT_SUFFIX, model))
+        return next((self._prices[name] for name in matching), None)
 
 
 def model_of(event: TResponseStreamEvent) -> str:
     """Return the name of the model that answers, or "" if the event has none."""
     has_model = isinstance(event, ResponseCreatedEvent | ResponseCompletedEvent)
     return event.response.model if has_model else ""
-
-
-def _is_or_snapshot(model: str, name: str) -> bool:
-    rest = model.removeprefix(name) if model.startswith(name) else None
-    return rest == "" or (rest is not None and SNAPSHOT_SUFFIX.fullmatch(rest) is not None)
 
 
 def _count(tokens: int) -> int:

@@ -56,60 +56,42 @@ async def check(
         BadRequest: a value is out of range, or an item is of the wrong type.
         Conflict: the thread is locked or closed, or the item was answered already.
     """
+    _check_limits(request)
     match request:
-        case ThreadsListReq() | ItemsListReq():
-            limit = request.params.limit
-            if limit is not None and not 1 <= limit <= MAX_PAGE:
-                raise BadRequest(_("'limit' must be from 1 to {max}.", max=MAX_PAGE))
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
             attachment_ids = request.params.input.attachments
             await _check_attachments(attachment_ids, store, runtime.attachments, context)
-        case InputTranscribeReq():
-            _check_base64(request.params.audio_base64)
-        case ThreadsUpdateReq():
-            if not 0 < len(request.params.title) <= MAX_TITLE:
-                raise BadRequest(_("'title' must have from 1 to {max} characters.", max=MAX_TITLE))
-        case ItemsFeedbackReq():
-            if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
-                raise BadRequest(_("'item_ids' must have from 1 to {max} ids.", max=MAX_FEEDBACK))
         case AttachmentsDeleteReq():
             await store.load_attachment(request.params.attachment_id, context)
         case _:
             pass
     thread_id: str | None = getattr(request.params, "thread_id", None)
     if thread_id is not None:
+        # For the NotFoundError.
         await store.load_thread(thread_id, context)
         await _check_item(request, thread_id, store, context)
     await _check_action(request, store, context, runtime)
 
 
-async def _check_action(
-    request: ChatKitReq, store: SqlStore, context: RequestContext, runtime: Runtime
-) -> None:
+def _check_limits(request: ChatKitReq) -> None:
     match request:
-        case ThreadsCustomActionReq() if request.params.action.type == approvals.DECIDE:
-            decision = approvals.parse_decision(request.params.action)
-            thread_id = request.params.thread_id
-            await approvals.load_pending_call(decision, thread_id, store, context.user.id)
-        case ThreadsCustomActionReq():
-            runtime.actions.find_widget_action(request.params.action)
-        case ThreadsAddClientToolOutputReq():
-            call = await _pending_client_call(request.params.thread_id, store, context)
-            runtime.client_tools.check(call.name, request.params.result)
-        case ThreadsAddStructuredInputReq():
-            runtime.check_length(request.params.input.model_dump_json())
-        case ThreadsSyncCustomActionReq():
-            check_open(await store.load_thread(request.params.thread_id, context))
-            runtime.actions.find_sync_action(request.params.action)
+        case ThreadsListReq() | ItemsListReq():
+            limit = request.params.limit
+            if limit is not None and not 1 <= limit <= MAX_PAGE:
+                raise BadRequest(_("'limit' must be from 1 to {max}.", max=MAX_PAGE))
+        case InputTranscribeReq():
+            try:
+                b64decode(request.params.audio_base64)
+            except ValueError:
+                raise BadRequest(_("'audio_base64' is not valid base64.")) from None
+        case ThreadsUpdateReq():
+            if not 0 < len(request.params.title) <= MAX_TITLE:
+                raise BadRequest(_("'title' must have from 1 to {max} characters.", max=MAX_TITLE))
+        case ItemsFeedbackReq():
+            if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
+                raise BadRequest(_("'item_ids' must have from 1 to {max} ids.", max=MAX_FEEDBACK))
         case _:
             pass
-
-
-def _check_base64(text: str) -> None:
-    try:
-        b64decode(text)
-    except ValueError:
-        raise BadRequest(_("'audio_base64' is not valid base64.")) from None
 
 
 async def _check_attachments(
@@ -144,6 +126,28 @@ async def _check_item(
             if request.params.item_id is not None:
                 item = await store.load_item(thread_id, request.params.item_id, context)
                 _expect(item, WidgetItem, _("Only a widget can send an action."))
+        case _:
+            pass
+
+
+async def _check_action(
+    request: ChatKitReq, store: SqlStore, context: RequestContext, runtime: Runtime
+) -> None:
+    match request:
+        case ThreadsCustomActionReq() if request.params.action.type == approvals.DECIDE:
+            decision = approvals.parse_decision(request.params.action)
+            thread_id = request.params.thread_id
+            await approvals.load_pending_call(decision, thread_id, store, context.user.id)
+        case ThreadsCustomActionReq():
+            runtime.actions.find_widget_action(request.params.action)
+        case ThreadsAddClientToolOutputReq():
+            call = await _pending_client_call(request.params.thread_id, store, context)
+            runtime.client_tools.check(call.name, request.params.result)
+        case ThreadsAddStructuredInputReq():
+            runtime.check_length(request.params.input.model_dump_json())
+        case ThreadsSyncCustomActionReq():
+            check_open(await store.load_thread(request.params.thread_id, context))
+            runtime.actions.find_sync_action(request.params.action)
         case _:
             pass
 

@@ -20,6 +20,7 @@ from chatkit_engine.context import ClientContext
 from chatkit_engine.errors import BadRequest, describe
 from chatkit_engine.i18n import _
 
+# A smaller body cannot have enough entries to be a problem.
 LARGE_BODY = 64 * 1024
 MAX_ENTRIES = 5_000
 # Built once. The SDK builds this adapter for each request, which takes longer than parsing.
@@ -37,6 +38,7 @@ class _Envelope(BaseModel):
     def _absent_when_null(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
+        # JavaScript clients send null for a field without a value.
         fields = cast(dict[str, object], value)
         return {key: field for key, field in fields.items() if field is not None}
 
@@ -57,6 +59,7 @@ def parse_request(body: bytes) -> tuple[ChatKitReq, ClientContext]:
             _("The body is not a ChatKit request; `errors` says why."),
             errors=describe(error.errors(include_input=False, include_context=False)),
         ) from None
+    # JSON allows NUL only in escaped form. PostgreSQL cannot store it.
     if b"\\u0000" in body and _has_nul(from_json(body)):
         raise BadRequest(_("The request has NUL characters, which cannot be stored. Remove them."))
     return request, _client_context(envelope)

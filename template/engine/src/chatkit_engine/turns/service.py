@@ -138,10 +138,12 @@ class ChatService:
         thread_id = new_id("thr") if opens_thread else request.params.thread_id
         store, server = self._create_server(thread_id, context, key)
         message = await server.prepare(request, thread_id, context)
+        is_retry = isinstance(request, ThreadsRetryAfterItemReq)
+        retried_id = request.params.item_id if is_retry else None
         opening = Opening(
             message,
             opens_thread,
-            retried_id=_retried_id(request),
+            retried_id=retried_id,
             earlier=earlier,
             image_domains=self._runtime.image_domains,
         )
@@ -179,6 +181,7 @@ class ChatService:
             earlier.until_seq,
             context.user.id,
         )
+        # A retried message is older than the items of its turn.
         if earlier.message_id and earlier.message_id not in {item.id for item in items}:
             message = await self.store.load_item(thread.id, earlier.message_id, context)
             items = [message, *items]
@@ -200,7 +203,3 @@ def _needs_preflight(request: ChatKitReq) -> bool:
     if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
         return bool(request.params.input.attachments)
     return True
-
-
-def _retried_id(request: StreamingReq) -> str | None:
-    return request.params.item_id if isinstance(request, ThreadsRetryAfterItemReq) else None

@@ -64,6 +64,7 @@ class Sweeper:
 
     async def _expire_threads(self) -> None:
         seconds = self._retention_seconds
+        # In batches, because a long transaction would block other writers.
         while seconds and (expired := await self._database.write(leases.expire_threads, seconds)):
             log.info("deleted threads past their retention", threads=expired)
 

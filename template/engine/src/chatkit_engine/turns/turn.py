@@ -25,9 +25,11 @@ from chatkit_engine.store.usage import Usage
 log = structlog.stdlib.get_logger(__name__)
 CHECKPOINT_SECONDS = 1.0
 STOP_SECONDS = 5.0
+# In checkpoints. A lease survives two renewals that fail.
 RENEW_EVERY = LEASE_SECONDS // 3
 # Half a minute in all, for a database that restarts or fails over.
 CLOSE_PAUSES = (0.2, 0.5, *(1.0,) * 29)
+# A comment line. SSE clients ignore it, and proxies keep the connection open.
 HEARTBEAT = b": ping\n\n"
 GONE = _("This thread was deleted or continued elsewhere. The answer was not saved.")
 RESTARTING = _("The server is restarting. The answer so far was saved; please ask again.")
@@ -93,8 +95,11 @@ class Turn:
         self._farewell = self._farewell or farewell
         self._buffer.release()
         self._server.stop()
+        # Unlike `wait_for`, `wait` does not cancel the task after the timeout.
         await asyncio.wait({self._task}, timeout=STOP_SECONDS)
-        self._cancel()
+        # Not while the task is saving the end.
+        if not self._ending.is_set():
+            self._task.cancel()
         await self.done()
 
     async def done(self) -> None:
@@ -103,11 +108,6 @@ class Turn:
 
     def on_end(self, callback: Callable[[], object]) -> None:
         self._task.add_done_callback(lambda _: callback())
-
-    def _cancel(self) -> None:
-        """Cancel the task, unless it is already saving the end."""
-        if not self._ending.is_set():
-            self._task.cancel()
 
     async def _run(self) -> None:
         checkpoints = asyncio.create_task(self._save_checkpoints())
@@ -189,6 +189,7 @@ class Turn:
             log.warning("the turn was ended from outside", turn=self._store.lease.turn_id)
             self._server.stop()
         except Exception:
+            # The items are still unsaved: try again at the next checkpoint.
             self._partial_items.dirty = True
             log.exception("a checkpoint failed", turn=self._store.lease.turn_id)
 
