@@ -19,6 +19,7 @@ from chatkit_engine.http.streaming import TurnStream, replay_headers, wait_for
 from chatkit_engine.turns.requests import user_message_request
 
 router = APIRouter(prefix="/api", tags=["chat"])
+# In characters. The model's budget of tokens is usually smaller.
 MAX_MESSAGE = 100_000
 
 

@@ -106,6 +106,7 @@ def request_context(
 
 def base_url(request: Request) -> str:
     """Return the URL at which the client reaches the server, without a trailing slash."""
+    # `PUBLIC_URL` wins, because a proxy may hide the host and the scheme.
     public_url = services_of(request).settings.public_url
     return (public_url or str(request.base_url)).rstrip("/")
 

@@ -55,6 +55,7 @@ def _count_bytes(receive: Receive, limit: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
+            # Raised inside the application, whose error handler writes the response.
             raise HTTPException(413, _detail(limit))
         return message
 

@@ -59,6 +59,7 @@ def turn_usage(used: Usage | None) -> TurnUsage | None:
 def _load_thread_usage(
     connection: Connection, user_id: str, thread_id: str, limit: int
 ) -> ThreadUsage:
+    # For the NotFoundError.
     load_thread(connection, thread_id, user_id)
     total = usage.total(usage.summary(connection, user_id, thread_id))
     return ThreadUsage(total=total, turns=usage.newest(connection, user_id, thread_id, limit))

@@ -127,6 +127,7 @@ class AgentRun:
         return data
 
     def _record_usage(self, event: TResponseStreamEvent) -> None:
+        # The provider may answer with another model, for example a fallback, at other prices.
         self._model = model_of(event) or self._model
         if isinstance(event, ResponseCompletedEvent) and event.response.usage:
             tokens = event.response.usage.input_tokens

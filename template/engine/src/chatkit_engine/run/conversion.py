@@ -45,6 +45,7 @@ class Converter(ThreadItemConverter):
     def with_contents(self, contents: Contents) -> Self:
         """Return a converter for one history, with the contents of its attachments and images."""
         converter = copy(self)
+        # A copy, because each content is removed when it is used.
         converter.contents = dict(contents)
         return converter
 

@@ -92,6 +92,7 @@ class Images:
         details = Details(size=len(content), uploaded=True)
         image = make_attachment(image_id, prompt or DEFAULT_NAME, mime_type, details)
         image = image.model_copy(update={"thread_id": lease.thread_id})
+        # The row first. A crash leaves a row, which the sweeper deletes, but never an unknown file.
         claimed = await self._database.write(generated_images.add_and_claim, lease, image)
         await self._files.write(lease.user_id, image, _chunks(content), claimed, files.discard)
         return f"{PATH}/{image_id}"
@@ -128,30 +129,6 @@ class Images:
             return _note(None)
         url = data_url(image.mime_type, b64encode(content).decode())
         return ResponseInputImageParam(type="input_image", detail="auto", image_url=url)
-
-
-def data_url(mime_type: str, encoded: str) -> str:
-    """Return the `data:` URL of base64-encoded bytes."""
-    return f"data:{mime_type};base64,{encoded}"
-
-
-def _note(image: Attachment | None) -> ResponseInputTextParam:
-    """Return a text in place of an image: its prompt, which is the stored file's name."""
-    text = "(It is not stored any more.)"
-    if image is not None:
-        text = f"(It is not repeated here. It was made for: {image.name})"
-    return ResponseInputTextParam(type="input_text", text=text)
-
-
-async def _chunks(content: bytes) -> AsyncIterator[bytes]:
-    yield content
-
-
-class DecodedImage(NamedTuple):
-    """An image's media type and bytes."""
-
-    mime_type: str
-    content: bytes
 
 
 class ImageStream(ResponseStreamConverter):
@@ -247,6 +224,26 @@ class ImageStream(ResponseStreamConverter):
         item.id = self._ids[item.id]
 
 
+def image_tools(settings: Settings) -> list[Tool]:
+    """Return OpenAI's image generation tool if the settings enable it. It runs at the provider."""
+    if not settings.image_generation:
+        return []
+    config = ImageGeneration(type="image_generation", partial_images=settings.image_partials)
+    return [ImageGenerationTool(tool_config=config)]
+
+
+def data_url(mime_type: str, encoded: str) -> str:
+    """Return the `data:` URL of base64-encoded bytes."""
+    return f"data:{mime_type};base64,{encoded}"
+
+
+class DecodedImage(NamedTuple):
+    """An image's media type and bytes."""
+
+    mime_type: str
+    content: bytes
+
+
 def _decode(encoded: str) -> DecodedImage | None:
     """Return the image, or None if it is invalid, too large or of an unsupported type."""
     # Checked before decoding, which would need as much memory again. Base64 adds a third.
@@ -262,9 +259,13 @@ def _decode(encoded: str) -> DecodedImage | None:
     return DecodedImage(mime_type, content)
 
 
-def image_tools(settings: Settings) -> list[Tool]:
-    """Return OpenAI's image generation tool if the settings enable it. It runs at the provider."""
-    if not settings.image_generation:
-        return []
-    config = ImageGeneration(type="image_generation", partial_images=settings.image_partials)
-    return [ImageGenerationTool(tool_config=config)]
+def _note(image: Attachment | None) -> ResponseInputTextParam:
+    """Return a text in place of an image: its prompt, which is the stored file's name."""
+    text = "(It is not stored any more.)"
+    if image is not None:
+        text = f"(It is not repeated here. It was made for: {image.name})"
+    return ResponseInputTextParam(type="input_text", text=text)
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content

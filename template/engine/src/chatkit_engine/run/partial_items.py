@@ -22,43 +22,6 @@ from chatkit.types import (
 )
 
 
-class _Part:
-    """One content part. The deltas are joined on demand: joining each would be quadratic."""
-
-    def __init__(self, content: AssistantMessageContent | None = None) -> None:
-        self.pieces: list[str] = [content.text] if content else []
-        self.annotations: list[Annotation] = list(content.annotations) if content else []
-
-    def content(self) -> AssistantMessageContent:
-        return AssistantMessageContent(text="".join(self.pieces), annotations=self.annotations)
-
-
-class _Message:
-    """An assistant message that is being streamed."""
-
-    def __init__(self, item: AssistantMessageItem) -> None:
-        self._item = item
-        self._parts: defaultdict[int, _Part] = defaultdict(_Part)
-        for index, content in enumerate(item.content):
-            self._parts[index] = _Part(content)
-
-    def apply(self, update: ThreadItemUpdate) -> None:
-        match update:
-            case AssistantMessageContentPartTextDelta():
-                self._parts[update.content_index].pieces.append(update.delta)
-            case AssistantMessageContentPartAdded() | AssistantMessageContentPartDone():
-                self._parts[update.content_index] = _Part(update.content)
-            case AssistantMessageContentPartAnnotationAdded():
-                self._parts[update.content_index].annotations.append(update.annotation)
-            case _:
-                pass
-
-    def item(self) -> AssistantMessageItem | None:
-        content = [part.content() for _, part in sorted(self._parts.items())]
-        has_text = any(part.text.strip() for part in content)
-        return self._item.model_copy(update={"content": content}) if has_text else None
-
-
 class PartialItems:
     """Follows a turn's events. `dirty` means that something changed since the last snapshot."""
 
@@ -95,3 +58,40 @@ class PartialItems:
     def _forget(self, item_id: str) -> None:
         self._messages.pop(item_id, None)
         self._workflows.pop(item_id, None)
+
+
+class _Message:
+    """An assistant message that is being streamed."""
+
+    def __init__(self, item: AssistantMessageItem) -> None:
+        self._item = item
+        self._parts: defaultdict[int, _Part] = defaultdict(_Part)
+        for index, content in enumerate(item.content):
+            self._parts[index] = _Part(content)
+
+    def apply(self, update: ThreadItemUpdate) -> None:
+        match update:
+            case AssistantMessageContentPartTextDelta():
+                self._parts[update.content_index].pieces.append(update.delta)
+            case AssistantMessageContentPartAdded() | AssistantMessageContentPartDone():
+                self._parts[update.content_index] = _Part(update.content)
+            case AssistantMessageContentPartAnnotationAdded():
+                self._parts[update.content_index].annotations.append(update.annotation)
+            case _:
+                pass
+
+    def item(self) -> AssistantMessageItem | None:
+        content = [part.content() for _, part in sorted(self._parts.items())]
+        has_text = any(part.text.strip() for part in content)
+        return self._item.model_copy(update={"content": content}) if has_text else None
+
+
+class _Part:
+    """One content part. The deltas are joined on demand: joining each would be quadratic."""
+
+    def __init__(self, content: AssistantMessageContent | None = None) -> None:
+        self.pieces: list[str] = [content.text] if content else []
+        self.annotations: list[Annotation] = list(content.annotations) if content else []
+
+    def content(self) -> AssistantMessageContent:
+        return AssistantMessageContent(text="".join(self.pieces), annotations=self.annotations)

@@ -92,6 +92,7 @@ async def assign_item_ids(
                 ids[item.id] = new_id("msg")
                 event.item = _with_id(item, ids[item.id])
             case ThreadItemDoneEvent(item=AssistantMessageItem() as item):
+                # Some servers send no event when a message begins.
                 event.item = _with_id(item, ids.get(item.id) or new_id("msg"))
                 for citation in add_citations(event.item, context.sources):
                     yield citation

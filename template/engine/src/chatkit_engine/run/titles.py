@@ -78,6 +78,7 @@ class Titles:
                 title, used = await self._title(context)
             thread = await self._database.write(_save_title, thread_id, title, used, user_id)
             if thread is not None:
+                # If the turn has ended, the client sees the title when it loads the threads again.
                 await context.stream(ThreadUpdatedEvent(thread=thread_response(thread)))
         except Exception as error:
             log.warning("a thread got no title", thread=thread_id, error=type(error).__name__)

@@ -189,6 +189,7 @@ class TurnStore(chatkit_store.SqlStore):
     async def add_thread_item(
         self, thread_id: str, item: ThreadItem, context: RequestContext
     ) -> None:
+        # Stored together with the lease.
         if isinstance(item, UserMessageItem) and item.id in self._recent.items:
             return
         self._stage(item)
