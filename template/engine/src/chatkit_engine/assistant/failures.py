@@ -26,7 +26,7 @@ TOO_MANY_HANDOFFS = _("I passed your question on too often. Please ask in a simp
 TOOK_TOO_LONG = _("This took too long. Please try again.")
 NO_VALID_RESULT = _("The result did not have the expected format. Please try again.")
 TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not work."
-WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with right ones: {}"
+WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with valid ones: {}"
 
 
 def user_error(error: Exception, language: str, default: str = UNREACHABLE) -> CustomStreamError:
