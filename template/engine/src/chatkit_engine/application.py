@@ -20,7 +20,11 @@ from chatkit_engine.assistant.guardrails import create_guardrails
 from chatkit_engine.builder import Builder
 from chatkit_engine.errors import add_error_handlers
 from chatkit_engine.http import chat, chatkit, entities, files, health, threads, usage, user_data
-from chatkit_engine.http.middleware import HEADER, BodyLimitMiddleware, RequestIdMiddleware
+from chatkit_engine.http.middleware import (
+    REQUEST_ID_HEADER,
+    BodyLimitMiddleware,
+    RequestIdMiddleware,
+)
 from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.i18n import add_translations
 from chatkit_engine.models.chat_model import ChatModel
@@ -59,7 +63,7 @@ ROUTERS = (
 )
 
 # What a page on another origin may read of an answer.
-EXPOSED = (HEADER, "Retry-After", "Idempotent-Replayed")
+EXPOSED = (REQUEST_ID_HEADER, "Retry-After", "Idempotent-Replayed")
 
 
 class Application:

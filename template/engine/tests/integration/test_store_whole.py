@@ -85,7 +85,7 @@ async def _begin_after_a_dead_turn(store: SqlStore) -> Write:
 
 async def _begin_again(store: SqlStore) -> Write:
     again = await _leave_a_dead_turn(store)
-    return lambda: _turn(store, Opening(_message(), again=again))
+    return lambda: _turn(store, Opening(_message(), earlier=again))
 
 
 async def _checkpoint(store: SqlStore) -> Write:

@@ -21,15 +21,13 @@ from agents import (
     ModelRetryBackoffSettings,
     ModelRetrySettings,
 )
-from agents.exceptions import (
-    _mark_error_to_drain_stream_events,  # pyright: ignore[reportPrivateUsage]
-)
 from agents.items import TResponseStreamEvent
 from agents.retry import RetryPolicy, RetryPolicyContext
 from openai import APIConnectionError, APIError, APIStatusError
 from openai.types.responses import ResponseCompletedEvent
 
 from chatkit_engine.errors import ModelBusy
+from chatkit_engine.upstream import mark_error_to_drain_stream_events
 
 BUSY = 429
 FALLS_BACK = frozenset({401, 402, 403, 404, 408, BUSY})
@@ -75,7 +73,7 @@ def keep_partial_output() -> Generator[None]:
     try:
         yield
     except Exception as error:
-        _mark_error_to_drain_stream_events(error)
+        mark_error_to_drain_stream_events(error)
         raise
 
 
