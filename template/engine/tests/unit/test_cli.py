@@ -95,7 +95,7 @@ def test_doctor_says_which_models_answer_and_where() -> None:
         OPENAI_API_KEY="sk-test",
     )
 
-    assert "llama at 127.0.0.1, and else gpt-" in result.stdout
+    assert "llama at 127.0.0.1, fallback gpt-" in result.stdout
     assert "sk-test" not in result.output
 
 

@@ -118,7 +118,8 @@ def _settings(folder: Path) -> Iterator[Finding]:
     try:
         from pydantic import ValidationError  # noqa: PLC0415 (may not be installed)
 
-        from chatkit_engine.settings.core import Settings, explain  # noqa: PLC0415
+        from chatkit_engine.settings.base import settings_errors  # noqa: PLC0415
+        from chatkit_engine.settings.core import Settings  # noqa: PLC0415
     except ImportError as error:
         missing = error.name or "the application"
         yield Finding("settings", False, f"{missing} cannot be imported: run this in the project")
@@ -126,7 +127,7 @@ def _settings(folder: Path) -> Iterator[Finding]:
     try:
         endpoint = Settings().llm
     except ValidationError as error:
-        yield from (Finding("settings", False, text) for text in explain(error))
+        yield from (Finding("settings", False, text) for text in settings_errors(error))
         return
     if endpoint.provider.name == "demo":
         yield Finding("key", True, "none is set: a demo model answers")

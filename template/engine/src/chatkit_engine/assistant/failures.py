@@ -13,7 +13,7 @@ from chatkit.errors import CustomStreamError
 from openai import RateLimitError
 from pydantic import ValidationError
 
-from chatkit_engine.errors import AppError, ModelBusy, describe
+from chatkit_engine.errors import AppError, ModelBusy, describe_errors
 from chatkit_engine.i18n import _, translate
 
 log = structlog.stdlib.get_logger(__name__)
@@ -69,5 +69,5 @@ def describe_problems(cause: BaseException | None) -> str:
     """Say for the model what does not fit a schema, as far as it is known."""
     problems: Sequence[dict[str, str]] = []
     if isinstance(cause, ValidationError):
-        problems = describe(cause.errors(include_input=False, include_context=False))
+        problems = describe_errors(cause.errors(include_input=False, include_context=False))
     return "; ".join(f"{each['field']}: {each['message']}" for each in problems) or "a JSON object"

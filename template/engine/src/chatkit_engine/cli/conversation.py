@@ -1,4 +1,4 @@
-"""`chat`: one message from the terminal, through the same turn as over HTTP."""
+"""`chat`: sends one message from the terminal, as one turn, the same way as over HTTP."""
 
 import sys
 from asyncio import CancelledError
@@ -22,7 +22,7 @@ HEARTBEAT_SECONDS = 3600.0
 
 
 class Terminal:
-    """Writes the text of an answer as it comes."""
+    """Encodes an answer's events as plain text. `error` is the message of a failed turn."""
 
     def __init__(self) -> None:
         self.error: str | None = None
@@ -44,7 +44,7 @@ class Terminal:
 async def converse(
     application: Application, message: str, user_id: str, thread_id: str | None, *, new: bool
 ) -> bool:
-    """Say `message`, print the answer, and return whether there was one."""
+    """Send `message` and print the answer. Return whether there was one."""
     context = RequestContext(user=User(id=user_id))
     async with application.running() as service:
         if thread_id is None and not new:

@@ -18,7 +18,7 @@ from chatkit_engine.i18n import message_language, preferred_locale
 from chatkit_engine.security.links import Links
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.leases import Key
+from chatkit_engine.store.leases import RequestKey
 from chatkit_engine.store.user_data import Eraser
 from chatkit_engine.turns.preflight import MAX_PAGE
 from chatkit_engine.turns.service import ChatService
@@ -110,9 +110,9 @@ def base_url(request: Request) -> str:
     return (public_url or str(request.base_url)).rstrip("/")
 
 
-def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> Key | None:
+def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> RequestKey | None:
     """Bind an idempotency key to what was asked; how it is answered makes no difference."""
     if key is None:
         return None
     asked = request.model_dump_json() + client.model_dump_json()
-    return Key(key, sha256(asked.encode()).hexdigest())
+    return RequestKey(key, sha256(asked.encode()).hexdigest())

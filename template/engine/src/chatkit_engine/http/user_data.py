@@ -25,11 +25,9 @@ async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> Streaming
 async def erase(
     user: CurrentUser, database: Db, blobs: BlobStore, erasers: Erasers
 ) -> dict[str, int]:
-    """Delete all that is kept of the user, for good; return how many rows of each table.
+    """Delete all of the user's data for good; return the number of deleted rows by table.
 
-    What deleted rows leave behind in the database's files is overwritten at once where that is
-    quick, as in a small SQLite file. Elsewhere it would lock every user out for a while, and is
-    left to the command `erase`.
+    The database reuses the space of deleted rows later. Overwriting it at once would lock every
+    user out, so only the command `erase --wipe` does that.
     """
-    wipe = database.is_quickly_wiped
-    return await erase_user(database, blobs, user.id, erasers, wipe=wipe)
+    return await erase_user(database, blobs, user.id, erasers)

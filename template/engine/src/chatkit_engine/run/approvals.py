@@ -99,7 +99,7 @@ async def check(decision: Decision, thread_id: str, store: SqlStore, user_id: st
         Conflict: it was decided before.
     """
     read = store.database.read
-    call = await read(threads.load_stored, thread_id, decision.call, user_id)
+    call = await read(threads.load_stored_item, thread_id, decision.call, user_id)
     if not isinstance(call, ToolCall) or call.status != "waiting":
         raise Conflict(DECIDED)
     return call

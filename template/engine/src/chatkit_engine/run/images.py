@@ -49,7 +49,12 @@ from chatkit_engine.i18n import _
 from chatkit_engine.security.links import Links
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files, generated_images
-from chatkit_engine.store.attachments import Details, details_of, make_attachment, sniffed_type
+from chatkit_engine.store.attachments import (
+    AttachmentDetails,
+    details_of,
+    make_attachment,
+    sniff_type,
+)
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.files import Files
@@ -89,7 +94,7 @@ class Images:
             Unavailable: the storage does not answer.
             NotFoundError, LeaseLost, Conflict: the turn may write no more.
         """
-        details = Details(size=len(content), uploaded=True)
+        details = AttachmentDetails(size=len(content), uploaded=True)
         image = make_attachment(image_id, prompt or UNNAMED, mime_type, details)
         image = image.model_copy(update={"thread_id": lease.thread_id})
         claimed = await self._database.write(generated_images.add_and_claim, lease, image)
@@ -247,7 +252,7 @@ def _decoded(encoded: str) -> Picture | None:
         content = b64decode(encoded, validate=True)
     except binascii.Error:
         return None
-    found = sniffed_type(content)
+    found = sniff_type(content)
     return Picture(found, content) if found in TYPES and len(content) <= MAX_BYTES else None
 
 

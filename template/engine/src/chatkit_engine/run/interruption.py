@@ -36,7 +36,7 @@ def mark_interrupted(connection: Connection, thread_id: str, user_id: str) -> No
 
 def mark_calls_unknown(connection: Connection, thread_id: str, user_id: str) -> None:
     """Give up the approved calls that were being run: whether they were done is unknown."""
-    newest = threads.load_past(connection, thread_id, None, NEWEST, user_id).items
+    newest = threads.load_history_page(connection, thread_id, None, NEWEST, user_id).items
     for call in newest:
         if isinstance(call, ToolCall) and call.status == "running":
             unknown = call.model_copy(update={"status": "unknown"})

@@ -1,4 +1,4 @@
-"""What the user said and was told before."""
+"""The tool `search_threads`: searches the user's earlier conversations."""
 
 from agents import RunContextWrapper, function_tool
 from chatkit.types import EntitySource
@@ -36,8 +36,8 @@ async def search_threads(ctx: RunContextWrapper[TurnContext], query: str) -> str
         step.content = titles or context.say(NOTHING)
     if any(hit.untrusted for hit, _source in sources):
         context.distrust()
-    found = [f"- {context.cite(source)} {source.title}: {hit.snippet}" for hit, source in sources]
-    return "\n".join([*found, CITE]) if found else NOTHING
+    lines = [f"- {context.cite(source)} {source.title}: {hit.snippet}" for hit, source in sources]
+    return "\n".join([*lines, CITE]) if lines else NOTHING
 
 
 def _source(context: TurnContext, hit: SearchHit) -> EntitySource:

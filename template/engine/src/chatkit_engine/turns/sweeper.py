@@ -59,11 +59,13 @@ class Sweeper:
             log.warning("closed turns of dead processes", turns=closed)
 
     async def _forget(self) -> None:
-        await self._database.write(leases.forget)
+        await self._database.write(leases.delete_old_records)
 
     async def _expire_threads(self) -> None:
         seconds = self._retention_seconds
-        while seconds and (expired := await self._database.write(leases.expire_threads, seconds)):
+        while seconds and (
+            expired := await self._database.write(leases.delete_idle_threads, seconds)
+        ):
             log.info("deleted threads past their retention", threads=expired)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, se
 
 from chatkit_engine.features.rag.tables import chunks, documents, libraries
 from chatkit_engine.features.rag.vectors.store import SHARED
-from chatkit_engine.store.upsert import run, upsert
+from chatkit_engine.store.upsert import execute_upsert, upsert
 
 
 @dataclass(frozen=True)
@@ -106,17 +106,17 @@ def stage(
     another run has staged already stays, too.
     """
     incomplete = {**vars(document), "content_hash": "", "vectors_in": ""}
-    run(connection, _NEW_DOCUMENT, incomplete)
+    execute_upsert(connection, _NEW_DOCUMENT, incomplete)
     shared = {"user_id": document.user_id, "document_id": document.id, "embedder": embedder}
     values = [{**vars(chunk), **shared, "staged": True, "version": 0} for chunk in added]
     if values:
-        run(connection, _NEW_CHUNK, values)
+        execute_upsert(connection, _NEW_CHUNK, values)
 
 
 def publish(connection: Connection, document: Document, positions: Mapping[str, int]) -> list[str]:
     """Let the document be its chunks of these ids, in this order; return the ids that it loses."""
     version = _next_version(connection, document.user_id)
-    run(connection, _NEW_DOCUMENT, vars(document))
+    execute_upsert(connection, _NEW_DOCUMENT, vars(document))
     own = (documents.c.user_id == document.user_id) & (documents.c.id == document.id)
     connection.execute(update(documents).where(own).values(vars(document)))
     mine = _of(document.user_id, document.id)
@@ -201,7 +201,7 @@ def _purge(
 
 def _next_version(connection: Connection, user_id: str) -> int:
     """Count a change of the owner's library. Whoever changes it next waits for this transaction."""
-    run(connection, _NEW_LIBRARY, {"user_id": user_id, "version": 0, "purged": 0})
+    execute_upsert(connection, _NEW_LIBRARY, {"user_id": user_id, "version": 0, "purged": 0})
     counted = update(libraries).where(libraries.c.user_id == user_id)
     counted = counted.values(version=libraries.c.version + 1).returning(libraries.c.version)
     return connection.execute(counted).scalar_one()

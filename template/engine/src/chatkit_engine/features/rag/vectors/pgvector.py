@@ -34,7 +34,7 @@ from chatkit_engine.features.rag.tables import chunks
 from chatkit_engine.features.rag.vectors.pgvector_tables import vectors
 from chatkit_engine.features.rag.vectors.store import SHARED, Match, Vectors, short_name
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.upsert import run, upsert
+from chatkit_engine.store.upsert import execute_upsert, upsert
 
 INDEX_LOCK = 0x76656374
 MAX_INDEXED, MAX_INDEXED_HALVES = 2000, 4000
@@ -83,7 +83,7 @@ class VectorStatements:
         )
 
     def add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-        run(connection, _ADD, [{**row, "embedder": self._embedder} for row in rows])
+        execute_upsert(connection, _ADD, [{**row, "embedder": self._embedder} for row in rows])
 
     def search(
         self,
