@@ -24,7 +24,7 @@ UNKNOWN_KIND = "Input is of a kind that is not known"
 # Starlette's messages, and ours for them.
 MESSAGES = {
     "Not Found": _("There is nothing at this path."),
-    "Method Not Allowed": _("This path does not take this method."),
+    "Method Not Allowed": _("This path does not support this method."),
 }
 
 
@@ -91,7 +91,7 @@ class RequestRunning(Conflict):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
     def __init__(self) -> None:
-        super().__init__(_("This request is being answered already. Try again shortly."))
+        super().__init__(_("This request is already being answered. Try again shortly."))
 
 
 class ContentTooLarge(AppError):
@@ -145,7 +145,7 @@ class ModelBusy(Unavailable):
     code = "model_busy"
 
     def __init__(self) -> None:
-        super().__init__(_("The model is busy just now. Try again in a moment."))
+        super().__init__(_("The model is busy. Try again in a moment."))
 
 
 def problem(
@@ -216,7 +216,7 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
     errors = describe_errors(cast(RequestValidationError, error).errors())
-    detail = _("The request has values that are not accepted; `errors` names each.")
+    detail = _("Some values in the request are invalid; `errors` lists them.")
     return problem(request, 422, detail, code=Unprocessable.code, errors=errors)
 
 
@@ -231,9 +231,9 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _disconnected(request: Request, error: Exception) -> JSONResponse:
-    return problem(request, 400, _("The body broke off."), code=BadRequest.code)
+    return problem(request, 400, _("The request body is incomplete."), code=BadRequest.code)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    detail = _("Something went wrong on our side. The log has it under this request's id.")
+    detail = _("Internal error. The server's log has the details under this request's id.")
     return problem(request, 500, detail, code="internal_error")

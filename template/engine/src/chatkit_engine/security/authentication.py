@@ -79,14 +79,14 @@ class LocalAuthenticator:
 def _check_peer(request: Request) -> None:
     if request.client is None or not is_loopback(request.client.host):
         raise Forbidden(
-            _("AUTH_MODE=local answers this machine only: set AUTH_MODE=jwt for others.")
+            _("AUTH_MODE=local serves this machine only: set AUTH_MODE=jwt to serve others.")
         )
 
 
 def _check_host(request: Request) -> str:
     host = request.headers.get("host", "")
     if not LOCAL_HOST.fullmatch(host):
-        raise Forbidden(_("AUTH_MODE=local is reached as localhost or 127.0.0.1 only."))
+        raise Forbidden(_("AUTH_MODE=local accepts only the hosts localhost and 127.0.0.1."))
     return host
 
 
@@ -128,7 +128,7 @@ class JwtAuthenticator:
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(_("The token has expired. Get a new one.")) from None
         except (jwt.PyJWTError, ValueError, OverflowError):
-            raise Unauthenticated(_("The token is not valid here.")) from None
+            raise Unauthenticated(_("The token is not valid.")) from None
 
 
 def issue_token(settings: Settings, user_id: str, lifetime: timedelta) -> str:
@@ -148,7 +148,7 @@ def is_usable_subject(subject: object) -> bool:
 
 def _subject(claims: dict[str, Any]) -> str:
     if not is_usable_subject(claims["sub"]):
-        raise Unauthenticated(_("The token's subject is no usable user id."))
+        raise Unauthenticated(_("The token's subject is not a valid user id."))
     return str(claims["sub"])
 
 

@@ -60,7 +60,7 @@ class Links:
         """
         if not token:
             raise Unauthenticated(
-                _("The link lacks its token. Load the thread again for a new link.")
+                _("The link has no token. Load the thread again for a new link.")
             )
         try:
             claims = jwt.decode(
@@ -83,4 +83,4 @@ class Links:
 
 
 def _wrong_link() -> Forbidden:
-    return Forbidden(_("The link is not valid for this. Load the thread again for a new one."))
+    return Forbidden(_("The link is not valid for this file. Load the thread again for a new one."))

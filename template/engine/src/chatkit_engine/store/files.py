@@ -26,7 +26,7 @@ from chatkit_engine.store.tables import attachments
 
 log = structlog.stdlib.get_logger(__name__)
 
-LOST = _("The upload took too long, and was taken over. Try again.")
+LOST = _("The upload took too long. Try again.")
 
 ReleaseClaim = Callable[[Connection, str, str, float], None]
 
@@ -83,7 +83,7 @@ class Files:
         """
         stored = await self._database.read(load, user_id, attachment_id)
         if stored.size is None:
-            raise NotFound(_("This file is not uploaded yet."))
+            raise NotFound(_("This file has not been uploaded yet."))
         chunks = await self._blobs.get(blob_key(user_id, attachment_id))
         return stored.attachment, stored.size, chunks
 
@@ -119,13 +119,13 @@ def claim(connection: Connection, user_id: str, attachment_id: str) -> float:
     claimed = blob_cleanup.claim(connection, user_id, attachment_id)
     check_not_uploaded(load(connection, user_id, attachment_id))
     if claimed is None:
-        raise Conflict(_("This file is being uploaded already. Wait for the end of that."))
+        raise Conflict(_("This file is already being uploaded. Wait until the upload has finished."))
     return claimed
 
 
 def check_not_uploaded(stored: StoredFile) -> None:
     if stored.size is not None:
-        raise Conflict(_("This file is uploaded already. Make a new attachment for another one."))
+        raise Conflict(_("This file has already been uploaded. Create a new attachment for another file."))
 
 
 def complete(connection: Connection, user_id: str, attachment: Attachment, claimed: float) -> None:

@@ -74,7 +74,7 @@ class PageQueries:
             return connection.execute(self._first[order], limits).all()
         cursor = connection.scalar(self._cursor, {**values, "after": after})
         if cursor is None:
-            raise BadRequest(_("'after' names nothing here. Start again without it."))
+            raise BadRequest(_("Unknown cursor 'after'. Request the first page without it."))
         return connection.execute(self._next[order], {**limits, "cursor": cursor}).all()
 
 
