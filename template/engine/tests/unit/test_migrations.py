@@ -69,11 +69,11 @@ async def test_a_database_that_is_up_to_date_costs_one_query_a_chain(tmp_path: P
     database = _database(tmp_path)
     await upgrade(database, [CORE])
     statements: list[str] = []
-    event.listen(
-        database.engine,
-        "before_cursor_execute",
-        lambda _connection, _cursor, statement, *_: statements.append(statement),
-    )
+
+    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", record)
 
     assert await upgrade(database, [CORE]) == []
 

@@ -80,9 +80,7 @@ class CallIds:
 
     def __init__(self, input: Any) -> None:
         items = cast(list[Any], input) if isinstance(input, list) else []
-        self._taken = {
-            str(item["call_id"]) for item in items if isinstance(item, dict) and "call_id" in item
-        }
+        self._taken = {str(item["call_id"]) for item in items if _is_call(item)}
         self._given: dict[str, str] = {}
 
     def set_in_event(self, event: TResponseStreamEvent) -> TResponseStreamEvent:
@@ -107,6 +105,10 @@ class CallIds:
             self._given[key] = call.call_id if is_unique else new_id("call")
             self._taken.add(self._given[key])
         return self._given[key]
+
+
+def _is_call(item: Any) -> bool:
+    return isinstance(item, dict) and "call_id" in item
 
 
 def input_of(args: Sequence[Any], kwargs: dict[str, Any]) -> Any:

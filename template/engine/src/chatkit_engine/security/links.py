@@ -59,9 +59,7 @@ class Links:
             Forbidden: it has expired, or is for another file or purpose.
         """
         if not token:
-            raise Unauthenticated(
-                _("The link has no token. Load the thread again for a new link.")
-            )
+            raise Unauthenticated(_("The link has no token. Load the thread again for a new link."))
         try:
             claims = jwt.decode(
                 token,

@@ -181,7 +181,9 @@ class LlmSettings(BaseModel):
     def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
         text = key.get_secret_value() if key else ""
         if not text.isascii() or text != text.strip():
-            raise ValueError("contains spaces or characters that no key has: copy it again")
+            raise ValueError(
+                "has characters that a key cannot have, such as a line break: copy it again"
+            )
         return key
 
 

@@ -119,13 +119,17 @@ def claim(connection: Connection, user_id: str, attachment_id: str) -> float:
     claimed = blob_cleanup.claim(connection, user_id, attachment_id)
     check_not_uploaded(load(connection, user_id, attachment_id))
     if claimed is None:
-        raise Conflict(_("This file is already being uploaded. Wait until the upload has finished."))
+        raise Conflict(
+            _("This file is already being uploaded. Wait until the upload has finished.")
+        )
     return claimed
 
 
 def check_not_uploaded(stored: StoredFile) -> None:
     if stored.size is not None:
-        raise Conflict(_("This file has already been uploaded. Create a new attachment for another file."))
+        raise Conflict(
+            _("This file has already been uploaded. Create a new attachment for another file.")
+        )
 
 
 def complete(connection: Connection, user_id: str, attachment: Attachment, claimed: float) -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, MetaData, column, func, inspect, select, table
+from sqlalchemy import Connection, MetaData, Text, column, func, inspect, select, table
 
 from chatkit_engine.store import tables
 from chatkit_engine.store.database import Database
@@ -125,7 +125,7 @@ def _unapplied(connection: Connection, chain: Migrations) -> list[str]:
     if not inspect(connection).has_table(chain.version_table):
         return revisions
     applied = connection.scalar(
-        select(column("version_num")).select_from(table(chain.version_table))
+        select(column("version_num", Text())).select_from(table(chain.version_table))
     )
     if applied is None:
         return revisions
