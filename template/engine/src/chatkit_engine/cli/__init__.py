@@ -8,7 +8,7 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 def main(app: str = "app") -> None:
     """Run the command line of the application in the package `app`."""
-    # The Agents SDK reads LOG_LEVEL when it is imported, and fails on an invalid one.
+    # Checked before the imports, because the Agents SDK reads LOG_LEVEL when it is imported.
     level = os.environ.get("LOG_LEVEL", "").upper()
     if level and level not in LEVELS:
         sys.exit(f"LOG_LEVEL: must be one of {', '.join(LEVELS)}")

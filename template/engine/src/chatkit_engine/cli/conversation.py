@@ -16,7 +16,6 @@ from chatkit_engine.context import RequestContext, User
 from chatkit_engine.store.leases import Outcome
 from chatkit_engine.store.usage import Usage
 from chatkit_engine.turns.requests import user_message_request
-from chatkit_engine.turns.service import ChatService
 
 HEARTBEAT_SECONDS = 3600.0
 
@@ -48,7 +47,8 @@ async def converse(
     context = RequestContext(user=User(id=user_id))
     async with application.running() as service:
         if thread_id is None and not new:
-            thread_id = await _newest_thread(service, context)
+            newest = await service.store.load_threads(1, None, "desc", context)
+            thread_id = newest.data[0].id if newest.data else None
         terminal = Terminal()
         turn = await service.start(user_message_request(message, thread_id), context, terminal)
         try:
@@ -61,8 +61,3 @@ async def converse(
     if terminal.error:
         typer.echo(terminal.error, err=True)
     return terminal.error is None
-
-
-async def _newest_thread(service: ChatService, context: RequestContext) -> str | None:
-    page = await service.store.load_threads(1, None, "desc", context)
-    return page.data[0].id if page.data else None

@@ -59,7 +59,7 @@ class ItemIds:
         if not isinstance(item, ResponseFunctionToolCall):
             item.id = self._id(prefix, None)
             return
-        # The index of a call in the events differs from its index in the complete output.
+        # By the call id, because the index in the complete output may differ from the events'.
         call = ("call", item.call_id)
         if call not in self._ids:
             self._ids[call] = self._id(prefix, index)

@@ -32,7 +32,7 @@ from chatkit_engine.errors import ModelBusy
 log = structlog.stdlib.get_logger(__name__)
 
 SERVER_ERROR = 500
-# The account or the model is at fault, not the request: another provider may accept it.
+# The account, the model or the load is at fault, not the request: another model may answer.
 FALLBACK_STATUSES = frozenset({401, 402, 403, 404, 408, 429})
 # 0.25, 0.5, 1, 2, 2, ... seconds, with jitter so that clients do not retry at the same moment.
 BACKOFF = ModelRetryBackoffSettings(initial_delay=0.25, multiplier=2.0, max_delay=2.0, jitter=True)

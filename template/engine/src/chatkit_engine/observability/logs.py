@@ -76,16 +76,12 @@ def _formatter(settings: Settings) -> logging.Formatter:
     ]
     if settings.is_production:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    password = parse_database_url(settings.database_url).password or ""
     return RedactingFormatter(
-        _secrets(settings),
+        [*_secrets_in(settings), *([password] if len(password) >= MIN_SECRET else [])],
         foreign_pre_chain=SHARED_PROCESSORS,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
     )
-
-
-def _secrets(settings: Settings) -> list[str]:
-    password = parse_database_url(settings.database_url).password or ""
-    return [*_secrets_in(settings), *([password] if len(password) >= MIN_SECRET else [])]
 
 
 def _secrets_in(value: object) -> Iterator[str]:

@@ -28,9 +28,10 @@ from chatkit_engine.store.tables import tombstones
 
 
 class PageQueries:
-    """The statements for a table's pages, built once. `scope` is the tombstones' column.
+    """The statements for a table's pages, built once.
 
-    The condition may use bound parameters; "user" is always one.
+    `condition` selects the rows and `scope` the tombstones (see the table). Both may have bound
+    parameters, whose values `fetch` gets; "user" is always one.
     """
 
     def __init__(

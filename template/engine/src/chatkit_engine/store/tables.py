@@ -22,7 +22,7 @@ from sqlalchemy.sql.schema import SchemaItem
 from chatkit_engine.store.database import database_now
 
 metadata = MetaData()
-# SQLite counts up an INTEGER primary key only.
+# SQLite autoincrements only a primary key of type INTEGER.
 Sequence = BigInteger().with_variant(Integer, "sqlite")
 
 IS_KEYED = text("idempotency_key IS NOT NULL")
