@@ -12,7 +12,7 @@ from chatkit.types import ThreadItem, WidgetItem
 from pydantic import BaseModel, ValidationError
 
 from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.errors import BadRequest, describe
+from chatkit_engine.errors import BadRequest, describe_errors
 from chatkit_engine.i18n import _
 
 Payload = TypeVar("Payload", bound=BaseModel)
@@ -96,5 +96,5 @@ def parse_payload(payload: type[Payload], action: Action[str, Any]) -> Payload:
     except ValidationError as error:
         raise BadRequest(
             _("The action's payload is not what it needs; `errors` says why."),
-            errors=describe(error.errors(include_input=False, include_context=False)),
+            errors=describe_errors(error.errors(include_input=False, include_context=False)),
         ) from None

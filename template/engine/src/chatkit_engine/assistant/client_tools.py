@@ -8,7 +8,7 @@ from agents import AgentBase, RunContextWrapper
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from chatkit_engine.errors import BadRequest, ContentTooLarge, describe
+from chatkit_engine.errors import BadRequest, ContentTooLarge, describe_errors
 from chatkit_engine.i18n import _
 
 MAX_OUTPUT_BYTES = 100_000
@@ -48,7 +48,7 @@ class ClientTools:
         except ValidationError as error:
             raise BadRequest(
                 _("The output does not match the client tool's type; `errors` says why."),
-                errors=describe(error.errors(include_input=False, include_context=False)),
+                errors=describe_errors(error.errors(include_input=False, include_context=False)),
             ) from None
 
 

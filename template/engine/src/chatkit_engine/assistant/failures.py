@@ -14,7 +14,7 @@ from chatkit.errors import CustomStreamError
 from openai import RateLimitError
 from pydantic import ValidationError
 
-from chatkit_engine.errors import AppError, ModelBusy, describe
+from chatkit_engine.errors import AppError, ModelBusy, describe_errors
 from chatkit_engine.i18n import _, translate
 
 log = structlog.stdlib.get_logger(__name__)
@@ -73,5 +73,5 @@ def describe_problems(cause: BaseException | None) -> str:
     """Return the problems of a validation error in one line, for the model."""
     problems: Sequence[dict[str, str]] = []
     if isinstance(cause, ValidationError):
-        problems = describe(cause.errors(include_input=False, include_context=False))
+        problems = describe_errors(cause.errors(include_input=False, include_context=False))
     return "; ".join(f"{each['field']}: {each['message']}" for each in problems) or "a JSON object"

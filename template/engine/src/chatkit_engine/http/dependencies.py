@@ -19,7 +19,7 @@ from chatkit_engine.i18n import message_language, preferred_locale
 from chatkit_engine.security.links import Links
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.leases import Key
+from chatkit_engine.store.leases import RequestKey
 from chatkit_engine.store.user_data import Eraser
 from chatkit_engine.turns.preflight import MAX_PAGE
 from chatkit_engine.turns.service import ChatService
@@ -111,7 +111,7 @@ def base_url(request: Request) -> str:
     return (public_url or str(request.base_url)).rstrip("/")
 
 
-def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> Key | None:
+def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> RequestKey | None:
     """Return the idempotency key with a fingerprint of the request.
 
     The response format is not part of it: a client may ask for a stream first, and for JSON later.
@@ -119,4 +119,4 @@ def request_key(key: str | None, request: StreamingReq, client: ClientContext) -
     if key is None:
         return None
     content = request.model_dump_json() + client.model_dump_json()
-    return Key(key, sha256(content.encode()).hexdigest())
+    return RequestKey(key, sha256(content.encode()).hexdigest())

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from chatkit_engine.http.dependencies import CurrentUser, Db, Id, Limit
 from chatkit_engine.store import usage
 from chatkit_engine.store.threads import load_thread
-from chatkit_engine.store.usage import Amount, Entry, ModelAmount, Usage
+from chatkit_engine.store.usage import ModelUsage, Usage, UsageEntry, UsageTotal
 
 router = APIRouter(prefix="/api", tags=["usage"])
 
@@ -27,13 +27,13 @@ class TurnUsage(BaseModel):
 
 
 class UserUsage(BaseModel):
-    total: Amount
-    models: list[ModelAmount]
+    total: UsageTotal
+    models: list[ModelUsage]
 
 
 class ThreadUsage(BaseModel):
-    total: Amount
-    turns: list[Entry]
+    total: UsageTotal
+    turns: list[UsageEntry]
 
 
 @router.get("/usage")

@@ -24,11 +24,9 @@ async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> Streaming
 async def erase(
     user: CurrentUser, database: Db, blobs: BlobStore, erasers: Erasers
 ) -> dict[str, int]:
-    """Delete all data of the user permanently. Returns the number of deleted rows by table.
+    """Delete all of the user's data for good; return the number of deleted rows by table.
 
-    A small SQLite file is also wiped at once, because it still contains the deleted bytes. Wiping
-    a large database would block all users for a while, so that is left to the command `erase`.
+    The database reuses the space of deleted rows later. Overwriting it at once would lock every
+    user out, so only the command `erase --wipe` does that.
     """
-    # Deleted rows leave their bytes in the file until it is rewritten.
-    wipe = database.is_quickly_wiped
-    return await erase_user(database, blobs, user.id, erasers, wipe=wipe)
+    return await erase_user(database, blobs, user.id, erasers)

@@ -76,7 +76,7 @@ async def load_pending_call(
         Conflict: it was decided before.
     """
     read = store.database.read
-    call = await read(threads.load_stored, thread_id, decision.call, user_id)
+    call = await read(threads.load_stored_item, thread_id, decision.call, user_id)
     if not isinstance(call, ToolCall) or call.status != "waiting":
         raise Conflict(ALREADY_DECIDED)
     return call

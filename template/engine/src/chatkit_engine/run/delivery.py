@@ -26,7 +26,7 @@ from chatkit.types import (
 
 from chatkit_engine.i18n import translate
 from chatkit_engine.run.tool_calls import ToolEvent
-from chatkit_engine.store.items import aware, is_hidden
+from chatkit_engine.store.items import is_hidden, to_utc
 
 LinkedFile = Attachment | GeneratedImage
 
@@ -59,10 +59,10 @@ def in_utc(event: ThreadStreamEvent) -> ThreadStreamEvent:
     """Return the event with its times in UTC. Those that the SDK sets are naive local times."""
     match event:
         case ThreadCreatedEvent() | ThreadUpdatedEvent():
-            utc = {"created_at": aware(event.thread.created_at)}
+            utc = {"created_at": to_utc(event.thread.created_at)}
             return event.model_copy(update={"thread": event.thread.model_copy(update=utc)})
         case ThreadItemAddedEvent() | ThreadItemDoneEvent() | ThreadItemReplacedEvent():
-            utc = {"created_at": aware(event.item.created_at)}
+            utc = {"created_at": to_utc(event.item.created_at)}
             return event.model_copy(update={"item": event.item.model_copy(update=utc)})
         case _:
             return event

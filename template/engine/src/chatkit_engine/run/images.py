@@ -46,7 +46,12 @@ from chatkit_engine.i18n import _
 from chatkit_engine.security.links import Links
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files, generated_images
-from chatkit_engine.store.attachments import Details, details_of, make_attachment, sniffed_type
+from chatkit_engine.store.attachments import (
+    AttachmentDetails,
+    details_of,
+    make_attachment,
+    sniff_type,
+)
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.files import Files
@@ -89,7 +94,7 @@ class Images:
             Unavailable: the storage does not answer.
             NotFoundError, LeaseLost, Conflict: the turn may not write any more.
         """
-        details = Details(size=len(content), uploaded=True)
+        details = AttachmentDetails(size=len(content), uploaded=True)
         image = make_attachment(image_id, prompt or DEFAULT_NAME, mime_type, details)
         image = image.model_copy(update={"thread_id": lease.thread_id})
         # The row first. A crash leaves a row, which the sweeper deletes, but never an unknown file.
@@ -253,7 +258,7 @@ def _decode(encoded: str) -> DecodedImage | None:
         content = b64decode(encoded, validate=True)
     except binascii.Error:
         return None
-    mime_type = sniffed_type(content)
+    mime_type = sniff_type(content)
     if mime_type not in TYPES or len(content) > MAX_BYTES:
         return None
     return DecodedImage(mime_type, content)

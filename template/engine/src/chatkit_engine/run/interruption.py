@@ -37,7 +37,7 @@ def mark_interrupted(connection: Connection, thread_id: str, user_id: str) -> No
 
 def mark_calls_unknown(connection: Connection, thread_id: str, user_id: str) -> None:
     """Mark approved calls that were running as unknown: they may or may not have been done."""
-    recent = threads.load_past(connection, thread_id, None, RECENT_ITEMS, user_id).items
+    recent = threads.load_history_page(connection, thread_id, None, RECENT_ITEMS, user_id).items
     for call in recent:
         if isinstance(call, ToolCall) and call.status == "running":
             unknown = call.model_copy(update={"status": "unknown"})

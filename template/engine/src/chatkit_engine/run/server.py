@@ -266,7 +266,7 @@ class RequestServer(ChatKitServer[RequestContext]):
         """Change the title only. The SDK would overwrite changes that a turn makes meanwhile."""
         title = {"title": request.params.title}
         thread = await self.store.database.write(
-            threads.change_thread, request.params.thread_id, title, context.user.id
+            threads.update_thread, request.params.thread_id, title, context.user.id
         )
         return self._serialize(self._to_thread_response(thread))
 

@@ -43,7 +43,9 @@ class ThreadEntities:
 
     async def describe(self, user: User, entity: Entity) -> str:
         """Return the title and the newest turns, up to 1,000 tokens."""
-        past = await self._database.read(threads.load_past, entity.id, None, MAX_ITEMS, user.id)
+        past = await self._database.read(
+            threads.load_history_page, entity.id, None, MAX_ITEMS, user.id
+        )
         newest = await History(MAX_TOKENS).select(_newest_first(past.items))
         texts = [text for item in newest if (text := item_text(item))]
         return "\n".join([f"An earlier conversation: {entity.title}", *texts])

@@ -106,7 +106,7 @@ def _save_title(
         threads.lock_thread(connection, thread_id, user_id)
         if used:
             usage.record(connection, user_id, thread_id, None, "title", used)
-        return threads.title_thread(connection, thread_id, title, user_id) if title else None
+        return threads.set_missing_title(connection, thread_id, title, user_id) if title else None
     return None
 
 

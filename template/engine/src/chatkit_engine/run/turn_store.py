@@ -147,7 +147,7 @@ class TurnStore(chatkit_store.SqlStore):
         if opening.earlier:
             self._replaced = self._items_of(connection, opening.earlier)
         if opening.message_id:
-            place = threads.place_of(connection, thread_id, opening.message_id, user_id)
+            place = threads.item_position(connection, thread_id, opening.message_id, user_id)
             self._past = self._load(connection, place + 1)
             if opening.retried_id:
                 self._replaced = self._items_after(connection, place)
@@ -218,7 +218,7 @@ class TurnStore(chatkit_store.SqlStore):
     def _decide_call(self, connection: Connection, decided: ToolCall) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         leases.renew(connection, self.lease)
-        stored = threads.load_stored(connection, thread_id, decided.id, user_id)
+        stored = threads.load_stored_item(connection, thread_id, decided.id, user_id)
         if not isinstance(stored, ToolCall) or stored.status != "waiting":
             raise Conflict(ALREADY_DECIDED)
         threads.delete_items(connection, thread_id, [decided.id], user_id)
@@ -269,7 +269,9 @@ class TurnStore(chatkit_store.SqlStore):
         older = self._past.older
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         while older is not None:
-            past = await self.database.read(threads.load_past, thread_id, older, PAGE, user_id)
+            past = await self.database.read(
+                threads.load_history_page, thread_id, older, PAGE, user_id
+            )
             for item in reversed(past.items):
                 yield item
             older = past.older
@@ -353,7 +355,7 @@ class TurnStore(chatkit_store.SqlStore):
 
     def _load(self, connection: Connection, before: int | None) -> Window:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        past = threads.load_past(connection, thread_id, before, PAGE, user_id)
+        past = threads.load_history_page(connection, thread_id, before, PAGE, user_id)
         return Window({item.id: item for item in past.items}, past.older)
 
     def _mark_committed(self, committed: dict[str, StoredItem]) -> None:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 from pydantic_core import from_json
 
 from chatkit_engine.context import ClientContext
-from chatkit_engine.errors import BadRequest, describe
+from chatkit_engine.errors import BadRequest, describe_errors
 from chatkit_engine.i18n import _
 
 # A smaller body cannot have enough entries to be a problem.
@@ -57,7 +57,7 @@ def parse_request(body: bytes) -> tuple[ChatKitReq, ClientContext]:
     except ValidationError as error:
         raise BadRequest(
             _("The body is not a ChatKit request; `errors` says why."),
-            errors=describe(error.errors(include_input=False, include_context=False)),
+            errors=describe_errors(error.errors(include_input=False, include_context=False)),
         ) from None
     # JSON allows NUL only in escaped form. PostgreSQL cannot store it.
     if b"\\u0000" in body and _has_nul(from_json(body)):

@@ -27,7 +27,7 @@ from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.idempotency import EarlierTurn
 from chatkit_engine.store.ids import new_id
-from chatkit_engine.store.leases import Key, Lease
+from chatkit_engine.store.leases import Lease, RequestKey
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
 from chatkit_engine.turns import preflight
@@ -89,7 +89,7 @@ class ChatService:
         request: StreamingReq,
         context: RequestContext,
         encoder: Encoder | None = None,
-        key: Key | None = None,
+        key: RequestKey | None = None,
     ) -> Turn | Replay:
         """Check the request, store its message, and start its turn.
 
@@ -105,7 +105,7 @@ class ChatService:
             return await self._replay(request, earlier, context, encoder)
         return await self._start(request, context, encoder, key, earlier)
 
-    async def _find_earlier(self, context: RequestContext, key: Key) -> EarlierTurn | None:
+    async def _find_earlier(self, context: RequestContext, key: RequestKey) -> EarlierTurn | None:
         user_id = context.user.id
         earlier = await self._database.read(
             idempotency.find, user_id, key.value, self._process_lock
@@ -121,7 +121,7 @@ class ChatService:
         request: StreamingReq,
         context: RequestContext,
         encoder: Encoder | None,
-        key: Key | None,
+        key: RequestKey | None,
         earlier: EarlierTurn | None,
     ) -> Turn:
         if earlier and earlier.message_id:
@@ -156,7 +156,7 @@ class ChatService:
         earlier: EarlierTurn,
         context: RequestContext,
         encoder: Encoder | None,
-        key: Key | None,
+        key: RequestKey | None,
     ) -> Turn:
         """Answer the stored message of an interrupted turn again, and replace its items."""
         store, server = self._create_server(earlier.thread_id, context, key)
@@ -188,11 +188,13 @@ class ChatService:
         opens_thread = isinstance(request, ThreadsCreateReq)
         stored = server.stored_events(thread, items, opens_thread=opens_thread)
         events = [server.outgoing(event) for event in stored]
-        used = await self._database.read(usage.of_turn, context.user.id, thread.id, earlier.turn_id)
+        used = await self._database.read(
+            usage.for_turn, context.user.id, thread.id, earlier.turn_id
+        )
         return Replay(events, encoder or server, used)
 
     def _create_server(
-        self, thread_id: str, context: RequestContext, key: Key | None
+        self, thread_id: str, context: RequestContext, key: RequestKey | None
     ) -> tuple[TurnStore, RequestServer]:
         store = TurnStore(self._database, Lease(thread_id, context.user.id, key))
         return store, RequestServer(self._runtime, store, context)

@@ -60,12 +60,14 @@ class Sweeper:
             log.warning("closed turns of dead processes", turns=closed)
 
     async def _forget_old_keys(self) -> None:
-        await self._database.write(leases.forget)
+        await self._database.write(leases.delete_old_records)
 
     async def _expire_threads(self) -> None:
         seconds = self._retention_seconds
         # In batches, because a long transaction would block other writers.
-        while seconds and (expired := await self._database.write(leases.expire_threads, seconds)):
+        while seconds and (
+            expired := await self._database.write(leases.delete_idle_threads, seconds)
+        ):
             log.info("deleted threads past their retention", threads=expired)
 
 
