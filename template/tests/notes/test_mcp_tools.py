@@ -8,9 +8,9 @@ import pytest
 from mcp import Client
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult
+
 from app.features.notes import mcp_tools
 from app.features.notes.tables import metadata
-
 from chatkit_engine.context import User
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database

@@ -8,10 +8,10 @@ from chatkit.types import WidgetItem
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.items import ITEM
+from chatkit_engine.testing.app import Running, running_app
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import Json, add, create, items_of, op, without_defaults
 from chatkit_engine.turns.service import ChatService
-from chatkit_engine.testing.app import Running, running_app
 
 
 async def _drafted(app: Running, model_api: FakeModelApi, text: str = "Buy milk") -> Json:

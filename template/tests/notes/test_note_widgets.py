@@ -4,10 +4,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from app.features.notes.widgets import KEY
 
+from app.features.notes.widgets import KEY
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.testing.app import SECRET, Running, running_app
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import (
     Json,
@@ -18,7 +19,6 @@ from chatkit_engine.testing.requests import (
     op,
     without_defaults,
 )
-from chatkit_engine.testing.app import SECRET, Running, running_app
 
 
 async def _note(app: Running, text: str, headers: dict[str, str] | None = None) -> str:

@@ -4,12 +4,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from chatkit_engine.testing.cli import cli
 from typer.testing import CliRunner
 
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.testing.app import SECRET, Running, make_settings, running_app
-from chatkit_engine.testing.cli import cli
 
 
 async def test_a_note_is_kept_listed_and_deleted(app: Running) -> None:

@@ -8,18 +8,15 @@ import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 from fastapi import FastAPI
-from pydantic import SecretStr
 
 from chatkit_engine.application import create_app
 from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.models.registry import ChatModel
-from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.testing.fake_model_api import FakeModelApi
 from chatkit_engine.testing.ports import free_port
@@ -53,19 +50,6 @@ def with_provider(
         "openai_api_key": "sk-test",
     }
     return type(settings).model_validate(settings.model_dump() | chosen | values)
-
-
-def with_tokens(settings: S) -> S:
-    """Return settings for many users: each request needs a token, see `bearer`."""
-    return type(settings).model_validate(
-        settings.model_dump() | {"auth_mode": "jwt", "jwt_secret": SECRET}
-    )
-
-
-def bearer(user_id: str) -> dict[str, str]:
-    """Return the headers of a user's request to an application `with_tokens`."""
-    settings = Settings(auth_mode="jwt", jwt_secret=SecretStr(SECRET))
-    return {"Authorization": f"Bearer {issue_token(settings, user_id, timedelta(hours=1))}"}
 
 
 @dataclass

@@ -20,7 +20,7 @@ from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
 from chatkit_engine.features.rag.embeddings.openai import OpenAiEmbedder
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.settings import RagSettings
-from chatkit_engine.settings.core import explain
+from chatkit_engine.settings.base import settings_errors
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.fake_model_api.embeddings import vector_of
 
@@ -291,4 +291,4 @@ def test_what_lacks_stops_the_start_with_the_fix(
     with pytest.raises(ValidationError) as refused:
         _create(core, **own)
 
-    assert says in explain(refused.value)[0]
+    assert says in settings_errors(refused.value)[0]

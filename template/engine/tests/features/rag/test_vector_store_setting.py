@@ -18,7 +18,8 @@ from chatkit_engine.features.rag.feature import MIGRATIONS
 from chatkit_engine.features.rag.settings import RagSettings
 from chatkit_engine.features.rag.vectors.store import VectorStore
 from chatkit_engine.security.links import Links
-from chatkit_engine.settings.core import Settings, explain
+from chatkit_engine.settings.base import settings_errors
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import CORE, upgrade
@@ -92,7 +93,7 @@ async def test_pgvector_on_sqlite_stops_the_start() -> None:
             add_vector_store(builder, RagSettings(vector_store="pgvector"), RandomEmbedder())
 
     advice = "pgvector needs PostgreSQL: set DATABASE_URL, or VECTOR_STORE=embedded"
-    assert explain(refused.value) == [f"VECTOR_STORE: {advice}"]
+    assert settings_errors(refused.value) == [f"VECTOR_STORE: {advice}"]
 
 
 async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
@@ -123,7 +124,7 @@ def test_a_setting_that_cannot_work_is_named_with_the_fix(
     with pytest.raises(ValidationError) as refused:
         RagSettings.model_validate(values)
 
-    [advice] = explain(refused.value)
+    [advice] = settings_errors(refused.value)
     assert told in advice
     assert "hidden" not in advice
 

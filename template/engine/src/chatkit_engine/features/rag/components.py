@@ -23,7 +23,7 @@ from chatkit_engine.settings.providers import CUSTOM, OPENAI, Endpoint
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, Migrations, pending, upgrade
-from chatkit_engine.terminal import Project, explained
+from chatkit_engine.terminal import Project, explain_settings_errors
 
 LOCAL = "local"
 DEFAULT_MODEL = "text-embedding-3-small"
@@ -59,7 +59,7 @@ class RagComponents:
 
 def load_components(project: Project) -> RagComponents:
     """Create a command's components from the settings. Nothing is connected yet."""
-    with explained():
+    with explain_settings_errors():
         patient = {"database_timeout_seconds": None, "llm_max_retries": COMMAND_RETRIES}
         settings, own = project.settings().model_copy(update=patient), RagSettings()
         configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")

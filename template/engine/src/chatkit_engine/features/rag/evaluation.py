@@ -19,7 +19,7 @@ from chatkit_engine.features.rag.settings import RagSettings
 from chatkit_engine.features.rag.vectors.store import VectorStore
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.ids import new_id
-from chatkit_engine.terminal import Project, fail, run
+from chatkit_engine.terminal import Project, fail, run_async
 
 RECALL_AT = 5
 DEPTH = 20
@@ -63,7 +63,7 @@ def run_evaluation(project: Project, folder: Path) -> None:
         cases = load_cases(folder / QUESTIONS)
     except (OSError, ValidationError):
         fail(NO_QUESTIONS)
-    typer.echo(run(_evaluate_folder(load_components(project), folder, cases)))
+    typer.echo(run_async(_evaluate_folder(load_components(project), folder, cases)))
 
 
 def load_cases(file: Path) -> list[Case]:

@@ -17,7 +17,7 @@ from rich.progress import Progress as Bar
 from chatkit_engine.features.rag.components import RagComponents, load_components, migrate
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.ingest import Ingest, Progress, Report, WouldWipe
-from chatkit_engine.terminal import Project, fail, run
+from chatkit_engine.terminal import Project, fail, run_async
 
 MAX_SOURCE = 50
 INTERRUPTED = 130
@@ -27,7 +27,7 @@ def run_ingest(project: Project, path: Path, collection: str, owner: str, *, rep
     """Ingest, print a summary, and return whether no file was refused."""
     components = load_components(project)
     try:
-        report = run(_ingest(components, path, collection, owner, replace=replace))
+        report = run_async(_ingest(components, path, collection, owner, replace=replace))
     except typer.Exit as end:
         if end.exit_code == INTERRUPTED:
             typer.echo("Interrupted: run it again to continue.", err=True)

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, se
 
 from chatkit_engine.features.rag.tables import chunks, documents, libraries
 from chatkit_engine.features.rag.vectors.store import SHARED
-from chatkit_engine.store.upsert import run, upsert
+from chatkit_engine.store.upsert import execute_upsert, upsert
 
 
 @dataclass(frozen=True)
@@ -131,17 +131,17 @@ def stage(
     The document's row is inserted if it does not exist. Existing rows are left as they are.
     """
     incomplete = {**vars(document), "content_hash": "", "vectors_in": ""}
-    run(connection, _NEW_DOCUMENT, incomplete)
+    execute_upsert(connection, _NEW_DOCUMENT, incomplete)
     shared = {"user_id": document.user_id, "document_id": document.id, "embedder": embedder}
     values = [{**vars(chunk), **shared, "staged": True, "version": 0} for chunk in added]
     if values:
-        run(connection, _NEW_CHUNK, values)
+        execute_upsert(connection, _NEW_CHUNK, values)
 
 
 def publish(connection: Connection, document: Document, positions: Mapping[str, int]) -> list[str]:
     """Publish the chunks with these ids, delete the others, and return the ids of those."""
     version = _next_version(connection, document.user_id)
-    run(connection, _NEW_DOCUMENT, vars(document))
+    execute_upsert(connection, _NEW_DOCUMENT, vars(document))
     own = (documents.c.user_id == document.user_id) & (documents.c.id == document.id)
     connection.execute(update(documents).where(own).values(vars(document)))
     mine = _of(document.user_id, document.id)
@@ -223,7 +223,7 @@ def _purge(connection: Connection, user_id: str, version: int, gone: ColumnEleme
 
 def _next_version(connection: Connection, user_id: str) -> int:
     """Return the next version of the owner's documents. Concurrent changes wait for this one."""
-    run(connection, _NEW_LIBRARY, {"user_id": user_id, "version": 0, "purged": 0})
+    execute_upsert(connection, _NEW_LIBRARY, {"user_id": user_id, "version": 0, "purged": 0})
     counted = update(libraries).where(libraries.c.user_id == user_id)
     counted = counted.values(version=libraries.c.version + 1).returning(libraries.c.version)
     return connection.execute(counted).scalar_one()

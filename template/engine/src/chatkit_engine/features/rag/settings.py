@@ -5,7 +5,7 @@ from typing import Literal, LiteralString, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from chatkit_engine.settings.core import SettingsBase
+from chatkit_engine.settings.base import SettingsBase
 from chatkit_engine.settings.urls import check_base_url
 
 

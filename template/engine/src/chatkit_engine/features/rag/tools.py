@@ -52,10 +52,10 @@ def create_tools(search: CachedSearch) -> list[FunctionTool]:
             found = await search.search(context.user, question)
             passages = [each.passage for each in found]
             titles = dict.fromkeys(f"- {_title(passage)}" for passage in passages)
-            step.content = "\n".join(titles) or context.say(NOTHING)
+            step.content = "\n".join(titles) or context.translate(NOTHING)
         if not passages:
             return FOUND_NOTHING
-        context.distrust()
+        context.mark_untrusted()
         return "\n\n".join([CITE, *(_quoted(context, passage) for passage in passages)])
 
     return [search_documents]

@@ -32,7 +32,7 @@ from chatkit_engine.features.rag.tables import chunks
 from chatkit_engine.features.rag.vectors.pgvector_tables import vectors
 from chatkit_engine.features.rag.vectors.store import SHARED, Match, Vectors, short_name
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.upsert import run, upsert
+from chatkit_engine.store.upsert import execute_upsert, upsert
 
 log = structlog.stdlib.get_logger(__name__)
 INDEX_LOCK = 0x76656374
@@ -156,7 +156,7 @@ class VectorStatements:
         )
 
     def add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-        run(connection, _ADD, [{**row, "embedder": self._embedder} for row in rows])
+        execute_upsert(connection, _ADD, [{**row, "embedder": self._embedder} for row in rows])
 
     def search(
         self,
