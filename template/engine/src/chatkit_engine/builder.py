@@ -141,7 +141,8 @@ class Builder:
     def add_tool_source(self, source: ToolSource, *, parallel: bool = True) -> None:
         """Ask the function for tools before each request to the model.
 
-        Unless they are `parallel`, the model is asked for one tool call at a time.
+        It is given the `TurnContext`, so that tools may depend on the user. Unless they are
+        `parallel`, the model is asked for one tool call at a time.
         """
         self.tool_sources.append(source)
         if not parallel:

@@ -1,8 +1,8 @@
 """What commands share: the project they are for, explained settings, and errors in one line."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -14,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from chatkit_engine import discovery
 from chatkit_engine.errors import AppError
 from chatkit_engine.settings.core import Settings, SetupError, explain
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import MigrationRefused
 from chatkit_engine.store.transfer import TransferRefused
 
@@ -33,6 +35,19 @@ class Project:
             ValidationError: one is missing or wrong; `explained` tells the user.
         """
         return discovery.settings_class(self.app)(**values)
+
+    @asynccontextmanager
+    async def open_database(self) -> AsyncGenerator[Database]:
+        """Open the project's database for a command, and close it again.
+
+        Settings that are wrong are named, and the command exits.
+        """
+        with explained():
+            database = open_database(self.settings())
+        try:
+            yield database
+        finally:
+            await database.aclose()
 
 
 def project_of(ctx: typer.Context) -> Project:

@@ -23,7 +23,8 @@ from chatkit_engine.assistant.tool_output import result_for_model
 from chatkit_engine.assistant.trust import cautious
 from chatkit_engine.models.chat_model import ChatModel
 
-ToolSource = Callable[[], Awaitable[Sequence[Tool]]]
+ToolSource = Callable[[TurnContext], Awaitable[Sequence[Tool]]]
+"""Returns the tools that there are for this turn, just now."""
 
 
 @dataclass
@@ -35,7 +36,7 @@ class ChatAgent(Agent[TurnContext]):
     async def get_all_tools(self, run_context: RunContextWrapper[TurnContext]) -> list[Tool]:
         tools = await super().get_all_tools(run_context)
         for source in self.tool_sources:
-            tools += await source()
+            tools += await source(run_context.context)
         if run_context.context.reads_untrusted:
             return [cautious(tool) for tool in tools]
         return tools
@@ -91,8 +92,8 @@ class AgentFactory:
         return replace(self, tools=[*self.tools, *(create(self) for create in creators)])
 
     def _bounded_source(self, source: ToolSource) -> ToolSource:
-        async def bounded() -> Sequence[Tool]:
-            return [self._bounded(tool) for tool in await source()]
+        async def bounded(context: TurnContext) -> Sequence[Tool]:
+            return [self._bounded(tool) for tool in await source(context)]
 
         return bounded
 

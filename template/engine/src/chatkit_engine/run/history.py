@@ -13,6 +13,7 @@ from agents.run_config import ModelInputData
 from chatkit.types import GeneratedImageItem, UserMessageItem
 from pydantic_core import to_json
 
+from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.store.items import Blocked, StoredItem, encode_item, item_text
 
 MOST_BYTES_PER_TOKEN = 4.0
@@ -51,8 +52,14 @@ class Estimator:
 class HistoryPolicy(Protocol):
     """Chooses what the model reads of a thread."""
 
-    async def select(self, newest_first: AsyncIterator[StoredItem]) -> list[StoredItem]:
-        """Return the items to give to the model, oldest first. A call keeps its turn's message."""
+    async def select(
+        self, turns: AsyncIterator[Sequence[StoredItem]], context: TurnContext
+    ) -> list[StoredItem]:
+        """Return the items that the model reads, oldest first.
+
+        `turns` come newest first, each with its items oldest first. The first one has the message
+        to answer. What a guardrail blocked is not in them.
+        """
         ...
 
 
@@ -67,15 +74,13 @@ class History:
         """Say whether a message of this text can be answered at all."""
         return self.estimator.tokens(len(text.encode())) <= self._max_tokens
 
-    async def select(self, newest_first: AsyncIterator[StoredItem]) -> list[StoredItem]:
-        """Return the newest turns that fit, oldest first. The newest is there in any case.
-
-        Of a turn that a guardrail stopped there is only what an action did in it later.
-        """
+    async def select(
+        self, turns: AsyncIterator[Sequence[StoredItem]], context: TurnContext | None = None
+    ) -> list[StoredItem]:
+        """Return the newest turns that fit, oldest first. The newest is there in any case."""
         selected: list[StoredItem] = []
         left = self._max_tokens
-        async for whole in _turns(newest_first):
-            turn = _unblocked(whole)
+        async for turn in turns:
             size = sum(map(self._size, turn))
             if selected and size > left:
                 break
@@ -132,13 +137,18 @@ def _unblocked(turn: Sequence[StoredItem]) -> Sequence[StoredItem]:
     return turn[blocked[-1] + 2 :] if blocked else turn
 
 
-async def _turns(newest_first: AsyncIterator[StoredItem]) -> AsyncIterator[Sequence[StoredItem]]:
-    """Yield the items of each turn, oldest first. A turn begins with the user's message."""
+async def turns_of(
+    newest_first: AsyncIterator[StoredItem],
+) -> AsyncIterator[Sequence[StoredItem]]:
+    """Yield the items of each turn, oldest first. A turn begins with the user's message.
+
+    Of a turn that a guardrail stopped there is only what an action did in it later.
+    """
     turn: list[StoredItem] = []
     async for item in newest_first:
         turn.insert(0, item)
         if isinstance(item, UserMessageItem):
-            yield turn
+            yield _unblocked(turn)
             turn = []
     if turn:
-        yield turn
+        yield _unblocked(turn)

@@ -50,6 +50,7 @@ from chatkit_engine.i18n import _, translate
 from chatkit_engine.run import approvals
 from chatkit_engine.run.agent_run import AgentRun
 from chatkit_engine.run.delivery import Linked, Visibility, in_utc, localized, with_links
+from chatkit_engine.run.history import turns_of
 from chatkit_engine.run.runtime import Runtime, message_text
 from chatkit_engine.run.speech import text_of
 from chatkit_engine.run.tool_calls import event_for
@@ -191,7 +192,9 @@ class RequestServer(ChatKitServer[RequestContext]):
         self, agent_context: TurnContext, message: UserMessageItem | None
     ) -> AsyncIterator[ThreadStreamEvent]:
         store = self._turn_store
-        history = await self._runtime.history_policy.select(store.history())
+        history = await self._runtime.history_policy.select(
+            turns_of(store.history()), agent_context
+        )
         options = _options(message, history)
         model_input = await self._model_input(history, agent_context)
         if not model_input:

@@ -45,6 +45,7 @@ PLACEHOLDERS = (
     "placeholder",
 )
 
+OTHER_LOGIN = "set AUTH_MODE=jwt (or AUTH_MODE=app, where the application has a login of its own)"
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -209,10 +210,10 @@ class Settings(LlmSettings, SettingsBase):
             return [] if self.jwt_secret else [missing]
         problems: list[str] = []
         if self.is_production:
-            problems.append("AUTH_MODE=local is for one machine: in production set AUTH_MODE=jwt")
+            problems.append(f"AUTH_MODE=local is for one machine: in production {OTHER_LOGIN}")
         if not is_loopback(self.host):
             problems.append(
-                "AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or AUTH_MODE=jwt"
+                f"AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or {OTHER_LOGIN}"
             )
         return problems
 

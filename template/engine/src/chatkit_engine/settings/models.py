@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
-from chatkit_engine.settings.providers import DEMO, PROVIDERS, Endpoint, Provider, ProviderName
+from chatkit_engine.settings.providers import APP, DEMO, PROVIDERS, Endpoint, Provider, ProviderName
 from chatkit_engine.settings.urls import check_base_url
 
 RealProvider = Literal["openai", "gemini", "groq", "openrouter", "azure", "ollama", "custom"]
@@ -89,9 +89,11 @@ class LlmSettings(BaseModel):
 
     @property
     def llm_fallback(self) -> Endpoint | None:
-        """The model that stands in; no model stands in for the demo."""
+        """The model that stands in; none does for the demo, or for a model of the application's."""
         first = self.llm
-        if first.provider is DEMO or not (self.llm_fallback_provider or self.llm_fallback_model):
+        if first.provider in (DEMO, APP) or not (
+            self.llm_fallback_provider or self.llm_fallback_model
+        ):
             return None
         provider = PROVIDERS[self.llm_fallback_provider or first.provider.name]
         same = first.url if provider is first.provider else None
