@@ -257,7 +257,10 @@ def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None 
     )
     api.state.services = application.services()
     add_error_handlers(api)
-    for router in (*ROUTERS, *builder.routers):
+    for router in ROUTERS:
+        # Including a router reads each route's parameters anew: 15 ms for these, which add nothing.
+        api.router.routes.extend(router.routes)
+    for router in builder.routers:
         api.include_router(router)
     for middleware, options in builder.middlewares:
         api.add_middleware(middleware, **options)

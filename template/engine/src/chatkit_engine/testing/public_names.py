@@ -62,10 +62,11 @@ class PublicNamesContract(Contract):
 
 def private_imports(file: Path) -> list[PrivateImport]:
     """Return the private imports of a file, in the order of its lines."""
-    found: list[PrivateImport] = []
-    for node in ast.walk(ast.parse(file.read_text(), str(file))):
-        if isinstance(node, ast.ImportFrom | ast.Import) and (advice := _advice(node)):
-            found.append(PrivateImport(file, node.lineno, ast.unparse(node), advice))
+    found = [
+        PrivateImport(file, node.lineno, ast.unparse(node), advice)
+        for node in ast.walk(ast.parse(file.read_text(), str(file)))
+        if isinstance(node, ast.ImportFrom | ast.Import) and (advice := _advice(node))
+    ]
     return sorted(found, key=lambda each: each.line)
 
 
@@ -108,6 +109,5 @@ def _advice(node: ast.ImportFrom | ast.Import) -> str | None:
 
 
 def _is_private_module(name: str) -> bool:
-    if name == ENGINE or name == TESTING or name.startswith(f"{TESTING}."):
-        return False
-    return name.startswith(f"{ENGINE}.")
+    is_testing = name == TESTING or name.startswith(f"{TESTING}.")
+    return name.startswith(f"{ENGINE}.") and not is_testing
