@@ -57,6 +57,7 @@ from .i18n import translate as translate
 from .models.chat_model import ChatModel as ChatModel
 from .models.chat_model import Transcribe as Transcribe
 from .models.registry import create_model as create_model
+from .models.text_model import TextModel as TextModel
 from .observability.health import HealthCheck as HealthCheck
 from .observability.health import HealthStatus as HealthStatus
 from .observability.logs import hide_secrets as hide_secrets

@@ -108,7 +108,7 @@ def create_model(settings: Settings) -> ChatModel:
         return create_demo_model(settings)
     if settings.llm.provider is APP:
         raise SetupError(
-            "create_model cannot make the model of LLM_PROVIDER=app: set LLM_PROVIDER to the provider "
-            "that it is to use"
+            "create_model cannot make the model of LLM_PROVIDER=app: "
+            "set LLM_PROVIDER to the provider that it is to use"
         )
     return Models(settings).chat_model()

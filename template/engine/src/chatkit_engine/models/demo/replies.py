@@ -10,11 +10,10 @@ from agents import FunctionTool, Handoff, Tool, TResponseInputItem
 from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputItem,
-    ResponseOutputMessage,
-    ResponseOutputText,
 )
 from pydantic_core import to_json
 
+from chatkit_engine.models.text_model import text_message
 from chatkit_engine.store.ids import new_id
 
 Schema = Mapping[str, Any]
@@ -117,7 +116,7 @@ def reply_to(
     An agent with neither tools nor handoffs answers another agent, who needs no notice.
     """
     if schema is not None:
-        return _message(to_json(value_of(schema, conversation.subject)).decode())
+        return text_message(to_json(value_of(schema, conversation.subject)).decode())
     handoff = _spelled_out(conversation.message, {each.tool_name: each for each in handoffs})
     if handoff is not None and conversation.handed_to is None:
         return _call(handoff.tool_name, {})
@@ -127,7 +126,7 @@ def reply_to(
         return _call(tool.name, value_of(tool.params_json_schema, conversation.subject))
     is_first = conversation.messages == 1 and (tools or handoffs)
     notice = f"({NOTICE})\n\n" if is_first else ""
-    return _message(notice + _answer(conversation))
+    return text_message(notice + _answer(conversation))
 
 
 def _answer(conversation: Conversation) -> str:
@@ -173,14 +172,4 @@ def _call(name: str, arguments: dict[str, Any]) -> ResponseFunctionToolCall:
         name=name,
         arguments=to_json(arguments).decode(),
         type="function_call",
-    )
-
-
-def _message(text: str) -> ResponseOutputMessage:
-    return ResponseOutputMessage(
-        id=new_id("msg"),
-        type="message",
-        role="assistant",
-        status="completed",
-        content=[ResponseOutputText(type="output_text", text=text, annotations=[])],
     )
