@@ -81,5 +81,5 @@ from .terminal import Project as Project
 from .terminal import explained as explained
 from .terminal import fail as fail
 from .terminal import project_of as project_of
-from .terminal import run as run
+from .terminal import run_async as run_async
 from .turns.sweeper import Sweep as Sweep

@@ -70,7 +70,8 @@ def explained() -> Generator[None]:
         fail("DATABASE_URL: its folder cannot be made or written. Name another.")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work. An error that a user can do something about is told in one line."""
     try:
         return asyncio.run(work)
     except NotFoundError:

@@ -1,11 +1,15 @@
 """The rule that an application and its tests import public names of the engine only."""
 
 from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
 
 import pytest
 from grimp import ImportGraph
 from importlinter import ContractCheck
 
+import chatkit_engine
+from chatkit_engine import testing
 from chatkit_engine.testing.public_names import PublicNamesContract, private_imports
 
 PRIVATE = "from chatkit_engine.assistant.context import TurnContext\n"
@@ -109,3 +113,11 @@ def test_the_contract_is_kept_where_nothing_private_is_imported(
     monkeypatch.chdir(tmp_path)
 
     assert _check(importers=[], folders=["tests", "not-there"])[1].kept
+
+
+@pytest.mark.parametrize("package", [chatkit_engine, testing])
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name(package: ModuleType) -> None:
+    modules = {module.name for module in iter_modules(package.__path__)}
+
+    assert modules.isdisjoint(package.__all__)
+    assert all(getattr(package, name) is not None for name in package.__all__)

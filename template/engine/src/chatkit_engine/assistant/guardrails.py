@@ -26,7 +26,7 @@ from chatkit_engine.settings.core import Settings
 
 BLOCKED_INPUT = _("I cannot help with this message. Please ask something else.")
 BLOCKED_OUTPUT = _("I cannot show my answer to this. Please ask something else.")
-Guardrail = Callable[[TurnContext, str], str | None | Awaitable[str | None]]
+Guardrail = Callable[[TurnContext, str], str | Awaitable[str | None] | None]
 
 
 @dataclass(frozen=True)

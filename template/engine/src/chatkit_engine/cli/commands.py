@@ -17,7 +17,7 @@ from chatkit_engine.observability.logs import configure_logging
 from chatkit_engine.security.authentication import is_usable_subject, issue_token
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.migrate import pending
-from chatkit_engine.terminal import Project, explained, fail, project_of, run
+from chatkit_engine.terminal import Project, explained, fail, project_of, run_async
 
 MAX_HOURS = 24 * 365 * 10
 commands = typer.Typer()
@@ -57,7 +57,7 @@ def serve(
         settings = project.settings(
             **{name: each for name, each in given.items() if each is not None}
         )
-        run(_prepare_database(Application(settings, project.app)))
+        run_async(_prepare_database(Application(settings, project.app)))
         api = create_app(settings, project.app)
     if reload:
         run_with_reload(settings, project.app)
@@ -76,7 +76,7 @@ def chat(
     """Say something and read the answer as it comes. Goes on with the newest thread."""
     _check_text(message, thread or "", user)
     application = load_application(project_of(ctx))
-    answered = run(converse(application, message, user, thread, new=new))
+    answered = run_async(converse(application, message, user, thread, new=new))
     raise typer.Exit(0 if answered else 1)
 
 
@@ -84,7 +84,7 @@ def chat(
 def doctor(ctx: typer.Context) -> None:
     """Name each missing or wrong setting, and what to do about it."""
     configure_logging(Settings.model_construct(), "CRITICAL")
-    findings = run(diagnose(project_of(ctx)))
+    findings = run_async(diagnose(project_of(ctx)))
     for finding in findings:
         typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)

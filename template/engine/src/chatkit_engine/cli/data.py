@@ -17,7 +17,7 @@ from chatkit_engine.store.sqlite import SqliteDatabase
 from chatkit_engine.store.transfer import transfer
 from chatkit_engine.store.usage import Amount, ModelAmount, summary, total
 from chatkit_engine.store.user_data import erase_user, every_row, export_user
-from chatkit_engine.terminal import explained, fail, project_of, run
+from chatkit_engine.terminal import explained, fail, project_of, run_async
 
 commands = typer.Typer()
 
@@ -35,7 +35,7 @@ def migrate(
     chains = {chain.name: chain for chain in application.migrations}
     if of not in chains:
         fail(f"'{of}' has no migrations. There are: {', '.join(chains)}.")
-    typer.echo(run(_migrate(application, chains[of], revision)))
+    typer.echo(run_async(_migrate(application, chains[of], revision)))
 
 
 @commands.command()
@@ -47,7 +47,7 @@ def move(
     application = load_application(project_of(ctx))
     with explained():
         old = _sqlite_database(application, source)
-    copied = run(_move(application, old))
+    copied = run_async(_move(application, old))
     typer.echo("\n".join(f"{name}: {count}" for name, count in copied.items()))
 
 
@@ -61,7 +61,7 @@ def export(
     application = load_application(project_of(ctx))
     try:
         with to.open("wb") if to else nullcontext(sys.stdout.buffer) as output:
-            run(_export(application, user, output))
+            run_async(_export(application, user, output))
     except OSError:
         fail("--to names a file that cannot be written.")
 
@@ -81,7 +81,7 @@ def erase(
     application = load_application(project_of(ctx))
     if sys.stdin.isatty() and not yes:
         typer.confirm(f"Delete everything of '{user}' for good?", abort=True)
-    erased = run(_erase(application, user, wipe=wipe))
+    erased = run_async(_erase(application, user, wipe=wipe))
     typer.echo("\n".join(f"{name}: {count}" for name, count in erased.items()) or "nothing there")
 
 
@@ -130,7 +130,7 @@ def usage(
 ) -> None:
     """Print what a user has used of each model: requests, tokens and their cost."""
     start = since.replace(tzinfo=UTC).timestamp() if since else None
-    models = run(_summary(load_application(project_of(ctx)), user, start))
+    models = run_async(_summary(load_application(project_of(ctx)), user, start))
     lines = [_line(each.model, each) for each in models]
     typer.echo("\n".join([*lines, _line("total", total(models))]))
 

@@ -10,7 +10,6 @@ from .app import running_server as running_server
 from .app import with_jwt as with_jwt
 from .app import with_provider as with_provider
 from .commands import run_command as run_command
-from .eventually import eventually as eventually
 from .fake_model_api.reply import Reply as Reply
 from .fake_model_api.reply import tool_call as tool_call
 from .fake_model_api.server import FakeModelApi as FakeModelApi
@@ -31,3 +30,4 @@ from .requests import press as press
 from .requests import text_of as text_of
 from .requests import thread_id as thread_id
 from .requests import without_defaults as without_defaults
+from .waiting import eventually as eventually

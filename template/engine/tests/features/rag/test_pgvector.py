@@ -33,7 +33,7 @@ from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import CORE, pending, upgrade
 from chatkit_engine.store.transfer import transfer
 from chatkit_engine.store.user_data import erase_user, every_row, export_user
-from chatkit_engine.terminal import run
+from chatkit_engine.terminal import run_async
 from chatkit_engine.testing.postgres import Postgres
 
 pytestmark = pytest.mark.slow
@@ -206,7 +206,7 @@ def test_a_server_without_a_fitting_extension_is_refused_in_one_line(
     postgres.server.psql(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
 
     with pytest.raises(typer.Exit):
-        run(_upgrade(postgres_url))
+        run_async(_upgrade(postgres_url))
 
     told = capsys.readouterr().err
     assert advice in told
@@ -219,7 +219,7 @@ def test_a_role_that_may_not_create_the_extension_is_told_so(
     _create_plain_role(postgres, "owner", make_url(postgres_url).database)
 
     with pytest.raises(typer.Exit):
-        run(_upgrade(_as_user(postgres_url, "owner")))
+        run_async(_upgrade(_as_user(postgres_url, "owner")))
 
     told = capsys.readouterr().err
     assert "CREATE EXTENSION vector" in told

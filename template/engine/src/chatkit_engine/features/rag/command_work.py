@@ -22,7 +22,7 @@ from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.evaluation import Case, as_table, compare, load_cases
 from chatkit_engine.features.rag.ingest import Ingest, Progress, Report, WouldWipe
 from chatkit_engine.store.ids import new_id
-from chatkit_engine.terminal import Project, fail, run
+from chatkit_engine.terminal import Project, fail, run_async
 
 MAX_SOURCE = 50
 INTERRUPTED = 130
@@ -67,7 +67,7 @@ def ingest_and_tell(
     """Ingest, and say whether every file was taken."""
     parts = load_components(project)
     try:
-        report = run(_ingest(parts, path, collection, owner, replace=replace))
+        report = run_async(_ingest(parts, path, collection, owner, replace=replace))
     except typer.Exit as end:
         if end.exit_code == INTERRUPTED:
             typer.echo("Interrupted: run it again to go on.", err=True)
@@ -113,7 +113,7 @@ def evaluate_and_tell(project: Project, folder: Path) -> None:
         cases = load_cases(folder / QUESTIONS)
     except (OSError, ValidationError):
         fail(NO_QUESTIONS)
-    typer.echo(run(_evaluate(load_components(project), folder, cases)))
+    typer.echo(run_async(_evaluate(load_components(project), folder, cases)))
 
 
 async def _evaluate(parts: RagComponents, folder: Path, cases: Sequence[Case]) -> str:
