@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import Connection, text
 from support.app import ROOT
 
-import chatkit_engine
 from chatkit_engine import Builder, Settings
 from chatkit_engine.discovery import settings_class
 from chatkit_engine.testing import (
@@ -30,6 +29,7 @@ from chatkit_engine.testing import (
     thread_id,
     with_jwt,
 )
+from chatkit_engine.testing.public_names import NAMES
 from chatkit_engine.turns import sweeper
 
 README = (ROOT / "README.md").read_text()
@@ -50,7 +50,7 @@ def _section(title: str) -> str:
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Write the examples of a section as an application's package, with nothing else in it."""
     package = tmp_path / APP
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
     def write_section(title: str) -> None:
         for block in BLOCK.finditer(_section(title)):
@@ -282,7 +282,7 @@ async def test_entities_are_found_and_read_by_the_model(
 ) -> None:
     write("Entities")
     request = create("What about ")
-    tag = {"type": "input_tag", "id": "course_1", "text": "Loops", "data": {}}
+    tag: Json = {"type": "input_tag", "id": "course_1", "text": "Loops", "data": {}}
     request["params"]["input"]["content"].append(tag)
 
     async with running_app(with_model, app=APP) as app:
@@ -335,7 +335,7 @@ def test_each_method_of_the_builder_is_in_the_readme() -> None:
 def test_the_readme_lists_the_public_names() -> None:
     listed = re.findall(r"`(\w+)`", _section("Public names").partition("|---|")[2])
 
-    assert sorted(listed) == sorted(chatkit_engine.__all__)
+    assert sorted(listed) == sorted(NAMES)
 
 
 def test_each_example_is_run() -> None:

@@ -1,5 +1,6 @@
 """The rule that an application and its tests import public names of the engine only."""
 
+import sys
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
@@ -93,7 +94,7 @@ def test_the_contract_looks_into_packages_and_folders(
     (tmp_path / "rulebreaker/__init__.py").touch()
     (tmp_path / "rulebreaker/tools.py").write_text(f"\n{PRIVATE}")
     (tmp_path / "tests/tools/test_it.py").write_text(PRIVATE)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
 
     contract, check = _check(importers=["rulebreaker"], folders=["tests"])
     contract.render_broken_contract(check)

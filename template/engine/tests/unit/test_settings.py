@@ -149,13 +149,13 @@ def test_a_storages_key_has_two_halves(name: str) -> None:
 
 
 def test_a_login_of_the_applications_own_serves_in_production_and_on_other_hosts() -> None:
-    values = PRODUCTION | {"auth_mode": "app", "jwt_secret": None, "host": "0.0.0.0"}  # noqa: S104
+    own = {"auth_mode": "app", "jwt_secret": None, "host": "0.0.0.0"}  # noqa: S104
 
-    assert Settings(**values).auth_mode == "app"
+    assert make_settings(**PRODUCTION | own).auth_mode == "app"
 
 
 def test_a_model_of_the_applications_own_needs_no_key_in_production() -> None:
-    settings = Settings(**PRODUCTION | {"llm_provider": "app", "openai_api_key": None})
+    settings = make_settings(**PRODUCTION | {"llm_provider": "app", "openai_api_key": None})
 
     assert settings.llm.provider.name == "app"
     assert settings.llm_fallback is None

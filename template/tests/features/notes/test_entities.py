@@ -6,7 +6,7 @@ from app.features.notes.entities import NoteEntities
 from app.features.notes.service import Notes
 from app.features.notes.settings import NotesSettings
 from chatkit_engine import Database, User
-from chatkit_engine.testing import FakeModelApi, Running, create
+from chatkit_engine.testing import FakeModelApi, Json, Running, create
 
 ADA, EVE = User(id="ada"), User(id="eve")
 
@@ -46,7 +46,7 @@ async def test_the_model_reads_the_note_that_a_message_names(
 ) -> None:
     added = await app_with_model.http.post("/api/notes", json={"text": "Buy oat milk"})
     request = create("What about ")
-    tag = {"type": "input_tag", "id": added.json()["id"], "text": "milk", "data": {}}
+    tag: Json = {"type": "input_tag", "id": added.json()["id"], "text": "milk", "data": {}}
     request["params"]["input"]["content"].append(tag)
 
     await app_with_model.ask(request)

@@ -1,7 +1,6 @@
 """The application's command line, in this process."""
 
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from chatkit_engine.cli.commands import create_cli
 

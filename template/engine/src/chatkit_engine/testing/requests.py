@@ -41,7 +41,8 @@ def press(item: Json, action: Json, **form: Any) -> Json:
     of the form that the action submits; they join the payload.
     """
     kind = "threads.custom_action" if action.get("streaming", True) else SYNC_ACTION
-    pressed = {"type": action["type"], "payload": {**(action.get("payload") or {}), **form}}
+    payload: Json = {**(action.get("payload") or {}), **form}
+    pressed = {"type": action["type"], "payload": payload}
     return op(kind, thread_id=item["thread_id"], item_id=item["id"], action=pressed)
 
 
