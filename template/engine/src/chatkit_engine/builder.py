@@ -1,7 +1,8 @@
 """The hooks: everything that an application or a feature may add to the engine or replace in it.
 
-`install(builder)` in the application's `assistant.py`, and in each feature's `feature.py`, is
-called once, before anything is connected.
+`install(builder)` in the application's `assistant.py`, and then in each feature's `feature.py`, is
+called when the application is created, before anything is connected. A hook that is set twice
+keeps the last value. The README has an example of each.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -37,9 +38,10 @@ S = TypeVar("S", bound=Settings)
 
 
 class Builder:
-    """Collects what is added. `settings` and the other arguments are there to be used.
+    """Collects what is added.
 
-    `app` is the name of the application's package.
+    `settings`, `database` and `app`, the name of the application's package, are there to be used.
+    The database is not open yet: use it in routes, tools, resources and checks.
     """
 
     def __init__(
@@ -88,23 +90,29 @@ class Builder:
         return self.settings
 
     def set_instructions(self, instructions: Instructions) -> None:
-        """Tell the assistant this. A function is called for each turn, with its `TurnContext`."""
+        """Set the assistant's instructions: a text, or a function of the turn's `TurnContext`."""
         self.instructions = instructions
 
     def set_assistant(self, create: AgentCreator) -> None:
-        """Use the agent that the function makes as the assistant, the first agent of a thread."""
+        """Use the agent that the function makes as the assistant, which takes new threads."""
         self.create_assistant = create
 
     def set_model(self, create: ModelCreator) -> None:
-        """Use the model that the function makes of the settings, whatever `LLM_PROVIDER` says."""
+        """Use the model that the function makes of the settings, whatever `LLM_PROVIDER` says.
+
+        `LLM_PROVIDER=app` says that no provider needs to be set.
+        """
         self.create_model = create
 
     def set_authenticator(self, authenticator: Authenticator) -> None:
-        """Have requests authenticated by this, whatever `AUTH_MODE` says."""
+        """Use this login, whatever `AUTH_MODE` says.
+
+        `AUTH_MODE=app` lets the application start in production and on other hosts than loopback.
+        """
         self.authenticator = authenticator
 
     def set_history_policy(self, policy: HistoryPolicy) -> None:
-        """Have this choose what the model reads of a thread, instead of `HISTORY_MAX_TOKENS`."""
+        """Let this choose what the model reads of a thread, instead of `HISTORY_MAX_TOKENS`."""
         self.history_policy = policy
 
     def set_title_writer(self, write: TitleWriter) -> None:
@@ -115,11 +123,11 @@ class Builder:
         self.title_writer = write
 
     def add_input_guardrail(self, check: Guardrail) -> None:
-        """Check each message before the model is asked. A returned text is shown as the answer."""
+        """Check each message before the model is called. A returned text is shown as the answer."""
         self.input_guardrails.append(check)
 
     def add_output_guardrail(self, check: Guardrail) -> None:
-        """Check each whole answer. A returned text takes its place."""
+        """Check each whole answer. A returned text is shown in its place."""
         self.output_guardrails.append(check)
 
     def add_middleware(self, middleware: type[Any], **options: Any) -> None:
@@ -135,7 +143,7 @@ class Builder:
         self.tools.extend(tools)
 
     def add_tool_creator(self, create: ToolCreator) -> None:
-        """Give the assistant a tool that has an agent of its own, which the function makes."""
+        """Give the assistant a tool that the function makes, for example one with an agent."""
         self.tool_creators.append(create)
 
     def add_tool_source(self, source: ToolSource, *, parallel: bool = True) -> None:
