@@ -20,7 +20,7 @@ from support.app import SAMPLE, SECRET, TESTS
 from chatkit_engine.application import Application
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.migrate import upgrade
-from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
