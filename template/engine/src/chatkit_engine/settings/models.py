@@ -91,7 +91,7 @@ class LlmSettings(BaseModel):
 
     @property
     def llm_fallback(self) -> Endpoint | None:
-        """The model that answers if the first one fails. The demo and an application's own have none."""
+        """The model that answers if the first one fails; none for the demo or the application's."""
         first = self.llm
         if first.provider in (DEMO, APP) or not (
             self.llm_fallback_provider or self.llm_fallback_model
