@@ -69,7 +69,7 @@ def _params(texts: list[Path]) -> list[Any]:
 
 
 def _places(text: Path, path: str) -> Iterator[Path]:
-    """Return where a path may be: beside the text, in a project or its engine, or in this repository."""
+    """Return where a path may be: beside the text, in a project, its engine, or this repository."""
     for folder in (text.parent, TEMPLATE, ENGINE, ROOT):
         yield from (*folder.glob(path), *folder.glob(f"{path}.jinja"))
 
@@ -132,7 +132,7 @@ def test_the_commands_are_there_and_have_their_options(
 ) -> None:
     content = text.read_text()
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    added = dict.fromkeys(ADDED_COMMAND.findall(content), list[str]())
+    added = {name: list[str]() for name in ADDED_COMMAND.findall(content)}
 
     for call in COMMAND.findall(content):
         name, *arguments = call.split()
