@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 sys.path.insert(0, str(Path(__file__).parents[1] / "template/engine/tests"))
 
 import numpy as np
-from features.rag.shelf import Shelf, normalized, open_shelf
+from features.rag.corpus import Corpus, normalized, open_corpus
 
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
 from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
@@ -74,8 +74,8 @@ def like_texts(size: int, seed: int) -> Matrix:
 class Subject:
     """A store with chunks in it, and what is timed of it."""
 
-    def __init__(self, shelf: Shelf, make: Callable[[Database], VectorStore]) -> None:
-        self.shelf = shelf
+    def __init__(self, corpus: Corpus, make: Callable[[Database], VectorStore]) -> None:
+        self.corpus = corpus
         self.make = make
         self._documents = count()
         self._queries = count(1_000_000)
@@ -89,17 +89,17 @@ class Subject:
         number = next(self._documents)
         ids = [f"{number}-{chunk}" for chunk in range(OF_A_DOCUMENT)]
         vectors = like_texts(OF_A_DOCUMENT, number)
-        await self.shelf.keep_matrix(SHARED, f"document {number}", ids, vectors)
+        await self.corpus.keep_matrix(SHARED, f"document {number}", ids, vectors)
 
     async def search(self) -> None:
         query = like_texts(1, next(self._queries))
-        [found] = await self.shelf.store.search(USER, query, CANDIDATES)
+        [found] = await self.corpus.store.search(USER, query, CANDIDATES)
         if len(found) != CANDIDATES:
             raise ValueError(f"{len(found)} were found")
 
     async def cold_search(self) -> None:
         """Search as the first to do so in a process that has just started."""
-        self.shelf.store = self.make(self.shelf.database)
+        self.corpus.store = self.make(self.corpus.database)
         await self.search()
 
     async def searches_at_once(self) -> None:
@@ -167,11 +167,11 @@ async def longest_block(call: Call) -> float:
 async def filled(
     url: str, make: Callable[[Database], VectorStore], chunks: int
 ) -> AsyncGenerator[Subject]:
-    async with open_shelf(Settings(database_url=url), make) as shelf:
-        shelf.embedder = EMBEDDER
-        subject = Subject(shelf, make)
+    async with open_corpus(Settings(database_url=url), make) as corpus:
+        corpus.embedder = EMBEDDER
+        subject = Subject(corpus, make)
         took = await timed(partial(subject.fill, chunks))
-        print(f"{chunks:,} chunks in {shelf.store.name}: {took / MS:.0f} s", file=sys.stderr)
+        print(f"{chunks:,} chunks in {corpus.store.name}: {took / MS:.0f} s", file=sys.stderr)
         yield subject
 
 

@@ -43,7 +43,7 @@ class MemoryTurnStore(TurnStore):
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
         staged = dict(self._staged)
         await self._keep([*staged.values(), *unfinished])
-        self._settle(staged)
+        self._mark_committed(staged)
 
     async def close(
         self, outcome: Outcome, unfinished: Iterable[ThreadItem], used: Usage | None

@@ -1,7 +1,7 @@
 """Runs pieces of Python, each in a process and a folder of its own; the SDKs are imported once.
 
-Reads JSON lines of `{"code": TEXT}` and answers each with `{"ok": BOOL, "output": TEXT}`. What is
-imported here is imported once; each piece runs in a fork, with warnings of the SDKs silenced.
+Reads JSON lines of `{"code": TEXT}` and answers each with `{"ok": BOOL, "output": TEXT}`. A piece
+runs in a fork of this process, with the SDKs' warnings silenced.
 """
 
 import json
@@ -18,7 +18,7 @@ SECONDS = 60
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    import app.main  # noqa: F401, PLC0415 (what is slow to import)
+    import app.main  # noqa: F401, PLC0415 (slow to import)
 
     for line in sys.stdin:
         with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = ROOT / "template" / ".specify" / "scripts" / "sp"
+TEMPLATE = ROOT / "template"
+SCRIPTS = TEMPLATE / ".specify" / "scripts" / "sp"
 
 
 @dataclass(frozen=True)

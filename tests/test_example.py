@@ -18,11 +18,11 @@ def test_the_examples_stages_are_complete(stage: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_examples_history_is_whole_and_has_a_record_of_each_command() -> None:
+def test_the_examples_history_is_complete_and_has_a_record_of_each_command() -> None:
     done = script(EXAMPLE, "lint_history")
     stages = {path.name.split(".")[1] for path in EXAMPLE.rglob("*.prompt.md")}
 
-    assert done.stdout == "6 records, all whole\n"
+    assert done.stdout == "6 records, all complete\n"
     assert stages == {"spec", "plan", "adr", "tasks", "implement"}
 
 
@@ -61,7 +61,9 @@ def test_the_examples_patch_applies_to_a_project_and_its_tests_pass(project: Pro
         shutil.copytree(EXAMPLE / folder, project.folder / folder)
 
     feature = ("app/features/tags", "tests/features/tags")
-    passed = project.run(sys.executable, "-m", "pytest", "-q", "-n", "0", feature[1])
+    engine = str(project.folder / "engine" / "src")
+    tests = ("-m", "pytest", "-q", "-n", "0", feature[1])
+    passed = project.run(sys.executable, *tests, PYTHONPATH=engine)
 
     assert re.search(r"\d+ passed", passed)
     project.run(tool("ruff"), "check", "--no-cache", *feature)

@@ -51,7 +51,7 @@ def _guard(project: Project, tool: str, **tool_input: str) -> int:
     code, said = _hook(
         project, "PreToolUse", WITH_UV, tool_name=tool, tool_input=tool_input, tool_use_id="t_1"
     )
-    assert ("stays unread" in said) == (code == 2), said
+    assert ("must not be read" in said) == (code == 2), said
     return code
 
 
@@ -102,7 +102,7 @@ def test_the_shell_reads_no_secret(project: Project, command: str) -> None:
         "grep -rn --exclude=.env KEY .",
         "uv run pytest tests/features",
         "uv run my-assistant move --from sqlite:///data/chat.db",
-        "cat tests/support/app.py",
+        "cat tests/features/notes/test_notes.py",
         "uv run my-assistant doctor",
         "python -m json.tool < package.json",
     ],
@@ -195,7 +195,7 @@ def test_the_nearest_tests_of_an_edited_file_are_run(edit: Edit) -> None:
     test = f'"""Extra."""\n\nfrom app.extra import two\n\n\n{test}'
     right = '"""Extra."""\n\n\ndef two() -> int:\n    return 2\n'
     edit("app/extra.py", right)
-    edit("tests/unit/test_extra.py", test)
+    edit("tests/test_extra.py", test)
 
     assert edit("app/extra.py", right) == (0, "")
     code, said = edit("app/extra.py", right.replace("return 2", "return 3"))
@@ -211,23 +211,30 @@ def test_other_files_are_left_alone(workable: Project, edit: Edit) -> None:
 @pytest.mark.parametrize(
     ("path", "tests"),
     [
-        ("engine/src/chatkit_engine/settings/core.py", ["tests/unit/test_settings.py"]),
+        ("app/tools/extra.py", ["tests/tools/test_extra.py", "tests/tools/test_extra_limits.py"]),
+        ("app/extra.py", ["tests/test_extra.py"]),
         ("app/features/notes/rows.py", ["tests/features/notes"]),
         ("app/features/notes/migrations/versions/0001_notes.py", ["tests/features/notes"]),
-        ("tests/unit/test_settings.py", ["tests/unit/test_settings.py"]),
-        ("engine/src/chatkit_engine/run/titles.py", ["tests/integration/test_titles.py"]),
+        ("app/features/__init__.py", []),
         ("app/__init__.py", []),
+        ("engine/src/chatkit_engine/i18n.py", ["engine/tests/unit/test_i18n.py"]),
+        ("engine/src/chatkit_engine/run/titles.py", ["engine/tests/integration/test_titles.py"]),
+        ("engine/src/chatkit_engine/features/rag/search.py", ["engine/tests/features/rag"]),
+        ("engine/tests/unit/test_i18n.py", ["engine/tests/unit/test_i18n.py"]),
         ("README.md", []),
     ],
 )
-def test_tests_mirror_the_code(rendered: Project, path: str, tests: list[str]) -> None:
+def test_tests_mirror_the_code(project: Project, path: str, tests: list[str]) -> None:
+    for test in ("tests/test_extra.py", "tests/tools/test_extra.py", "tests/tools/test_extras.py"):
+        project.write(test, "")
+    project.write("tests/tools/test_extra_limits.py", "")
     look = (
         "import sys; from pathlib import Path; from nearest_tests import nearest_tests;"
         "print(*(test.as_posix() for test in nearest_tests(Path(sys.argv[1]), Path(sys.argv[2]))))"
     )
-    hooks = rendered.folder / ".claude/hooks"
-    found = rendered.run(
-        sys.executable, "-c", look, str(rendered.folder), path, PYTHONPATH=str(hooks)
+    hooks = project.folder / ".claude/hooks"
+    found = project.run(
+        sys.executable, "-c", look, str(project.folder), path, PYTHONPATH=str(hooks)
     )
 
     assert found.split() == tests

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.projects import clean_environment
-from tests.texts import FENCE, ROOT, TEMPLATE, TEXTS
+from tests.texts import ENGINE, FENCE, PYTHONPATH, ROOT, TEMPLATE, TEXTS, all_blocks
 
 CLAUDE = TEMPLATE / ".claude"
 # What is written there stands in a patch, not in the project.
@@ -28,16 +28,21 @@ FRONT_END = ("@openai", "typescript/lib")
 
 SPAN = re.compile(r"`([^`\n]+)`")
 PATH = re.compile(
-    r"`((?:app|bench|docs|history|scripts|specs|template|tests|\.claude|\.specify)/[\w./*-]*[\w*])"
+    r"`((?:app|bench|docs|engine|history|scripts|specs|template|tests|\.claude|\.specify"
+    # Folders of the engine, which texts name without `engine/src/chatkit_engine/`.
+    r"|assistant|cli|http|models|observability|run|security|settings|store|testing|turns"
+    r")/[\w./*-]*[\w*])"
 )
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 STAGE = re.compile(r"/(sp\.\w+)")
 SECTION = re.compile(r"([\w./-]+\.md),? section (\d+(?:\.\d+)*)")
 TARGET = re.compile(r"(?:^ {4}|`)make (\w+)", re.MULTILINE)
-MODULE = re.compile(r"python -m ((?:app|tests)\.[\w.]+\w)")
+MODULE = re.compile(r"python -m ((?:app|chatkit_engine)\.[\w.]+\w)")
 COMMAND = re.compile(
     r"uv run (?:--no-sync )?(?:my-assistant|SLUG|\{\{ project_slug \}\}) ([^`\n#|]*)"
 )
+# A command that the text itself adds.
+ADDED_COMMAND = re.compile(r"^@commands\.command\(\)\ndef (\w+)\(", re.MULTILINE)
 SIBLING = re.compile(
     r"\b(?:chatkit|openai|backend|vector|streaming|function|error|tech|frontend)(?:-[a-z]+)+\b"
 )
@@ -52,6 +57,7 @@ PACKAGES = {
 # Named because they are not there, because they stand for something, or a provider's.
 NOT_THERE = {"FileStore", "NAME_tool", "docs_search", "insufficient_quota"}
 WRITTEN_BY_A_USER = ("history", "specs")
+ADDED_BY_RECIPES = {block.value("new") for block in all_blocks()}
 
 
 def _prose(text: Path) -> str:
@@ -63,9 +69,13 @@ def _params(texts: list[Path]) -> list[Any]:
 
 
 def _places(text: Path, path: str) -> Iterator[Path]:
-    """Return where a path may be: beside the text, in a project, or in this repository."""
-    for folder in (text.parent, TEMPLATE, ROOT):
+    """Return where a path may be: beside the text, in a project, its engine or this repository."""
+    for folder in (text.parent, TEMPLATE, ENGINE, ROOT):
         yield from (*folder.glob(path), *folder.glob(f"{path}.jinja"))
+
+
+def _leads_somewhere(text: Path, link: str) -> bool:
+    return any((text.parent / name).exists() for name in (link, f"{link}.jinja"))
 
 
 @pytest.mark.parametrize("text", _params(OURS))
@@ -74,8 +84,8 @@ def test_the_paths_and_links_are_there(text: Path) -> None:
     named = {path for path in PATH.findall(prose) if not re.search(r"\bN+\b|NAME", path)}
     named = {path for path in named if not path.startswith(WRITTEN_BY_A_USER)}
 
-    missing = {path for path in named if not any(_places(text, path))}
-    dead = {link for link in LINK.findall(prose) if not (text.parent / link).exists()}
+    missing = {path for path in named - ADDED_BY_RECIPES if not any(_places(text, path))}
+    dead = {link for link in LINK.findall(prose) if not _leads_somewhere(text, link)}
     if text.is_relative_to(FORMS):
         dead -= {"spec.md", "plan.md"}
 
@@ -105,11 +115,12 @@ def test_the_skills_agents_and_stages_are_there(text: Path) -> None:
 def cli() -> dict[str, list[str]]:
     """The project's commands, each with its options."""
     script = (
-        "import json; from typer.main import get_command; from chatkit_engine.cli.commands import cli;"
+        "import json; from typer.main import get_command;"
+        "from chatkit_engine.cli.commands import create_cli;"
         "print('CLI' + json.dumps({name: [option for p in command.params for option in p.opts]"
-        " for name, command in get_command(cli).commands.items()}))"
+        " for name, command in get_command(create_cli('app')).commands.items()}))"
     )
-    environment = clean_environment() | {"PYTHONPATH": str(TEMPLATE)}
+    environment = clean_environment() | {"PYTHONPATH": PYTHONPATH}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.partition("CLI")[2])
@@ -121,15 +132,18 @@ def test_the_commands_are_there_and_have_their_options(
 ) -> None:
     content = text.read_text()
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    added = dict.fromkeys(ADDED_COMMAND.findall(content), list[str]())
 
     for call in COMMAND.findall(content):
         name, *arguments = call.split()
         options = {word for word in arguments if word.startswith("--")}
-        assert name.startswith("-") or options - {"--help"} <= set(cli[name]), call
+        assert name.startswith("-") or options - {"--help"} <= set((cli | added)[name]), call
     assert set(TARGET.findall(content)) <= targets
     for module in MODULE.findall(content):
-        place = TEMPLATE / module.replace(".", "/")
-        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
+        names = module.replace(".", "/")
+        places = [TEMPLATE / names, ENGINE.parent / names]
+        files = [file for place in places for file in (Path(f"{place}.py"), place / "__main__.py")]
+        assert any(file.exists() for file in files), module
 
 
 @pytest.fixture(scope="session")

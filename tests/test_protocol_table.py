@@ -4,6 +4,7 @@ What the rows say is compared with recordings of the conversations, on servers o
 """
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,15 +17,23 @@ from typing import Any, NamedTuple
 import pytest
 from tests.projects import ROOT, clean_environment
 
-TEMPLATE = ROOT / "template"
+ENGINE = ROOT / "template/engine"
 TABLE = ROOT / "docs/protocol.md"
+OURS = "template/engine/src/"
 ROW = re.compile(r"^\| `([^`]+)` \| (.+) \| (.+) \| (.+) \|$")
-LINK = re.compile(r"\[([^]]+)\]\(\.\./template/([^)]+)\)")
-CONVERSATIONS = "test_every_kind or test_every_hook or test_the_features"
+LINK = re.compile(r"\[([^]]+)\]\(\.\./([^)]+)\)")
+# Where conversations are held: the folder to run the tests in, and which of them.
+SUITES: dict[Path, list[str]] = {
+    ENGINE: ["tests/acceptance/protocol", "-k", "every_kind or every_hook or the_features"],
+    ROOT / "tests/app": ["test_protocol.py", "-k", "the_conversations"],
+}
 
 
 class Row(NamedTuple):
-    """A kind, what is said of it, the files that implement it, and the places that drive it."""
+    """A kind, its description, the files that implement it, and the places that drive it.
+
+    Paths are those below this repository.
+    """
 
     kind: str
     words: str
@@ -57,8 +66,8 @@ ROWS = _rows()
 
 
 def _protocol() -> set[str]:
-    """Return the kinds as the template's own tests read them from the SDK."""
-    spec = spec_from_file_location("sdk", TEMPLATE / "tests/support/protocol/sdk.py")
+    """Return the kinds as the engine's own tests read them from the SDK."""
+    spec = spec_from_file_location("sdk", ENGINE / "tests/support/protocol/sdk.py")
     assert spec
     assert spec.loader
     sdk = module_from_spec(spec)
@@ -69,28 +78,34 @@ def _protocol() -> set[str]:
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     folder = tmp_path_factory.mktemp("recordings")
-    command = ["-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "-k", CONVERSATIONS]
-    result = subprocess.run(
-        [sys.executable, *command, "tests/acceptance/protocol"],
-        cwd=TEMPLATE,
-        env=clean_environment() | {"PROTOCOL_RECORDINGS": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout
+    for suite, tests in SUITES.items():
+        result = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", *tests],
+            cwd=suite,
+            env=clean_environment() | {"PROTOCOL_RECORDINGS": str(folder)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout
     return _joined(json.loads(path.read_text()) for path in folder.glob("*.json"))
 
 
 def _joined(files: Iterable[list[dict[str, Any]]]) -> Recordings:
     joined = Recordings(defaultdict(set), defaultdict(set))
     for recording in (each for file in files for each in file):
+        place = _below_root(recording["place"])
         for kind in (*recording["kinds"], *recording["hidden"]):
-            joined.places[kind].add(recording["place"])
+            joined.places[kind].add(place)
         for kind, path in recording["hooks"]:
-            joined.places[kind].add(recording["place"])
-            joined.files[kind].add(path)
+            joined.places[kind].add(place)
+            joined.files[kind].add(_below_root(path))
     return joined
+
+
+def _below_root(path: str) -> str:
+    """Return a path below this repository; the recordings have it as seen from the engine."""
+    return os.path.relpath(ENGINE / path, ROOT)
 
 
 def test_every_kind_has_one_row_and_no_row_is_stale() -> None:
@@ -103,7 +118,7 @@ def test_every_row_says_what_where_and_by_what() -> None:
         assert row.files, row.kind
         assert row.places, row.kind
         for path in row.files:
-            assert (TEMPLATE / path).is_file(), f"{row.kind}: {path}"
+            assert (ROOT / path).is_file(), f"{row.kind}: {path}"
 
 
 def test_every_conversation_drives_what_its_rows_say(recordings: Recordings) -> None:
@@ -115,7 +130,7 @@ def test_every_conversation_drives_what_its_rows_say(recordings: Recordings) -> 
 def test_every_hook_is_where_its_row_says(recordings: Recordings) -> None:
     """A hook that is the SDK's own is inherited by the file that its row names."""
     for row in ROWS:
-        ours = {path for path in recordings.files[row.kind] if path.startswith("app/")}
+        ours = {path for path in recordings.files[row.kind] if path.startswith(OURS)}
         assert not ours or set(row.files) <= ours, f"{row.kind}: {sorted(ours)}"
 
 
@@ -123,13 +138,14 @@ def test_no_conversation_is_left_out(recordings: Recordings) -> None:
     driven = set().union(*recordings.places.values())
 
     assert {place.partition("::")[0] for place in driven} == {
-        str(path.relative_to(TEMPLATE)) for path in _conversation_files()
+        str(path.relative_to(ROOT)) for path in _conversation_files()
     }
 
 
 def _conversation_files() -> list[Path]:
-    return [
-        path
-        for path in TEMPLATE.glob("tests/**/protocol/scenarios/*.py")
-        if "__pycache__" not in path.parts
-    ]
+    patterns = (
+        "template/engine/tests/**/protocol/scenarios/*.py",
+        "tests/app/**/scenarios/*.py",
+    )
+    files = (path for pattern in patterns for path in ROOT.glob(pattern))
+    return [path for path in files if "__pycache__" not in path.parts]

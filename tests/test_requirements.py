@@ -9,6 +9,7 @@ import pytest
 from scripts.requirements import PAGE, Entry, asked_in, compare, documents_of, entries_of
 from tests.texts import ROOT, TEMPLATE
 
+SUITES = ("tests/", "engine/tests/")
 ENTRIES = entries_of(PAGE.read_text())
 SPAN = re.compile(r"`([^`]+)`")
 MARK = re.compile(r"\*\*(?:refused|planned)\*\*: \w+ .*")
@@ -52,7 +53,7 @@ def describe_problems(entry: Entry) -> list[str]:
         return ["says nothing"]
     if MARK.fullmatch(entry.test):
         return [f"{path} is not there" for path in where if not _is_there(path)]
-    if not where or not tests or not all(test.startswith("tests/") for test in tests):
+    if not where or not tests or not all(test.startswith(SUITES) for test in tests):
         return ["needs a path and a test, or a mark with its reason"]
     return [f"{path} is not there" for path in [*where, *tests] if not _is_there(path)]
 

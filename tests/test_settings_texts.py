@@ -9,7 +9,7 @@ from app.settings import Settings
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.features.mcp.settings import McpSettings, ServerSettings
 from chatkit_engine.features.rag.settings import RagSettings
-from chatkit_engine.settings.core import SettingsBase
+from chatkit_engine.settings.base import SettingsBase
 from chatkit_engine.settings.providers import APP, DEMO, PROVIDERS
 
 TEMPLATE = Path(__file__).parents[1] / "template"

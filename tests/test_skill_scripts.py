@@ -1,4 +1,4 @@
-"""The skills' scripts, against servers and projects that are well, and that are not."""
+"""The skills' scripts, against working and broken servers and projects."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 from tests.projects import clean_environment
-from tests.texts import ROOT, TEMPLATE
+from tests.texts import ENGINE, PYTHONPATH, ROOT, TEMPLATE
 
 SCRIPTS = TEMPLATE / ".claude/skills/chatkit-server-implementation/scripts"
 SERVE = [sys.executable, "-c", "from chatkit_engine.cli import main; main()"]
@@ -29,7 +29,7 @@ def run_script(name: str, *arguments: str, folder: Path, **environment: str) -> 
     result = subprocess.run(
         [sys.executable, str(SCRIPTS / name), *arguments],
         cwd=folder,
-        env=clean_environment() | environment,
+        env=clean_environment() | {"PYTHONPATH": str(ENGINE.parent)} | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -46,7 +46,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         listening.bind(("127.0.0.1", 0))
         port = str(listening.getsockname()[1])
     environment = clean_environment() | {
-        "PYTHONPATH": str(TEMPLATE),
+        "PYTHONPATH": PYTHONPATH,
         "PORT": port,
         "AUTH_MODE": "jwt",
         "JWT_SECRET": SECRET,
@@ -116,13 +116,13 @@ EVENT = 'data: {"type": "thread.created", "thread": {"id": "t"}}'
 @pytest.mark.parametrize(
     ("kind", "body", "said"),
     [
-        ("application/json", "{}", "of the type application/json"),
-        ("text/event-stream", "event: done\n\n", "no `data:` line"),
-        ("text/event-stream", 'data: {"type": \n\n', "no whole JSON"),
+        ("application/json", "{}", "has the type application/json"),
+        ("text/event-stream", "event: done\n\n", "does not start with `data:`"),
+        ("text/event-stream", 'data: {"type": \n\n', "not complete JSON"),
         ("text/event-stream", "data: []\n\n", "no type"),
         ("text/event-stream", ": ping\n\n", "begins with nothing"),
         ("text/event-stream", f'{EVENT}\n\ndata: {{"type": "error"}}\n\n', "ends with an error"),
-        ("text/event-stream", f"{EVENT}\n\n", "no whole message"),
+        ("text/event-stream", f"{EVENT}\n\n", "no complete message"),
     ],
 )
 def test_the_smoke_check_names_what_is_not_the_protocol(
@@ -166,7 +166,7 @@ def test_the_doctor_finds_nothing_wrong_with_a_project_that_is_well(project: Pat
 
     assert code == 0, told
     assert "FIX" not in told
-    assert "a demo model answers" in told
+    assert "the demo model answers" in told
     assert "openai-chatkit: 1." in told
 
 

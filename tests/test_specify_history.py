@@ -184,10 +184,10 @@ def test_a_gap_a_twin_and_a_record_in_the_wrong_place_are_named(specs: Specs) ->
     specs.specified()
     first, second, third = (specs.root / _record(specs, "plan") for _ in range(3))
     second.unlink()
-    assert "there is no record 0002" in _problems(specs)
+    assert "record 0002 is missing" in _problems(specs)
 
     third.rename(third.with_name(first.name.replace("hello", "bye")))
-    assert "the number 0001 is another record's too" in _problems(specs)
+    assert "another record has the number 0001" in _problems(specs)
 
     general = specs.root / "history/prompts/general"
     general.mkdir()

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.specify import ROOT, Specs
+from tests.specify import TEMPLATE, Specs
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_making_a_stage_again_keeps_what_was_written(specs: Specs) -> None:
 
 def test_a_plan_has_a_row_for_each_principle_of_both_constitutions(specs: Specs) -> None:
     memory = specs.root / ".specify" / "memory"
-    shutil.copytree(ROOT / ".specify" / "memory", memory)
-    shutil.copytree(ROOT / ".specify" / "templates", specs.root / ".specify" / "templates")
+    shutil.copytree(TEMPLATE / ".specify" / "memory", memory)
+    shutil.copytree(TEMPLATE / ".specify" / "templates", specs.root / ".specify" / "templates")
     with (memory / "constitution.project.md").open("a", encoding="utf-8") as file:
         file.write("\n7. **Answers cite.** An answer from a document names it.\n")
     folder = specs.specified()
@@ -90,8 +90,8 @@ def test_a_plan_has_a_row_for_each_principle_of_both_constitutions(specs: Specs)
         ("## Why\n", "## Reasons\n", "the section 'Why' is missing"),
         ("## Why\n\nsaid in `tests/test_it.py`", "## Why\n", "the section 'Why' is empty"),
         ("**FR-001**", "**FR-002**", "without a gap"),
-        ("None. (Each", "[NEEDS CLARIFICATION: who?] (Each", "answer [NEEDS CLARIFICATION: who?]"),
-        ("None. (Each", "[[later]] (Each", "fill in [[later]]"),
+        ("None. (Write", "[NEEDS CLARIFICATION: who?] (Each", "answer [NEEDS CLARIFICATION: who?]"),
+        ("None. (Write", "[[later]] (Each", "fill in [[later]]"),
     ],
 )
 def test_what_a_spec_lacks_is_named(specs: Specs, before: str, after: str, words: str) -> None:
@@ -118,7 +118,7 @@ def test_tasks_are_numbered_name_a_file_and_cover_each_requirement(specs: Specs)
     specs.change(f"{folder}/tasks.md", "T004 [FR-002] said in `tests/test_it.py`", "T004 it")
 
     assert specs.run("check", "tasks").out.splitlines() == [
-        f"{folder}/tasks.md: no task is for FR-002",
+        f"{folder}/tasks.md: no task covers FR-002",
         f"{folder}/tasks.md:11: this task's number should be T002",
         f"{folder}/tasks.md:16: name the file or the command in `backticks`",
     ]

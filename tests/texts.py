@@ -2,17 +2,18 @@
 
     ```python                     runs, in a folder of its own, without a key
     ```python wrong               fails
-    ```python file=app/main.py    is a part of that file, word for word
+    ```python file=app/main.py    is part of that file, word for word
     ```python new=app/tools/x.py  is a file that a recipe adds
-    ```diff                       is what a recipe changes
+    ```diff                       is a change that a recipe makes
     ```bash                       runs in a rendered project; `norun=REASON` says why one does not
     ```ts                         passes the type checker, with ChatKit's own types
 
-A recipe is a section whose heading begins with "Recipe:". Its blocks are carried out in order.
-In a table with the columns "Wrong" and "Right" each row has code in both: the first fails, the
-second runs, each after the block `python setup` that stands last before the table.
+A recipe is a section whose heading begins with "Recipe:". Its blocks are carried out in order, and
+the last one is `CHECKS`. In a table with the columns "Wrong" and "Right" each row has code in both:
+the first fails and the second runs, each after the last block `python setup` before the table.
 """
 
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = ROOT / "template"
+ENGINE = TEMPLATE / "engine" / "src" / "chatkit_engine"
+# For processes that run `template/` where it stands.
+PYTHONPATH = os.pathsep.join([str(TEMPLATE), str(ENGINE.parent)])
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
@@ -28,6 +32,12 @@ HEADING = re.compile(r"^(#+) (.*)$", re.MULTILINE)
 ROW = re.compile(r"^\|(.+)\|$", re.MULTILINE)
 SPAN = re.compile(r"``(.+?)``|`(.+?)`")
 RECIPE = "Recipe:"
+CHECKS = """\
+uv run ruff check . && uv run ruff format --check .
+uv run pyright app tests
+uv run lint-imports
+uv run pytest
+"""
 TEXTS = sorted(
     [
         *TEMPLATE.glob(".claude/**/*.md"),
@@ -36,6 +46,7 @@ TEXTS = sorted(
         *ROOT.glob("*.md"),
         *ROOT.glob("bench/*.md"),
         *TEMPLATE.glob("*.md*"),
+        *TEMPLATE.glob("docs/**/*.md*"),
     ]
 )
 
@@ -76,7 +87,11 @@ class Row:
 
 
 def blocks_of(text: Path) -> list[Block]:
-    content = text.read_text()
+    return blocks_in(text.read_text(), text)
+
+
+def blocks_in(content: str, text: Path) -> list[Block]:
+    """Return the blocks of a text, or of a part of it, that stands in the file."""
     return [_block(text, content, found) for found in FENCE.finditer(content)]
 
 

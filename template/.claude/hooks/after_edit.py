@@ -1,4 +1,4 @@
-"""After an edit: format and lint the Python file, and run the quick tests nearest to it."""
+"""After an edit: formats and lints the Python file, and runs the quick tests that belong to it."""
 
 import os
 import subprocess
@@ -8,11 +8,13 @@ from hook import ROOT, Event, edited_file, edits_of, run, tell
 from nearest_tests import nearest_tests
 
 TEST_SECONDS = 60
+NO_TESTS_COLLECTED = 5
 LONGEST = 4000
 PYTHON = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-# Two edits of one second may have one size: bytecode that the first left would pass for the second.
+# Without bytecode, because Python takes a stale .pyc for current if two edits in the same second
+# leave a file of the same size.
 ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-# A name that is not used yet is often used by the next edit.
+# Unused names are reported but kept, because the next edit often uses them.
 RUFF_CHECK = ("ruff", "check", "--quiet", "--fix", "--unfixable", "F401,F841")
 PYTEST = (
     "pytest",
@@ -43,7 +45,7 @@ def _after_edit(event: Event) -> None:
 
 
 def _note(event: Event, path: Path) -> None:
-    """Note the edit for the reminder of the record; the records themselves do not count."""
+    """Note the edit, so that `remind_of_record` knows of it. Edits of the records do not count."""
     if path.is_relative_to(ROOT / "history"):
         return
     notes = edits_of(event)
@@ -59,11 +61,8 @@ def _tests(path: Path) -> str:
     return _module(*PYTEST, *(str(test) for test in found), good=(0, NO_TESTS_COLLECTED))
 
 
-NO_TESTS_COLLECTED = 5
-
-
 def _module(*arguments: str, good: tuple[int, ...] = (0,)) -> str:
-    """Run a module of the project's environment and return what it printed, if it failed."""
+    """Run a module in the project's environment. Return its output if it failed, else nothing."""
     try:
         done = subprocess.run(  # noqa: S603 (the project's own tools)
             [str(PYTHON), "-m", *arguments],

@@ -1,4 +1,4 @@
-"""Before a tool runs: keep `.env`, keys and `data/` unread, through the shell as well."""
+"""Before a tool runs: refuses to read `.env`, keys and `data/`, also through the shell."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from secrets_in import is_secret, secret_in
 
 PATHS = ("file_path", "notebook_path", "path", "glob")
 ADVICE = (
-    "It holds secrets or users' data, which no agent reads. `.env.example` names every setting, "
-    "`doctor` says which are missing, and `>> .env` adds one. For the rest ask the user."
+    "It holds secrets or users' data. `.env.example` lists every "
+    "setting, `doctor` says which are missing, and `>> .env` adds one. Ask the user for the rest."
 )
 
 
@@ -18,7 +18,7 @@ def _guard(event: Event) -> None:
     named = next((text for text in _named(tool_input) if is_secret(text, cwd)), None)
     found = named or secret_in(str(tool_input.get("command", "")), cwd)
     if found:
-        tell(f"{found} stays unread. {ADVICE}")
+        tell(f"{found} must not be read. {ADVICE}")
 
 
 def _named(tool_input: Event) -> list[str]:

@@ -1,6 +1,7 @@
 """How a hook talks to Claude Code: an event as JSON on stdin, an exit code, a reason on stderr.
 
-2 blocks, or tells the agent where it is too late for that; any other code lets work go on.
+Exit code 2 blocks the tool. After the tool has run, it shows the reason to the agent instead. Any
+other code lets the work go on.
 """
 
 import json
@@ -14,7 +15,7 @@ Event = dict[str, Any]
 
 
 def run(work: Callable[[Event], None]) -> None:
-    """Do the work on the event. A hook that fails says so and stops nobody."""
+    """Do the work on the event. A hook that fails reports it and blocks nothing."""
     try:
         event = json.loads(sys.stdin.buffer.read().decode("utf-8"))
         work(event)
@@ -24,13 +25,13 @@ def run(work: Callable[[Event], None]) -> None:
 
 
 def tell(reason: str) -> NoReturn:
-    """Block what is about to be done, or tell the agent what is wrong with what was done."""
+    """Block the tool, or show the agent what is wrong with what it did."""
     sys.stderr.buffer.write(f"{reason}\n".encode())
     sys.exit(2)
 
 
 def edited_file(event: Event) -> Path | None:
-    """Return the file that the event is about, if it is in this project."""
+    """Return the file that the tool edits, if it is in this project."""
     tool_input = event.get("tool_input", {})
     name = tool_input.get("file_path") or tool_input.get("notebook_path")
     if not name:
@@ -40,6 +41,6 @@ def edited_file(event: Event) -> Path | None:
 
 
 def edits_of(event: Event) -> Path:
-    """Return the file that notes what a session edited."""
+    """Return the file that lists what a session edited."""
     session = "".join(c for c in str(event.get("session_id", "")) if c.isalnum() or c == "-")
     return ROOT / ".claude" / "edits" / (session or "unknown")

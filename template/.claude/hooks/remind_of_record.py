@@ -1,4 +1,4 @@
-"""When the agent stops: remind it, once, of the record of what it changed."""
+"""When the agent stops: reminds it once to record what it changed."""
 
 from hook import ROOT, Event, edits_of, run, tell
 
@@ -17,7 +17,7 @@ def _remind(event: Event) -> None:
         shown = ", ".join(files[:MOST_SHOWN]) + (", ..." if len(files) > MOST_SHOWN else "")
         tell(
             f"Changed without a Prompt History Record: {shown}. Record it with /sp.phr ({SCRIPT}); "
-            "if the user has said that none is wanted, say so and stop."
+            "if the user does not want a record, say so and stop."
         )
 
 

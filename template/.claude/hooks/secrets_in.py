@@ -1,6 +1,6 @@
-"""Which files hold secrets or users' data, and which of them a shell command would read.
+"""Finds files with secrets or users' data, and shell commands that would read one.
 
-It keeps an agent from reading one by accident; it is no sandbox against somebody who wants to.
+This prevents accidents. It is not a sandbox: a determined agent can work around it.
 """
 
 import os
@@ -33,7 +33,7 @@ EXCLUDE = "--exclude"
 
 
 def is_secret(text: str, cwd: Path) -> bool:
-    """Say whether a path names a secret, followed to where a link leads."""
+    """Return whether a path, or what it links to, is a secret."""
     named = Path(os.path.normpath(cwd / Path(text.replace("\\", "/")).expanduser()))
     return any(_is_secret_path(path) for path in {named, Path(os.path.realpath(named))})
 
@@ -73,7 +73,7 @@ def _words(command: str) -> list[str]:
 
 
 def _paths(word: str, program: str, before: str) -> Iterator[str]:
-    """Give what may be a path in a word: none in a sentence, any part of a program."""
+    """Yield the parts of a word that may be paths. Only code is split: a sentence names no file."""
     yield word
     is_run = before in TEXT_FLAGS or program in RUNS_TEXT or "$(" in word or "`" in word
     if is_run or not re.search(r"\s", word):
@@ -90,7 +90,7 @@ def _reads(part: str, program: str, cwd: Path) -> bool:
 
 
 def _grepped(command: str, cwd: Path) -> str | None:
-    """Return the `.env` that a recursive grep would go through."""
+    """Return the `.env` that a recursive grep would read."""
     words = _words(command)
     for start, word in enumerate(words):
         rest = list(takewhile(lambda word: word not in SEPARATORS, words[start + 1 :]))

@@ -1,5 +1,6 @@
-"""The engine's tests run on the sample application, with the fixtures of `chatkit_engine.testing`."""
+"""Fixtures of the engine's tests, beside those of `chatkit_engine.testing`."""
 
+import os
 import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from chatkit_engine.testing.fake_model_api import FakeModelApi
 
 hypothesis.settings.register_profile("tests", database=None, deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tests")
-set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis-for-tests")
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"hypothesis-for-tests-{os.getuid()}")
 
 
 @pytest.fixture

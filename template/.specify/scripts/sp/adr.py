@@ -1,4 +1,4 @@
-"""Write an Architecture Decision Record, or ask with --test whether a decision deserves one."""
+"""Writes an Architecture Decision Record, or says with --test whether a decision needs one."""
 
 import argparse
 
@@ -10,7 +10,7 @@ from sdd.significance import PARTS, significance
 
 TEXT = "a text, @FILE, or - for stdin"
 NEEDED = ("title", "context", "decision", "consequences", "agreed_by")
-EXAMPLE = "NAME :: what speaks for it :: what speaks against it"
+EXAMPLE = "NAME :: reasons for it :: reasons against it"
 
 
 def _work(arguments: argparse.Namespace) -> Answer:
@@ -64,14 +64,14 @@ def _parser() -> Parser:
     parser = Parser(f"{__doc__} The test has three parts, and all must hold: {parts}.")
     parser.add_argument("title", nargs="?", help="what was decided, in a few words")
     parser.add_argument(
-        "--test", nargs="+", metavar="PART=yes|no:WHY", help="only say if it counts"
+        "--test", nargs="+", metavar="PART=yes|no:WHY", help="only say whether it needs an ADR"
     )
     parser.add_argument("--significance", nargs="+", default=[], metavar="PART=yes:WHY")
-    parser.add_argument("--context", help=f"what made a decision necessary: {TEXT}")
+    parser.add_argument("--context", help=f"why a decision was necessary: {TEXT}")
     parser.add_argument("--option", action="append", default=[], metavar="TEXT", help=EXAMPLE)
-    parser.add_argument("--decision", help=f"what is done, and why: {TEXT}")
-    parser.add_argument("--consequences", help=f"what follows, the bad parts too: {TEXT}")
-    parser.add_argument("--agreed-by", help="the person who agreed that this is recorded")
+    parser.add_argument("--decision", help=f"what was decided, and why: {TEXT}")
+    parser.add_argument("--consequences", help=f"the consequences, including bad ones: {TEXT}")
+    parser.add_argument("--agreed-by", help="the person who agreed to the record")
     parser.add_argument("--status", default="accepted", choices=STATUSES[:2])
     parser.add_argument("--supersedes", metavar="NNNN", help="the ADR that this one replaces")
     parser.add_argument("--feature", help="the name or number of the feature that it came from")

@@ -1,4 +1,4 @@
-"""Say whether a stage of a feature is complete, and if not, what is missing and where."""
+"""Says whether a stage of a feature is complete, and if not, what is missing and where."""
 
 import argparse
 
@@ -25,5 +25,5 @@ def _work(arguments: argparse.Namespace) -> Answer:
 if __name__ == "__main__":
     parser = Parser(__doc__ or "")
     parser.add_argument("stage", choices=(*DOCUMENTS, "implement"))
-    parser.add_argument("--feature", help="its name or number, if not the one in work")
+    parser.add_argument("--feature", help="its name or number (default: the one in work)")
     run(parser, _work)

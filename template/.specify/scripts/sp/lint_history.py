@@ -1,4 +1,4 @@
-"""Check every Prompt History Record and every ADR, and how they stand to each other."""
+"""Checks every Prompt History Record and every ADR, and the references between them."""
 
 import argparse
 
@@ -14,7 +14,7 @@ def _work(arguments: argparse.Namespace) -> Answer:
         "records": count,
         "complete": not found,
         "problems": lines,
-        "text": "\n".join(lines) or f"{count} records, all whole",
+        "text": "\n".join(lines) or f"{count} records, all complete",
     }
 
 

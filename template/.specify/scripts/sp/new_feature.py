@@ -1,4 +1,4 @@
-"""Begin a feature: number and name its folder in `specs/`, and write its spec from the template."""
+"""Begins a feature: creates its numbered folder in `specs/`, and its spec from the template."""
 
 import argparse
 
@@ -9,7 +9,7 @@ from sdd.stages import new_feature
 
 def _work(arguments: argparse.Namespace) -> Answer:
     if not arguments.description.strip():
-        raise Refused("say in a sentence what the feature is")
+        raise Refused("describe the feature in a sentence")
     project = Project(arguments.root.absolute())
     if arguments.branch and not project.git("rev-parse", "--git-dir"):
         raise Refused("there is no git repository for --branch: run `git init` first")
@@ -18,7 +18,7 @@ def _work(arguments: argparse.Namespace) -> Answer:
     if arguments.branch:
         _switch(project, folder.name)
     shown = project.shown(folder / "spec.md")
-    made = "made" if is_new else "there already, and kept"
+    made = "created" if is_new else "exists already and was kept"
     return {
         "feature": folder.name,
         "spec": shown,
@@ -39,6 +39,6 @@ def _switch(project: Project, name: str) -> None:
 if __name__ == "__main__":
     parser = Parser(__doc__ or "")
     parser.add_argument("description", help="what the feature is, in a sentence")
-    parser.add_argument("--name", help="the short name, if not the first words of the description")
-    parser.add_argument("--branch", action="store_true", help="make and switch to a git branch")
+    parser.add_argument("--name", help="the short name (default: from the description)")
+    parser.add_argument("--branch", action="store_true", help="create and switch to a git branch")
     run(parser, _work)

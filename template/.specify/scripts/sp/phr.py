@@ -1,4 +1,4 @@
-"""Write a Prompt History Record: what was asked, what came of it, and where it belongs."""
+"""Writes a Prompt History Record: what was asked, the outcome, and the feature it belongs to."""
 
 import argparse
 import getpass
@@ -14,7 +14,7 @@ TEXT = "a text, @FILE, or - for stdin"
 
 def _work(arguments: argparse.Namespace) -> Answer:
     if [arguments.prompt, arguments.response].count("-") > 1:
-        raise Refused("only one text can come on stdin: give the other as @FILE")
+        raise Refused("only one text can come from stdin: pass the other as @FILE")
     project = Project(arguments.root.absolute())
     record = _record(project, arguments)
     path = write_record(project, without_secrets(record) if arguments.redact else record)
@@ -55,23 +55,23 @@ def _parser() -> Parser:
     parser = Parser(__doc__ or "")
     parser.add_argument("--stage", required=True, choices=STAGES)
     parser.add_argument("--title", required=True, help="three to seven words")
-    parser.add_argument("--prompt", required=True, help=f"what was asked, verbatim: {TEXT}")
-    parser.add_argument("--response", required=True, help=f"what was answered, in short: {TEXT}")
+    parser.add_argument("--prompt", required=True, help=f"what was asked, word for word: {TEXT}")
+    parser.add_argument("--response", required=True, help=f"the answer, in short: {TEXT}")
     parser.add_argument("--outcome", required=True, help=f"what is different now: {TEXT}")
     parser.add_argument("--evaluation", default="", help=f"what went well and what did not: {TEXT}")
     parser.add_argument("--next", default="", help=f"what to ask next: {TEXT}")
-    parser.add_argument("--feature", help="its name or number, if not the one in work")
+    parser.add_argument("--feature", help="its name or number (default: the one in work)")
     parser.add_argument("--command", default="", help="the command, such as /sp.plan")
     parser.add_argument("--surface", default="agent", help="where it was asked")
     parser.add_argument("--model", default="unknown", help="who answered")
-    parser.add_argument("--user", help="who asked, if not git's user.name")
-    parser.add_argument("--branch", help="if not git's current one")
-    parser.add_argument("--label", action="append", default=[], help="may be given again")
-    parser.add_argument("--file", action="append", help="changed; without it, what git says")
-    parser.add_argument("--test", action="append", default=[], help="run, and how it ended")
+    parser.add_argument("--user", help="who asked (default: git's user.name)")
+    parser.add_argument("--branch", help="default: git's current one")
+    parser.add_argument("--label", action="append", default=[], help="may be repeated")
+    parser.add_argument("--file", action="append", help="a changed file (default: from git)")
+    parser.add_argument("--test", action="append", default=[], help="a check, and its result")
     for name in LINKS:
         parser.add_argument(f"--{name}", help=f"a link to the {name}")
-    parser.add_argument("--redact", action="store_true", help="take out what looks like a secret")
+    parser.add_argument("--redact", action="store_true", help="remove what looks like a secret")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Make a feature's plan from the template, once its spec is complete."""
+"""Creates a feature's plan from the template, once its spec is complete."""
 
 import argparse
 
@@ -12,7 +12,7 @@ def _work(arguments: argparse.Namespace) -> Answer:
     feature = project.feature(arguments.feature)
     path, is_new = make(project, feature, "plan")
     shown = project.shown(path)
-    made = "made" if is_new else "there already, and kept"
+    made = "created" if is_new else "exists already and was kept"
     return {
         "feature": feature.name,
         "plan": shown,
@@ -23,5 +23,5 @@ def _work(arguments: argparse.Namespace) -> Answer:
 
 if __name__ == "__main__":
     parser = Parser(__doc__ or "")
-    parser.add_argument("--feature", help="its name or number, if not the one in work")
+    parser.add_argument("--feature", help="its name or number (default: the one in work)")
     run(parser, _work)

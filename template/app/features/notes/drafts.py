@@ -77,8 +77,8 @@ def _build(
         "open": note is not None,
         "note": note,
         "text": text,
-        "state": context.say(state),
-        "save": context.say(SAVE),
-        "discard": context.say(DISCARD),
+        "state": context.translate(state),
+        "save": context.translate(SAVE),
+        "discard": context.translate(DISCARD),
     }
     return WIDGET.build(data)

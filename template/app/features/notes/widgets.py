@@ -63,7 +63,7 @@ def create_actions(notes: Notes) -> list[AnyAction]:
 
 async def list_as_it_comes(context: TurnContext, notes: Notes) -> AsyncGenerator[WidgetRoot, None]:
     """Yield the list as it loads: the title, then the number of notes, then the notes."""
-    yield _build(context, context.say(TITLE), loading=True)
+    yield _build(context, context.translate(TITLE), loading=True)
     headline = await _headline(context, notes)
     yield _build(context, headline, loading=True)
     yield _build(context, headline, await notes.pinned_first(context.user, LISTED))
@@ -77,7 +77,7 @@ async def list_widget(context: TurnContext, notes: Notes) -> DynamicWidgetRoot:
 
 async def _headline(context: TurnContext, notes: Notes) -> str:
     count = await notes.count(context.user)
-    return f"{context.say(TITLE)}: {count or context.say(NONE)}"
+    return f"{context.translate(TITLE)}: {count or context.translate(NONE)}"
 
 
 def _build(
@@ -92,9 +92,9 @@ def _build(
         "headline": headline,
         "loading": loading,
         "notes": [_row(note) for note in found],
-        "pin": context.say(PIN),
-        "unpin": context.say(UNPIN),
-        "delete": context.say(DELETE),
+        "pin": context.translate(PIN),
+        "unpin": context.translate(UNPIN),
+        "delete": context.translate(DELETE),
     }
     return WIDGET.build(data)
 

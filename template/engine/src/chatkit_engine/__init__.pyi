@@ -64,9 +64,9 @@ from .observability.logs import hide_secrets as hide_secrets
 from .run.history import HistoryPolicy as HistoryPolicy
 from .run.titles import TitleWriter as TitleWriter
 from .security.authentication import Authenticator as Authenticator
+from .settings.base import SettingsBase as SettingsBase
+from .settings.base import SetupError as SetupError
 from .settings.core import Settings as Settings
-from .settings.core import SettingsBase as SettingsBase
-from .settings.core import SetupError as SetupError
 from .store.database import Database as Database
 from .store.database import database_now as database_now
 from .store.ids import new_id as new_id
@@ -78,7 +78,7 @@ from .store.search import search_messages as search_messages
 from .store.tables import Sequence as Sequence
 from .store.user_data import Eraser as Eraser
 from .terminal import Project as Project
-from .terminal import explained as explained
+from .terminal import explain_settings_errors as explain_settings_errors
 from .terminal import fail as fail
 from .terminal import project_of as project_of
 from .terminal import run_async as run_async

@@ -1,4 +1,4 @@
-"""The only place that wires: `create_app`, and the lifespan of what it holds."""
+"""Builds the application: `create_app` connects all parts; nothing else does."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -20,7 +20,11 @@ from chatkit_engine.assistant.guardrails import create_guardrails
 from chatkit_engine.builder import Builder
 from chatkit_engine.errors import add_error_handlers
 from chatkit_engine.http import chat, chatkit, entities, files, health, threads, usage, user_data
-from chatkit_engine.http.middleware import HEADER, BodyLimitMiddleware, RequestIdMiddleware
+from chatkit_engine.http.middleware import (
+    REQUEST_ID_HEADER,
+    BodyLimitMiddleware,
+    RequestIdMiddleware,
+)
 from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.i18n import add_translations
 from chatkit_engine.models.chat_model import ChatModel
@@ -36,7 +40,8 @@ from chatkit_engine.run.titles import Titles
 from chatkit_engine.run.usage import Meter
 from chatkit_engine.security.authentication import create_authenticator
 from chatkit_engine.security.links import Links
-from chatkit_engine.settings.core import Settings, SetupError
+from chatkit_engine.settings.base import SetupError
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.blob_cleanup import delete_dead_blobs
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
@@ -47,6 +52,8 @@ from chatkit_engine.turns.sweeper import Sweeper
 
 log = structlog.stdlib.get_logger(__name__)
 
+# What a page on another origin may read of a response.
+EXPOSED_HEADERS = (REQUEST_ID_HEADER, "Retry-After", "Idempotent-Replayed")
 ROUTERS = (
     chatkit.router,
     chat.router,
@@ -58,12 +65,50 @@ ROUTERS = (
     health.router,
 )
 
-# What a page on another origin may read of an answer.
-EXPOSED = (HEADER, "Retry-After", "Idempotent-Replayed")
+
+def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None = None) -> FastAPI:
+    """Return the ASGI application.
+
+    `app` is the name of the package whose tools, agents, widgets and features are discovered.
+    `model` replaces the one that the settings name, for example in tests.
+
+    Raises:
+        SetupError: the settings refer to a hook that is not set.
+        OSError: the folder of a SQLite database cannot be created.
+    """
+    configure_logging(settings)
+    application = Application(settings, app, model)
+    builder = application.builder
+    api = FastAPI(
+        title=settings.project_name,
+        lifespan=_lifespan(application),
+        docs_url=None if settings.is_production else "/docs",
+        redoc_url=None,
+        openapi_url=None if settings.is_production else "/openapi.json",
+    )
+    api.state.services = application.services()
+    add_error_handlers(api)
+    for router in (*ROUTERS, *builder.routers):
+        api.include_router(router)
+    for middleware, options in builder.middlewares:
+        api.add_middleware(middleware, **options)
+    api.add_middleware(
+        BodyLimitMiddleware, max_bytes=settings.max_body_bytes, by_path=builder.body_limits
+    )
+    api.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+    )
+    api.add_middleware(RequestIdMiddleware)
+    return api
 
 
 class Application:
-    """The application's parts, made without touching the network or the disk's contents."""
+    """The application's parts. Creating them does not use the network or read the database."""
 
     def __init__(self, settings: Settings, app: str, model: ChatModel | None = None) -> None:
         self.settings = settings
@@ -75,21 +120,20 @@ class Application:
         self.builder.add_sweep(partial(delete_dead_blobs, self.database, self.blobs))
         install(self.builder)
         check_setup(self.builder)
-        kinds = [ThreadEntities(self.database), *self.builder.entities]
-        self.entities = EntityLookup(kinds)
+        self.entities = EntityLookup([ThreadEntities(self.database), *self.builder.entities])
         self.authenticator = self.builder.authenticator or create_authenticator(settings)
         self.migrations = [CORE, *self.builder.migrations]
         self._given_model = model
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[ChatService]:
-        """Start what the chat needs, and end it in the opposite order, saving running turns."""
+        """Start what the chat needs; stop it in reverse order and save the running turns."""
         model = self._given_model or self.create_model()
         if model.notice:
             log.warning(model.notice)
         self._configure_tracing()
         await self.migrate()
-        self.process_lock.announce()
+        self.process_lock.acquire()
         self.model = model
         try:
             async with self.builder.resources():
@@ -107,14 +151,19 @@ class Application:
             await model.close()
             await self.blobs.aclose()
             await self.database.aclose()
-            self.process_lock.withdraw()
+            self.process_lock.release()
 
     def create_model(self) -> ChatModel:
-        """Return the model of the application's hook, else the one that the settings ask for."""
+        """Return the model of the application's hook, or else the one that the settings name."""
         create = self.builder.create_model or create_model
         return create(self.settings)
 
     def health_checks(self, service: ChatService) -> list[HealthCheck]:
+        """Return the checks of `/health/ready`. A model that is down does not fail its check.
+
+        Every process would fail it at once, and a restart does not help.
+        """
+
         async def accepting() -> HealthStatus:
             draining = service.turns.draining
             return HealthStatus(name="accepting", ok=not draining, detail="restarting" * draining)
@@ -125,24 +174,24 @@ class Application:
 
         async def migrations() -> HealthStatus:
             waiting = await pending(self.database, self.migrations)
-            advice = f"run `migrate`; not applied yet: {', '.join(waiting)}"
+            advice = f"run `migrate`; pending: {', '.join(waiting)}"
             return HealthStatus(name="migrations", ok=not waiting, detail=advice if waiting else "")
 
         async def model() -> HealthStatus:
-            detail = self.model.trouble() or self.model.notice or self.model.name
+            detail = self.model.problem() or self.model.notice or self.model.name
             return HealthStatus(name="model", ok=True, detail=detail)
 
         return [accepting, database, migrations, model, *self.builder.health_checks]
 
     async def migrate(self) -> None:
-        """Apply migrations in development; production runs `migrate` when it chooses to."""
+        """Apply migrations in development. In production the operator runs `migrate`."""
         if not self.settings.is_production:
             applied = await upgrade(self.database, self.migrations)
             if applied:
                 log.info("migrated the database", applied=applied)
 
     def services(self) -> Services:
-        """Return what the routes use; the chat is there once the application runs."""
+        """Return what the routes use. The chat is added when the application starts."""
         return Services(
             settings=self.settings,
             database=self.database,
@@ -154,7 +203,7 @@ class Application:
         )
 
     def _configure_tracing(self) -> None:
-        """The Agents SDK exports every run to OpenAI unless it is told not to."""
+        # By default, the Agents SDK sends traces of every run to OpenAI.
         key = self.settings.openai_api_key
         enabled = self.settings.llm_tracing and key is not None
         set_tracing_disabled(not enabled)
@@ -199,10 +248,10 @@ class Application:
 
 
 def check_setup(builder: Builder) -> None:
-    """Compare the settings with the hooks.
+    """Check that the hooks exist that the settings refer to.
 
     Raises:
-        SetupError: the settings rely on a hook that is not set.
+        SetupError: a hook is not set.
     """
     if builder.settings.auth_mode == "app" and builder.authenticator is None:
         raise SetupError("AUTH_MODE=app needs an authenticator: call builder.set_authenticator")
@@ -211,7 +260,7 @@ def check_setup(builder: Builder) -> None:
 
 
 def install(builder: Builder) -> None:
-    """Add what the application's folders define, and what it and the features install."""
+    """Add what the application's folders define, then call the hooks of it and of the features."""
     app = builder.app
     tools = [
         tool
@@ -237,46 +286,6 @@ def install(builder: Builder) -> None:
             installed.append(name)
     add_translations(discovery.locale_folders(app))
     log.info("features", installed=installed)
-
-
-def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None = None) -> FastAPI:
-    """Return the ASGI application.
-
-    `app` is the name of the package whose tools, agents, widgets and features are found. `model`
-    takes the place of the one that the settings ask for.
-    """
-    configure_logging(settings)
-    application = Application(settings, app, model)
-    builder = application.builder
-    api = FastAPI(
-        title=settings.project_name,
-        lifespan=_lifespan(application),
-        docs_url=None if settings.is_production else "/docs",
-        redoc_url=None,
-        openapi_url=None if settings.is_production else "/openapi.json",
-    )
-    api.state.services = application.services()
-    add_error_handlers(api)
-    for router in ROUTERS:
-        # Including a router reads each route's parameters anew: 15 ms for these, which add nothing.
-        api.router.routes.extend(router.routes)
-    for router in builder.routers:
-        api.include_router(router)
-    for middleware, options in builder.middlewares:
-        api.add_middleware(middleware, **options)
-    api.add_middleware(
-        BodyLimitMiddleware, max_bytes=settings.max_body_bytes, by_path=builder.body_limits
-    )
-    api.add_middleware(
-        CORSMiddleware,
-        allow_origins=settings.allowed_origins,
-        allow_credentials=True,
-        allow_methods=["*"],
-        allow_headers=["*"],
-        expose_headers=EXPOSED,
-    )
-    api.add_middleware(RequestIdMiddleware)
-    return api
 
 
 def _lifespan(application: Application) -> Lifespan[FastAPI]:

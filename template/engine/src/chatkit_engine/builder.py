@@ -1,8 +1,7 @@
-"""The hooks: everything that an application or a feature may add to the engine or replace in it.
+"""The hooks: everything that an application or a feature can add to the engine or replace in it.
 
-`install(builder)` in the application's `assistant.py`, and then in each feature's `feature.py`, is
-called when the application is created, before anything is connected. A hook that is set twice
-keeps the last value. The README has an example of each.
+`install(builder)` in the application's `assistant.py` and in each feature's `feature.py` is called
+once, before any connection is opened.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -38,10 +37,10 @@ S = TypeVar("S", bound=Settings)
 
 
 class Builder:
-    """Collects what is added.
+    """Collects what the application and its features add.
 
-    `settings`, `database` and `app`, the name of the application's package, are there to be used.
-    The database is not open yet: use it in routes, tools, resources and checks.
+    Hooks may use `settings`, `database`, `blobs` and `links`. `app` is the name of the
+    application's package.
     """
 
     def __init__(
@@ -79,10 +78,10 @@ class Builder:
         self._resources: list[Resource] = []
 
     def settings_as(self, kind: type[S]) -> S:
-        """Return the settings as the application's own class.
+        """Return the settings as the application's own `Settings` class.
 
         Raises:
-            TypeError: the application was created with settings of another class.
+            TypeError: `create_app` was called with settings of another class.
         """
         if not isinstance(self.settings, kind):
             name = f"{kind.__module__}.{kind.__qualname__}"
@@ -94,121 +93,114 @@ class Builder:
         self.instructions = instructions
 
     def set_assistant(self, create: AgentCreator) -> None:
-        """Use the agent that the function makes as the assistant, which takes new threads."""
+        """Set the function that creates the assistant, the agent that every turn starts with."""
         self.create_assistant = create
 
     def set_model(self, create: ModelCreator) -> None:
-        """Use the model that the function makes of the settings, whatever `LLM_PROVIDER` says.
-
-        `LLM_PROVIDER=app` says that no provider needs to be set.
-        """
+        """Set the function that creates the model from the settings, in place of `LLM_PROVIDER`."""
         self.create_model = create
 
     def set_authenticator(self, authenticator: Authenticator) -> None:
-        """Use this login, whatever `AUTH_MODE` says.
-
-        `AUTH_MODE=app` lets the application start in production and on other hosts than loopback.
-        """
+        """Set what authenticates requests. It overrides `AUTH_MODE`."""
         self.authenticator = authenticator
 
     def set_history_policy(self, policy: HistoryPolicy) -> None:
-        """Let this choose what the model reads of a thread, instead of `HISTORY_MAX_TOKENS`."""
+        """Set what selects a thread's items for the model. It replaces `HISTORY_MAX_TOKENS`."""
         self.history_policy = policy
 
     def set_title_writer(self, write: TitleWriter) -> None:
-        """Give threads the titles that the function returns; an empty one gives none.
+        """Set the function that writes titles. A thread gets no title if it returns an empty one.
 
-        `THREAD_TITLES=false` switches titles off altogether.
+        It is not called if `THREAD_TITLES=false`.
         """
         self.title_writer = write
 
     def add_input_guardrail(self, check: Guardrail) -> None:
-        """Check each message before the model is called. A returned text is shown as the answer."""
+        """Check each message before the model is called. A returned text becomes the answer."""
         self.input_guardrails.append(check)
 
     def add_output_guardrail(self, check: Guardrail) -> None:
-        """Check each whole answer. A returned text is shown in its place."""
+        """Check each complete answer. A returned text replaces it."""
         self.output_guardrails.append(check)
 
     def add_middleware(self, middleware: type[Any], **options: Any) -> None:
-        """Wrap the application in an ASGI middleware; the one added last is the outermost."""
+        """Wrap the application in an ASGI middleware. The last one added is the outermost."""
         self.middlewares.append((middleware, options))
 
     def add_router(self, router: APIRouter) -> None:
-        """Serve the router's routes."""
+        """Add routes."""
         self.routers.append(router)
 
     def add_tools(self, *tools: Tool) -> None:
-        """Give the assistant tools."""
+        """Add tools for the assistant."""
         self.tools.extend(tools)
 
     def add_tool_creator(self, create: ToolCreator) -> None:
-        """Give the assistant a tool that the function makes, for example one with an agent."""
+        """Add a tool that needs the agent factory, for example an agent used as a tool."""
         self.tool_creators.append(create)
 
     def add_tool_source(self, source: ToolSource, *, parallel: bool = True) -> None:
-        """Ask the function for tools before each request to the model.
+        """Call the function with the `TurnContext` for tools before each request to the model.
 
-        It is given the `TurnContext`, so that tools may depend on the user. Unless they are
-        `parallel`, the model is asked for one tool call at a time.
+        `parallel=False` limits the model to one tool call at a time.
         """
         self.tool_sources.append(source)
         if not parallel:
             self.parallel_tool_calls = False
 
     def add_actions(self, *actions: AnyAction) -> None:
-        """Handle actions of widgets."""
+        """Add handlers of widget actions."""
         self.actions.extend(actions)
 
     def add_client_tools(self, *tools: ClientTool) -> None:
-        """Declare tools that the front end runs."""
+        """Add tools that the front end runs."""
         self.client_tools.extend(tools)
 
     def add_entities(self, entities: Entities) -> None:
-        """Let messages name things with `@`, and answers cite them."""
+        """Add a kind of entities, which messages can mention with `@` and answers can cite."""
         self.entities.append(entities)
 
     def add_specialist(self, specialist: AgentCreator) -> None:
-        """Let the assistant hand off to the agent that the function makes."""
+        """Add an agent that the assistant can hand off to."""
         self.specialists.append(specialist)
 
     def add_migrations(self, migrations: Migrations) -> None:
-        """Migrate these tables together with the engine's."""
+        """Add tables. They are migrated together with the engine's."""
         self.migrations.append(migrations)
 
     def add_health_check(self, check: HealthCheck) -> None:
-        """List the check in `/health/ready`."""
+        """Add a check to `/health/ready`."""
         self.health_checks.append(check)
 
     def add_sweep(self, sweep: Sweep) -> None:
-        """Call the function once a minute, to delete what is no longer needed."""
+        """Call the function once a minute, for example to delete what has expired."""
         self.sweeps.append(sweep)
 
     def add_eraser(self, eraser: Eraser) -> None:
-        """Call the function when a user's data is erased, for what is not in the database."""
+        """Call the function when a user's data is erased, to delete what is not in the database."""
         self.erasers.append(eraser)
 
     def add_body_limit(self, path: str, max_bytes: int) -> None:
-        """Accept larger bodies at and below the path than `MAX_BODY_BYTES` allows elsewhere."""
+        """Replace `MAX_BODY_BYTES` for requests to this path and the paths below it."""
         self.body_limits[path] = max_bytes
 
     def set_attachments(self, attachments: Attachments) -> None:
-        """Let messages have attachments. Only one feature can do that.
+        """Enable attachments in messages.
 
         Raises:
-            ValueError: another feature did it already.
+            ValueError: another feature has enabled them.
         """
         if self.attachments is not None:
-            raise ValueError("two features give messages attachments: leave one out")
+            raise ValueError("two features call `set_attachments`: remove one of them")
         self.attachments = attachments
 
     def add_resource(self, resource: Resource) -> None:
-        """Enter the context manager when the application starts, and leave it when it stops."""
+        """Enter a context manager when the application starts, and exit it when it stops."""
         self._resources.append(resource)
 
     @asynccontextmanager
     async def resources(self) -> AsyncGenerator[None]:
-        """Hold every resource, in the order in which they were added."""
+        """Enter all resources in the order in which they were added, and exit them in reverse."""
         async with AsyncExitStack() as stack:
             for resource in self._resources:
                 await stack.enter_async_context(resource())

@@ -1,4 +1,4 @@
-"""What a request knows: who asks, in which language and time zone, and from which page."""
+"""The context of a request: the user, the language, the time zone and the page."""
 
 from typing import Annotated, Any, cast
 from zoneinfo import ZoneInfo
@@ -37,7 +37,7 @@ Short = Annotated[Text, StringConstraints(max_length=500)]
 
 
 class User(BaseModel):
-    """The person a request acts for. `id` is what every statement filters on."""
+    """The user that a request acts for. Every database statement filters on `id`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,9 +45,9 @@ class User(BaseModel):
 
 
 class PageContext(BaseModel):
-    """The page that the user looks at, as the front end describes it.
+    """The page that the user is looking at, as the front end describes it.
 
-    Keys that are not named here are kept in `extra`, up to 4 KiB of JSON.
+    Unknown keys are collected in `extra`, up to 4 KiB of JSON.
     """
 
     model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
@@ -87,7 +87,7 @@ class PageContext(BaseModel):
 class ClientContext(BaseModel):
     """The part of the context that the front end sends.
 
-    `client_tools` names the tools and effects that it runs: no others are offered to the model.
+    `client_tools` names the tools and effects that it can run. The model is offered no others.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -107,10 +107,10 @@ class ClientContext(BaseModel):
 
 
 class RequestContext(ClientContext):
-    """One request's context, from the endpoint to the arguments of a tool.
+    """The context of one request, from the endpoint to the tools.
 
-    `locale` is the language tag that the user likes best, `language` the one that our own
-    messages are in. `base_url` is where the client reaches the server; links begin with it.
+    `locale` is the language tag that the user prefers, and `language` is the language of our own
+    messages. `base_url` is the server's URL as the client sees it; links start with it.
     """
 
     user: User
@@ -121,5 +121,5 @@ class RequestContext(ClientContext):
 
     @property
     def zone(self) -> ZoneInfo:
-        """The user's time zone, or UTC where the front end sends none."""
+        """The user's time zone. UTC if the front end sends none."""
         return ZoneInfo(self.timezone or "UTC")

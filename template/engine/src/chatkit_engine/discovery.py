@@ -1,7 +1,7 @@
-"""Finds what a package's folders define, so that adding a file is enough.
+"""Discovers what an application's folders define, so that adding a file is enough.
 
-An application is a package, `app` unless another name is given. The engine looks into its folders
-by their names and imports nothing else of it:
+An application is a package, by default `app`. The engine looks in these modules and folders, and
+imports nothing else of it:
 
 | in the package | what is found |
 |---|---|
@@ -14,10 +14,11 @@ by their names and imports nothing else of it:
 | `features/NAME/` | `feature.py` with `install(builder)`; `commands.py`; `mcp_tools.py` |
 | `locale/`, `features/NAME/locale/` | translations |
 
-A folder that is not there is an empty one. This module imports nothing that is slow to import.
+A missing folder counts as an empty one. Commands import this module first, so it imports nothing
+that is slow.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,23 +31,23 @@ T = TypeVar("T")
 
 
 def values_in(package: str, kind: type[T]) -> list[T]:
-    """Return the values of a type in a package's modules, by module and by name, each once."""
+    """Return the values of a type in a package's modules, each once, sorted by module and name."""
     found = [value for module in modules_in(package) for _, value in sorted(vars(module).items())]
     return list({id(value): value for value in found if isinstance(value, kind)}.values())
 
 
 def functions_in(package: str, name: str) -> list[Callable[..., Any]]:
-    """Return the function of this name from each of a package's modules that has one."""
+    """Return the functions of this name in a package's modules, sorted by module."""
     return [getattr(module, name) for module in modules_in(package) if hasattr(module, name)]
 
 
 def modules_in(package: str) -> list[ModuleType]:
-    """Import the modules of a package, sorted by name; none where there is no such package."""
+    """Import the modules of a package, sorted by name. Empty if the package does not exist."""
     return [import_module(f"{package}.{name}") for name in _names(package, folders=False)]
 
 
 def optional_module(name: str) -> ModuleType | None:
-    """Import a module if it exists. An error inside it is raised, not taken for its absence."""
+    """Import a module if it exists. An error inside the module is raised."""
     parent = name.rpartition(".")[0]
     if not _exists(parent) or find_spec(name) is None:
         return None
@@ -59,7 +60,7 @@ def feature_names(package: str) -> list[str]:
 
 
 def feature_modules(package: str, module: str) -> dict[str, ModuleType]:
-    """Import a module, such as `commands`, of each feature that has one, by the feature's name."""
+    """Import a module, for example `commands`, from each feature that has it; keys are features."""
     found = {
         name: optional_module(f"{package}.features.{name}.{module}")
         for name in feature_names(package)
@@ -68,8 +69,8 @@ def feature_modules(package: str, module: str) -> dict[str, ModuleType]:
 
 
 def locale_folders(package: str) -> list[Path]:
-    """Return the folders with a package's translations: its own, then its features'."""
-    roots = [Path(place) for place in import_module(package).__path__]
+    """Return the folders with an application's translations: its own, then its features'."""
+    roots = [Path(path) for path in import_module(package).__path__]
     return [
         folder
         for root in roots
@@ -79,7 +80,7 @@ def locale_folders(package: str) -> list[Path]:
 
 
 def settings_class(app: str) -> type[Any]:
-    """Return the class `Settings` of the application's `settings.py`, else the engine's."""
+    """Return the class `Settings` in the application's `settings.py`, or else the engine's."""
     module = optional_module(f"{app}.settings") or import_module(f"{ENGINE}.settings.core")
     return module.Settings
 
@@ -92,9 +93,7 @@ def _names(package: str, *, folders: bool) -> list[str]:
 
 
 def _exists(package: str) -> bool:
-    return all(find_spec(part) is not None for part in _prefixes(package))
-
-
-def _prefixes(package: str) -> Iterator[str]:
     parts = package.split(".")
-    return (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    # From the top, because find_spec() raises if a parent package is missing.
+    parents = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    return all(find_spec(parent) is not None for parent in parents)

@@ -1,4 +1,4 @@
-"""Errors with a status and a code, and the one set of handlers that writes them (RFC 9457)."""
+"""Errors with an HTTP status and a code, and the handlers that send them (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -13,40 +13,41 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 
 from chatkit_engine.i18n import _, message_language, translate
 
+MEDIA_TYPE = "application/problem+json"
 MAX_REPORTED = 20
 MAX_FIELD = 200
 
-# Pydantic's text of this error has the input in it, however long.
+# Pydantic's message for this error contains the input, at any length.
 UNKNOWN_TAG = "union_tag_invalid"
 UNKNOWN_KIND = "Input is of a kind that is not known"
-MEDIA_TYPE = "application/problem+json"
 
-PLAINER = {
+# Starlette's messages, and ours for them.
+MESSAGES = {
     "Not Found": _("There is nothing at this path."),
-    "Method Not Allowed": _("This path does not take this method."),
+    "Method Not Allowed": _("This path does not support this method."),
 }
 
 
 class AppError(Exception):
-    """An error that a client may see: its message says what to do about it."""
+    """An error that a client may see. Its message says what to do about it."""
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "bad_request"
     headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str, **members: object) -> None:
-        """Take the message, and further members of the problem body."""
+        """Set the message, and additional members of the problem body."""
         super().__init__(detail)
         self.detail = detail
         self.members = members
 
 
 class BadRequest(AppError):
-    """The request cannot be understood."""
+    """The request is malformed."""
 
 
 class Unauthenticated(AppError):
-    """No valid credentials came with the request."""
+    """The request has no valid credentials."""
 
     status = 401
     code = "unauthenticated"
@@ -54,28 +55,28 @@ class Unauthenticated(AppError):
 
 
 class Forbidden(AppError):
-    """The request may not come from where it comes from."""
+    """The request is not allowed, for example from this origin."""
 
     status = 403
     code = "forbidden"
 
 
 class NotFound(AppError):
-    """The thing does not exist, or is not the user's: the two answers are the same."""
+    """The resource does not exist or belongs to another user. A client cannot tell which."""
 
     status = 404
     code = "not_found"
 
 
 class Conflict(AppError):
-    """The thing is not in the state that the request needs."""
+    """The resource is not in the state that the request requires."""
 
     status = 409
     code = "conflict"
 
 
 class ThreadBusy(Conflict):
-    """Another turn runs on the thread."""
+    """Another turn is running in the thread."""
 
     code = "thread_busy"
 
@@ -84,38 +85,38 @@ class ThreadBusy(Conflict):
 
 
 class RequestRunning(Conflict):
-    """The request with this idempotency key is being answered just now."""
+    """A request with this idempotency key is already being answered."""
 
     code = "request_running"
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
     def __init__(self) -> None:
-        super().__init__(_("This request is being answered already. Try again shortly."))
+        super().__init__(_("This request is already being answered. Try again shortly."))
 
 
 class ContentTooLarge(AppError):
-    """The body, or a part of it, has more bytes than are taken."""
+    """The body, or a part of it, is larger than allowed."""
 
     status = 413
     code = "content_too_large"
 
 
 class UnsupportedMediaType(AppError):
-    """The body is not of a type that is read here."""
+    """The body has a media type that this route does not accept."""
 
     status = 415
     code = "unsupported_media_type"
 
 
 class Unprocessable(AppError):
-    """The request is well formed, but a value in it is not acceptable."""
+    """The request is well formed, but a value in it is invalid."""
 
     status = 422
     code = "invalid_request"
 
 
 class KeyReused(Unprocessable):
-    """The idempotency key came with another request before."""
+    """The idempotency key was used with a different request."""
 
     code = "idempotency_key_reused"
 
@@ -124,14 +125,14 @@ class KeyReused(Unprocessable):
 
 
 class ModelFailed(AppError):
-    """The model gave no whole answer; what it gave is kept in the thread."""
+    """The model gave no complete answer. The part that it gave is kept in the thread."""
 
     status = 502
     code = "model_failed"
 
 
 class Unavailable(AppError):
-    """The service cannot take the request just now."""
+    """The service cannot handle the request at the moment."""
 
     status = 503
     code = "unavailable"
@@ -139,12 +140,12 @@ class Unavailable(AppError):
 
 
 class ModelBusy(Unavailable):
-    """The model cannot take the request just now."""
+    """The model cannot handle the request at the moment."""
 
     code = "model_busy"
 
     def __init__(self) -> None:
-        super().__init__(_("The model is busy just now. Try again in a moment."))
+        super().__init__(_("The model is busy. Try again in a moment."))
 
 
 def problem(
@@ -156,7 +157,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> JSONResponse:
-    """Return an RFC 9457 problem body, with the detail in the request's language."""
+    """Return a problem body (RFC 9457), with the detail in the request's language."""
     language = message_language(request.headers.get("accept-language", ""))
     body = {
         "type": "about:blank",
@@ -172,8 +173,8 @@ def problem(
     )
 
 
-def describe(errors: Sequence[Any]) -> list[dict[str, str]]:
-    """Reduce pydantic's errors to where and what; the input itself is never echoed."""
+def describe_errors(errors: Sequence[Any]) -> list[dict[str, str]]:
+    """Reduce pydantic's errors to field and message. They never contain the input."""
     return [
         {
             "field": _printable(".".join(str(part) for part in error["loc"])),
@@ -184,6 +185,7 @@ def describe(errors: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def _printable(value: str) -> str:
+    """Cut a client's text and replace lone surrogates, which cannot be encoded as UTF-8."""
     return value[:MAX_FIELD].encode("utf-8", "replace").decode()
 
 
@@ -213,8 +215,8 @@ async def _not_found(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid_request(request: Request, error: Exception) -> JSONResponse:
-    errors = describe(cast(RequestValidationError, error).errors())
-    detail = _("The request has values that are not accepted; `errors` names each.")
+    errors = describe_errors(cast(RequestValidationError, error).errors())
+    detail = _("Some values in the request are invalid; `errors` lists them.")
     return problem(request, 422, detail, code=Unprocessable.code, errors=errors)
 
 
@@ -224,14 +226,14 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     code = ContentTooLarge.code if error.status_code == ContentTooLarge.status else name
     detail = cast(object, error.detail)
     text = detail if isinstance(detail, str) else str(detail)
-    text = PLAINER.get(text, text)
+    text = MESSAGES.get(text, text)
     return problem(request, error.status_code, text, code=code, headers=error.headers)
 
 
 async def _disconnected(request: Request, error: Exception) -> JSONResponse:
-    return problem(request, 400, _("The body broke off."), code=BadRequest.code)
+    return problem(request, 400, _("The request body is incomplete."), code=BadRequest.code)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    detail = _("Something went wrong on our side. The log has it under this request's id.")
+    detail = _("Internal error. The server's log has the details under this request's id.")
     return problem(request, 500, detail, code="internal_error")

@@ -1,7 +1,8 @@
-"""The user's language: what `Accept-Language` asks for, and our messages in it.
+"""The user's language, from `Accept-Language`, and messages in it.
 
-The catalogues are in `locale/` here, in the application and in each feature's folder. A language is
-supported if one of them has a catalogue for it; a text that no catalogue has stays English.
+The catalogues are in the folders `locale/` of the engine, of the application and of each feature. A
+language is supported if one of them has a catalogue for it. A text without a translation stays
+English.
 """
 
 import re
@@ -15,14 +16,17 @@ HERE = Path(__file__).parent
 ENGLISH = "en"
 MAX_ENTRIES = 50
 
+# A language range with an optional quality (RFC 9110, 12.4.2 and 12.5.4).
 ENTRY = re.compile(
     r"([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,2}|\*)"
     r"(?:\s*;\s*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
 )
 
+_folders = [HERE / "locale", *sorted(HERE.glob("features/*/locale"))]
+
 
 class Message(str):
-    """A text in English that remembers what it was made of, so that it can be translated."""
+    """An English text that keeps its template and values, so that it can be translated later."""
 
     template: str
     values: dict[str, object]
@@ -34,19 +38,19 @@ class Message(str):
         return message
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, dict[str, object]]]:
-        """Let a message be copied: the Agents SDK copies what a tool returns."""
+        """Support `copy`, because the Agents SDK copies what a tool returns."""
         return type(self), (self.template, self.values)
 
 
 def _(template: LiteralString, /, **values: object) -> Message:
-    """Mark a text that a user reads, such as `_("at most {max} bytes", max=5)`."""
+    """Mark a text for translation, for example `_("at most {max} bytes", max=5)`."""
     return Message(template, values)
 
 
 def translate(text: str, locale: str) -> str:
-    """Return the text in the language of a locale such as `de-AT`, or else in English.
+    """Return the text in the language of a locale, for example `de-AT`, or else in English.
 
-    A plain text is looked up as it is; a `Message` by its template.
+    A `Message` is looked up by its template, any other text as it is.
     """
     catalogue = _catalogue(_supported(locale) or ENGLISH)
     if isinstance(text, Message):
@@ -55,33 +59,33 @@ def translate(text: str, locale: str) -> str:
 
 
 def preferred_locale(accept_language: str) -> str:
-    """Return the tag that an `Accept-Language` header ranks first (RFC 9110, 12.5.4), or `en`."""
+    """Return the language tag that an `Accept-Language` header prefers (RFC 9110, 12.5.4)."""
     return next(iter(_ranked(accept_language)), ENGLISH)
 
 
 def message_language(accept_language: str) -> str:
-    """Return the language that the header ranks first of those that our messages are in."""
+    """Return the supported language that the header prefers, or else English."""
     supported = (_supported(tag) for tag in _ranked(accept_language))
     return next((language for language in supported if language), ENGLISH)
 
 
 def _ranked(accept_language: str) -> list[str]:
     entries = accept_language.split(",")[:MAX_ENTRIES]
-    found = [match for entry in entries if (match := ENTRY.fullmatch(entry.strip()))]
-    wanted = [(float(match[2] or 1), match[1]) for match in found]
-    wanted.sort(key=lambda entry: entry[0], reverse=True)
-    return [tag.replace("*", ENGLISH) for quality, tag in wanted if quality > 0]
+    matches = [match for entry in entries if (match := ENTRY.fullmatch(entry.strip()))]
+    ranked = [(float(match[2] or 1), match[1]) for match in matches]
+    ranked.sort(key=lambda entry: entry[0], reverse=True)
+    return [tag.replace("*", ENGLISH) for quality, tag in ranked if quality > 0]
 
 
 def _supported(tag: str) -> str | None:
-    """Return the catalogues' language for a tag: the region's own, or else the language's."""
+    """Return the supported language for a tag: for `de-AT` that is `de_AT`, or else `de`."""
     parts = tag.lower().split("-")
     names = ("_".join(parts[:count]) for count in range(len(parts), 0, -1))
     return next((_languages()[name] for name in names if name in _languages()), None)
 
 
 def add_translations(folders: Iterable[Path]) -> None:
-    """Look texts up in these `locale` folders too, after the engine's and those added before."""
+    """Add `locale` folders. They are searched after the engine's and those added earlier."""
     new = [folder for folder in folders if folder not in _folders]
     if new:
         _folders.extend(new)
@@ -101,6 +105,3 @@ def _catalogue(language: str) -> NullTranslations:
     for folder in _folders:
         chain.add_fallback(translation("messages", folder, [language], fallback=True))
     return chain
-
-
-_folders = [HERE / "locale", *sorted(HERE.glob("features/*/locale"))]

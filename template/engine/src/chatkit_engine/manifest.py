@@ -1,7 +1,7 @@
-"""Knows which files of the engine were edited since its release.
+"""Finds the engine's files that were edited since its release.
 
-`manifest.json` holds a hash of each file below `engine/`. `doctor` compares, because an edited file
-is merged by hand when the engine is updated, and everybody should know before.
+`manifest.json` has a hash of each file below `engine/`. `doctor` reports edited files, because an
+update of the engine has to merge them.
 """
 
 import json
@@ -38,7 +38,7 @@ class Changes:
 
 
 def changes(engine: Path = ENGINE) -> Changes | None:
-    """Compare the files with the manifest. Return None where only the package is installed."""
+    """Compare the files with the manifest. Return None if only the package is installed."""
     if not (engine / "pyproject.toml").is_file():
         return None
     released = json.loads(FILE.read_text())
@@ -59,7 +59,7 @@ def write(version: str, engine: Path = ENGINE) -> None:
 
 
 def hash_of(file: Path) -> str:
-    """Return a hash that is the same whichever line ends git has checked out."""
+    """Return a hash that does not depend on the line endings that git checked out."""
     return sha256(file.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
@@ -72,7 +72,7 @@ def _paths(engine: Path) -> Iterator[str]:
 
 
 def _is_off(engine: Path, path: str) -> bool:
-    """Say whether a missing file belongs to a feature that is switched off as a whole."""
+    """Return whether a missing file belongs to a feature whose whole folder is missing."""
     for folder in FEATURES:
         name, slash, _ = path.removeprefix(folder).partition("/")
         if path.startswith(folder) and slash:

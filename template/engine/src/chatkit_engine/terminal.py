@@ -1,4 +1,4 @@
-"""What commands share: the project they are for, explained settings, and errors in one line."""
+"""What commands share: the project they run for, and errors as one line, not a traceback."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Generator
@@ -13,7 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chatkit_engine import discovery
 from chatkit_engine.errors import AppError
-from chatkit_engine.settings.core import Settings, SetupError, explain
+from chatkit_engine.settings.base import SetupError, settings_errors
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import MigrationRefused
@@ -24,15 +25,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Project:
-    """The application's package, by its name, as commands find it in `typer.Context.obj`."""
+    """The application that a command runs for, by the name of its package.
+
+    `typer.Context.obj` holds it.
+    """
 
     app: str
 
     def settings(self, **values: Any) -> Settings:
-        """Read the project's settings.
+        """Read the project's settings; `values` override them.
 
         Raises:
-            ValidationError: one is missing or wrong; `explained` tells the user.
+            ValidationError: a setting is missing or invalid; see `explain_settings_errors`.
         """
         return discovery.settings_class(self.app)(**values)
 
@@ -40,9 +44,9 @@ class Project:
     async def open_database(self) -> AsyncGenerator[Database]:
         """Open the project's database for a command, and close it again.
 
-        Settings that are wrong are named, and the command exits.
+        Invalid settings end the command with one line for each.
         """
-        with explained():
+        with explain_settings_errors():
             database = open_database(self.settings())
         try:
             yield database
@@ -58,20 +62,20 @@ def project_of(ctx: typer.Context) -> Project:
 
 
 @contextmanager
-def explained() -> Generator[None]:
-    """Name the settings that are wrong, and exit."""
+def explain_settings_errors() -> Generator[None]:
+    """Exit with one line for each invalid setting."""
     try:
         yield
     except ValidationError as error:
-        fail("\n".join(explain(error)))
+        fail("\n".join(settings_errors(error)))
     except SetupError as error:
         fail(str(error))
     except OSError:
-        fail("DATABASE_URL: its folder cannot be made or written. Name another.")
+        fail("DATABASE_URL: cannot create or write the folder of the database. Name another one.")
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work. An error that a user can do something about is told in one line."""
+    """Run a command's coroutine and return its result; exit with a message on a known error."""
     try:
         return asyncio.run(work)
     except NotFoundError:
@@ -79,11 +83,12 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
     except (AppError, MigrationRefused, TransferRefused) as error:
         fail(str(error))
     except SQLAlchemyError:
-        fail("The database does not answer. Check DATABASE_URL; `doctor` says more.")
+        fail("The database does not answer. Check DATABASE_URL, or run `doctor` for details.")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
 def fail(message: str) -> NoReturn:
+    """Print the message to standard error, and exit with status 1."""
     typer.echo(message, err=True)
     raise typer.Exit(1)

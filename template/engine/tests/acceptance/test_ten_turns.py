@@ -11,7 +11,7 @@ from support.app import Running, running_app
 from support.model_requests import read, request_bytes
 
 from chatkit_engine.context import RequestContext, User
-from chatkit_engine.run.history import LEFT_OUT
+from chatkit_engine.run.history import OMITTED
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.items import ToolCall
 from chatkit_engine.store.threads import load_items_between
@@ -257,7 +257,7 @@ async def test_a_turn_of_many_long_outputs_gives_the_model_the_newest(
         await talk.say("And now?", Reply("The same."))
 
     outputs = [each.text for each in read(model_api.requests[7]) if each.kind == "output"]
-    assert outputs == [LEFT_OUT] * 3 + [f"12 {article}" for article in articles[3:]]
+    assert outputs == [OMITTED] * 3 + [f"12 {article}" for article in articles[3:]]
     first = [each.text for each in read(model_api.requests[1]) if each.kind == "output"]
     assert first == [f"12 {articles[0]}"]
 

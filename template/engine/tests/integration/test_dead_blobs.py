@@ -118,17 +118,17 @@ async def test_a_claim_that_has_passed_keeps_nothing(database: Database) -> None
     await asyncio.sleep(CLOCK_TICK)
     second = await _claim(database)
 
-    assert not await database.write(blob_cleanup.keep, ADA, NAME, first)
-    await database.write(blob_cleanup.give_up, ADA, NAME, first)
+    assert not await database.write(blob_cleanup.complete, ADA, NAME, first)
+    await database.write(blob_cleanup.release, ADA, NAME, first)
     assert await database.write(blob_cleanup.claim, ADA, NAME) is None
-    assert await database.write(blob_cleanup.keep, ADA, NAME, second)
+    assert await database.write(blob_cleanup.complete, ADA, NAME, second)
     assert await _waiting(database) == []
 
 
 async def test_what_is_given_up_goes_and_may_be_claimed(database: Database, blobs: Blobs) -> None:
     await _store(blobs, NAME)
     claim = await _claim(database)
-    await database.write(blob_cleanup.give_up, ADA, NAME, claim)
+    await database.write(blob_cleanup.release, ADA, NAME, claim)
 
     await delete_dead_blobs(database, blobs)
 
@@ -143,7 +143,7 @@ async def test_a_delete_during_an_upload_leaves_the_bytes_to_it(
     await _delete_attachments(database, NAME)
     await _store(blobs, NAME)
 
-    await database.write(blob_cleanup.give_up, ADA, NAME, claim)
+    await database.write(blob_cleanup.release, ADA, NAME, claim)
     await delete_dead_blobs(database, blobs)
 
     assert await blobs.keys(ADA) == []

@@ -187,7 +187,7 @@ async def test_the_users_export_leaves_it_out_and_the_operators_has_it(
 async def test_it_takes_no_feedback(app: Running, file_settings: Settings) -> None:
     thread = thread_id(await app.ask(create("Psst")))
     async with open_store(file_settings) as store:
-        past = await store.database.read(threads.load_past, thread, None, 50, "local")
+        past = await store.database.read(threads.load_history_page, thread, None, 50, "local")
     hidden = [item for item in past.items if is_hidden(item)]
     assert {item.type for item in hidden} == {"hidden_context_item", "tool_call"}
 

@@ -6,7 +6,8 @@ import pytest
 from support.app import SAMPLE, running_app
 
 from chatkit_engine.models.registry import create_model
-from chatkit_engine.settings.core import Settings, SetupError
+from chatkit_engine.settings.base import SetupError
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.testing import AddFeature, FakeModelApi, Reply, create, run_command
 
 TUTOR = """

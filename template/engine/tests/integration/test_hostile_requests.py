@@ -164,7 +164,7 @@ async def test_without_the_feature_there_are_no_attachments(
 
     assert [answer.status_code for answer in answers] == [400, 400, 400]
     assert {answer.json()["detail"] for answer in answers} == {
-        "This assistant takes no attachments."
+        "This assistant does not accept attachments."
     }
     assert threads.json()["data"] == []
 

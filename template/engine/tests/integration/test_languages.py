@@ -46,10 +46,10 @@ async def test_a_refusal_is_in_the_language_that_the_header_ranks_first(
     ("method", "path", "body", "status", "english", "german"),
     [
         ("GET", "/nowhere", None, 404, "nothing at this path", "gibt es nichts"),
-        ("PUT", "/chatkit", {}, 405, "not take this method", "nimmt diese Methode nicht"),
+        ("PUT", "/chatkit", {}, 405, "not support this method", "unterstützt diese Methode nicht"),
         ("POST", "/chatkit", {}, 400, "not a ChatKit request", "keine ChatKit-Anfrage"),
         ("POST", "/chatkit", op("items.list", thread_id="t", limit=0), 400, "to 1000", "und 1000"),
-        ("POST", "/api/chat", {"message": ""}, 422, "not accepted", "unzulässige Werte"),
+        ("POST", "/api/chat", {"message": ""}, 422, "are invalid", "sind ungültig"),
         ("POST", "/api/chat", {"message": "x" * 5000}, 413, "at most 1024", "höchstens 1024"),
     ],
 )

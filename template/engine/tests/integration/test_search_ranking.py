@@ -13,7 +13,7 @@ from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.ids import new_id
 from chatkit_engine.store.migrate import CORE, upgrade
-from chatkit_engine.store.search import NEWEST, search_messages
+from chatkit_engine.store.search import CANDIDATES, search_messages
 
 ODD_NAMES = ("auth0|1", "auth0|12", "auth0 1", 'o\'brien \\ "x"', "---", "1", "用户")
 
@@ -90,17 +90,17 @@ async def test_a_name_is_no_word_of_a_message(database: Database) -> None:
 
 
 async def test_a_word_that_is_everywhere_hides_no_rare_one(database: Database) -> None:
-    newer = [f"the weather of day {number}" for number in range(2 * NEWEST)]
+    newer = [f"the weather of day {number}" for number in range(2 * CANDIDATES)]
     await _save(database, "ada", "the zebra", *newer)
 
     assert (await _find(database, "ada", "the zebra"))[0] == "the zebra"
-    assert len(await _find(database, "ada", "the", limit=2 * NEWEST)) == NEWEST
+    assert len(await _find(database, "ada", "the", limit=2 * CANDIDATES)) == CANDIDATES
 
 
 async def test_what_has_all_the_words_is_found_behind_newer_ones_of_each(
     database: Database,
 ) -> None:
-    newer = [word for word in ("black", "coffee") for _ in range(2 * NEWEST)]
+    newer = [word for word in ("black", "coffee") for _ in range(2 * CANDIDATES)]
     await _save(database, "ada", "black coffee", *newer)
 
     assert (await _find(database, "ada", "coffee, black"))[0] == "black coffee"

@@ -28,12 +28,12 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import threads
 from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.idempotency import EarlierTurn, find
-from chatkit_engine.store.leases import Key, Lease, LeaseLost
+from chatkit_engine.store.leases import Lease, LeaseLost, RequestKey
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.tables import metadata
 
 NOBODY = ProcessLock(None)
-KEY = Key("key", "fingerprint")
+KEY = RequestKey("key", "fingerprint")
 Write = Callable[[], Awaitable[Any]]
 Prepare = Callable[[SqlStore], Awaitable[Write]]
 
@@ -85,7 +85,7 @@ async def _begin_after_a_dead_turn(store: SqlStore) -> Write:
 
 async def _begin_again(store: SqlStore) -> Write:
     again = await _leave_a_dead_turn(store)
-    return lambda: _turn(store, Opening(_message(), again=again))
+    return lambda: _turn(store, Opening(_message(), earlier=again))
 
 
 async def _checkpoint(store: SqlStore) -> Write:
@@ -114,7 +114,7 @@ async def _close_in_place_of_the_old_answer(store: SqlStore) -> Write:
 
 async def _rename(store: SqlStore) -> Write:
     return lambda: store.database.write(
-        threads.change_thread, THREAD, {"title": "new"}, ADA.user.id
+        threads.update_thread, THREAD, {"title": "new"}, ADA.user.id
     )
 
 

@@ -12,7 +12,7 @@ from chatkit_engine.models.demo.model import DemoModel
 from chatkit_engine.models.registry import ChatModel
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import leases
-from chatkit_engine.store.leases import EXPIRED_SECONDS, LEASE_SECONDS, Lease
+from chatkit_engine.store.leases import CLOSE_AFTER_SECONDS, LEASE_SECONDS, Lease
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.testing.requests import create, events, thread_id
 from chatkit_engine.turns.requests import user_message_request
@@ -71,7 +71,7 @@ async def _stored(app: Running, thread: str) -> list[str]:
 
 async def test_the_turns_of_dead_processes_are_closed_and_marked_once(app: Running) -> None:
     thread = await _thread(app)
-    await _dead_turn(app, thread, EXPIRED_SECONDS + 1)
+    await _dead_turn(app, thread, CLOSE_AFTER_SECONDS + 1)
 
     await _sweep(app, times=3)
 
@@ -84,7 +84,7 @@ async def test_the_turns_of_dead_processes_are_closed_and_marked_once(app: Runni
 
 async def test_a_lease_that_has_just_run_out_is_left_to_its_holder(app: Running) -> None:
     thread = await _thread(app)
-    await _dead_turn(app, thread, EXPIRED_SECONDS - 5)
+    await _dead_turn(app, thread, CLOSE_AFTER_SECONDS - 5)
 
     await _sweep(app)
 

@@ -3,7 +3,7 @@
 import pytest
 from support.app import Running, running_app
 
-from chatkit_engine.run.titles import MAX_TITLE, tidy
+from chatkit_engine.run.titles import MAX_TITLE, clean_title
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import Json, add, answer, create, events, op, thread_id
@@ -114,6 +114,6 @@ async def test_the_demo_models_title_is_how_the_message_begins(settings: Setting
 
 
 def test_a_title_is_one_short_line() -> None:
-    assert tidy('\n "**Boiling an egg**"\nand more') == "Boiling an egg"
-    assert tidy("x" * 200) == "x" * (MAX_TITLE - 1) + "…"
-    assert tidy("\x00 \t") == ""
+    assert clean_title('\n "**Boiling an egg**"\nand more') == "Boiling an egg"
+    assert clean_title("x" * 200) == "x" * (MAX_TITLE - 1) + "…"
+    assert clean_title("\x00 \t") == ""

@@ -99,5 +99,5 @@ async def test_an_old_database_that_lacks_migrations_is_refused(
 ) -> None:
     empty = Settings(database_url=f"sqlite:///{tmp_path}/old.db")
 
-    with pytest.raises(TransferRefused, match="run `migrate`"):
+    with pytest.raises(TransferRefused, match="Run `migrate`"):
         await _transfer(empty, Settings(database_url=postgres_url))

@@ -151,7 +151,7 @@ async def test_what_was_said_while_a_key_was_looked_up_is_not_taken_for_the_turn
     await later.close("completed", [make_item("msg_4", "said since")], None)
 
     again = TurnStore(store.database, Lease(THREAD, ADA.user.id))
-    await again.begin(ProcessLock(None), Opening(again=earlier))
+    await again.begin(ProcessLock(None), Opening(earlier=earlier))
     await again.close("completed", [make_item("msg_5", "the whole answer")], None)
 
     assert await item_ids(store) == ["msg_0", "msg_1", "msg_2", "msg_4", "msg_5"]

@@ -223,14 +223,14 @@ async def test_a_lease_that_is_past_is_taken_over_and_the_model_is_told(
 
 async def test_a_live_lease_of_another_process_is_respected(file_settings: Settings) -> None:
     other = ProcessLock(open_database(file_settings).file)
-    other.announce()
+    other.acquire()
     async with running_app(file_settings, FAST) as app:
         thread = await _running_turn(app, other.holder, expires_in=5)
 
         with pytest.raises(ThreadBusy):
             await _start(app, "go on", thread)
 
-        other.withdraw()
+        other.release()
         assert "You said: go on" in await _read(await _start(app, "go on", thread))
 
 
@@ -304,7 +304,7 @@ async def test_what_others_change_in_a_thread_wins_over_the_turns_own_changes(
     async with aclosing(store.database) as database:
         thread = await store.load_thread("thr_1", ADA)
         theirs = {"title": "theirs", "status": LockedStatus(), "metadata": {"a": 1, "b": 1}}
-        await database.write(threads.change_thread, "thr_1", theirs, ADA.user.id)
+        await database.write(threads.update_thread, "thr_1", theirs, ADA.user.id)
 
         thread.title = "ours"
         thread.metadata = {"b": 2, "c": 2}

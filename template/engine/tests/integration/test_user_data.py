@@ -2,14 +2,14 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from chatkit.types import AssistantMessageContent, AssistantMessageItem, ThreadMetadata
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, inspect, make_url
 from support.app import SECRET, Running, running_app
 from support.sql import run_sql
 
@@ -17,7 +17,11 @@ from chatkit_engine.models.demo.model import DemoModel
 from chatkit_engine.models.registry import ChatModel
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.database import Database
+from chatkit_engine.store import files
+from chatkit_engine.store.attachments import AttachmentDetails, make_attachment, save_attachment
+from chatkit_engine.store.blobs import Blobs
+from chatkit_engine.store.database import Database, DatabaseUnavailable
+from chatkit_engine.store.files import Files
 from chatkit_engine.store.threads import save_items, save_thread
 from chatkit_engine.store.user_data import erase_user, every_row, export_user
 from chatkit_engine.testing.postgres import running_postgres
@@ -135,10 +139,11 @@ async def test_after_the_erase_nothing_of_one_is_left_and_all_of_others(
             "usage": 3,
         }
         assert len((await _export(app, settings, ONE)).splitlines()) == 1
-        found = await app.http.get(
-            "/api/threads/search", params={"q": _word(ONE)}, headers=_as(settings, ONE)
-        )
-        assert found.json() == []
+        for user in (ONE, OTHER):
+            found = await app.http.get(
+                "/api/threads/search", params={"q": _word(ONE)}, headers=_as(settings, user)
+            )
+            assert found.json() == []
         after = await _export(app, settings, OTHER)
         assert after.splitlines()[1:] == before.splitlines()[1:]
         again = await app.http.post(
@@ -179,53 +184,106 @@ def _traces(folder: Path, *words: str) -> list[str]:
     ]
 
 
-async def test_no_byte_is_left_in_sqlite_files_while_the_server_runs(tmp_path: Path) -> None:
+async def test_every_row_and_every_blob_of_one_is_deleted(settings: Settings) -> None:
+    async with _inhabited(settings) as app:
+        database, blobs = app.services.database, app.services.blobs
+        for user in (ONE, OTHER):
+            await _upload(database, blobs, user)
+        assert set(await database.read(_owned_rows, ONE)) >= {"threads", "items", "attachments"}
+        kept = await database.read(_owned_rows, OTHER)
+
+        await erase_user(database, blobs, ONE, ())
+
+        assert await database.read(_owned_rows, ONE) == {}
+        assert await blobs.keys(ONE) == []
+        assert await database.read(_owned_rows, OTHER) == kept
+        assert len(await blobs.keys(OTHER)) == 1
+
+
+async def _upload(database: Database, blobs: Blobs, user: str) -> None:
+    details = AttachmentDetails(size=5, uploaded=True)
+    attachment = make_attachment(f"atc_{user}", "a.txt", "text/plain", details)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"hello"
+
+    await database.write(save_attachment, attachment, user)
+    claimed = await database.write(files.claim, user, attachment.id)
+    await Files(database, blobs).write(user, attachment, chunks(), claimed, files.discard)
+
+
+def _owned_rows(connection: Connection, user: str) -> dict[str, int]:
+    """Count the user's rows in each table, whichever column has the user."""
+    inspector = inspect(connection)
+    counts = {
+        name: connection.exec_driver_sql(
+            f"SELECT count(*) FROM {name} WHERE user_id = '{user}'"  # noqa: S608 (a test's names)
+        ).scalar_one()
+        for name in inspector.get_table_names()
+        if any(column["name"] == "user_id" for column in inspector.get_columns(name))
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+async def test_the_full_text_index_of_sqlite_matches_no_erased_word(tmp_path: Path) -> None:
+    settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
+    count = "SELECT count(*) FROM items_search WHERE items_search MATCH :word"
+    async with _inhabited(settings) as app:
+        database: Database = app.services.database
+        assert await database.read(run_sql, count, word=_word(ONE)) != [(0,)]
+
+        await app.http.delete("/api/me/data", headers=_as(settings, ONE))
+
+        assert await database.read(run_sql, count, word=_word(ONE)) == [(0,)]
+        assert await database.read(run_sql, count, word=_word(OTHER)) != [(0,)]
+
+
+async def test_a_wipe_leaves_no_byte_in_sqlite_files_while_the_server_runs(tmp_path: Path) -> None:
     settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
     async with _inhabited(settings) as app:
         assert _traces(tmp_path, ONE, _word(ONE))
 
-        await app.http.delete("/api/me/data", headers=_as(settings, ONE))
+        await erase_user(app.services.database, app.services.blobs, ONE, (), wipe=True)
 
         assert _traces(tmp_path, ONE, _word(ONE)) == []
         assert _traces(tmp_path, _word(OTHER))
     assert _traces(tmp_path, ONE, _word(ONE)) == []
 
 
-async def test_what_was_deleted_before_the_erase_is_overwritten_too(tmp_path: Path) -> None:
+async def test_a_wipe_overwrites_what_was_deleted_before_it(tmp_path: Path) -> None:
     settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
     async with _inhabited(settings) as app:
         headers = _as(settings, ONE)
         for thread in (await app.http.get("/api/threads", headers=headers)).json()["data"]:
             await app.http.delete(f"/api/threads/{thread['id']}", headers=headers)
-        await app.services.database.write(run_sql, "DELETE FROM tombstones")
+        assert (await app.http.delete("/api/me/data", headers=headers)).json()["usage"] == 3
         assert _traces(tmp_path, _word(ONE))
 
-        assert (await app.http.delete("/api/me/data", headers=headers)).json() == {"usage": 3}
+        erased = await erase_user(app.services.database, app.services.blobs, ONE, (), wipe=True)
 
+        assert erased == {}
         assert _traces(tmp_path, ONE, _word(ONE)) == []
 
 
-async def test_an_erase_that_could_not_overwrite_does_so_when_it_is_sent_again(
-    tmp_path: Path,
-) -> None:
+async def test_a_wipe_that_a_reader_blocks_succeeds_when_it_is_repeated(tmp_path: Path) -> None:
     settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
     async with _inhabited(settings) as app:
+        database, blobs = app.services.database, app.services.blobs
         reader = sqlite3.connect(tmp_path / "chat.db")
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM items").fetchone()
-        await app.services.database.read(run_sql, "PRAGMA busy_timeout = 50")
-        headers = _as(settings, ONE)
+        await database.read(run_sql, "PRAGMA busy_timeout = 50")
 
-        refused = await app.http.delete("/api/me/data", headers=headers)
+        with pytest.raises(DatabaseUnavailable):
+            await erase_user(database, blobs, ONE, (), wipe=True)
         reader.close()
-        again = await app.http.delete("/api/me/data", headers=headers)
+        await erase_user(database, blobs, ONE, (), wipe=True)
 
-        assert (refused.status_code, again.status_code) == (503, 200)
         assert _traces(tmp_path, ONE, _word(ONE)) == []
 
 
 @pytest.mark.slow
-async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
+async def test_a_wipe_leaves_no_byte_in_postgresql_tables_indexes_and_wal() -> None:
     with running_postgres() as postgres:
         settings = _with_tokens(Settings(database_url=postgres.create_database()))
         folder = postgres.server.pgdata
@@ -235,7 +293,7 @@ async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
             await database.write(run_sql, "ANALYZE")
             assert _traces(folder, ONE, _word(ONE))
 
-            await erase_user(database, blobs, ONE, (), wipe=False)
+            await erase_user(database, blobs, ONE, ())
             await erase_user(database, blobs, ONE, (), wipe=True)
 
             assert _traces(folder, ONE, _word(ONE)) == []
@@ -243,7 +301,7 @@ async def test_no_byte_is_left_in_postgresql_tables_indexes_and_log() -> None:
 
 
 @pytest.mark.slow
-async def test_a_role_that_may_not_touch_the_log_erases_all_the_same() -> None:
+async def test_a_role_that_may_not_overwrite_the_wal_erases_all_the_same() -> None:
     with running_postgres() as postgres:
         url = make_url(postgres.create_database())
         postgres.server.psql(

@@ -76,7 +76,7 @@ def test_failures_in_a_row_open_it(breaker: Breaker, error: Exception) -> None:
         _fails(breaker, error)
 
     assert _refuses(breaker)
-    assert "some model is down" in breaker.trouble
+    assert "some model is down" in breaker.problem
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_success_between_failures_keeps_it_closed(breaker: Breaker) -> None:
         _succeeds(breaker)
 
     assert not _refuses(breaker)
-    assert breaker.trouble == ""
+    assert breaker.problem == ""
 
 
 def test_it_stays_open_for_its_time(breaker: Breaker, clock: Clock) -> None:
@@ -133,7 +133,7 @@ def test_half_open_it_lets_one_through_and_refuses_the_others(
         assert _refuses(breaker)
 
     assert not _refuses(breaker)
-    assert breaker.trouble == ""
+    assert breaker.problem == ""
 
 
 def test_the_probes_first_word_closes_it(breaker: Breaker, clock: Clock) -> None:

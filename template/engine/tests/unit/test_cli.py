@@ -95,7 +95,7 @@ def test_doctor_says_which_models_answer_and_where() -> None:
         OPENAI_API_KEY="sk-test",
     )
 
-    assert "llama at 127.0.0.1, and else gpt-" in result.stdout
+    assert "llama at 127.0.0.1, fallback gpt-" in result.stdout
     assert "sk-test" not in result.output
 
 
@@ -263,7 +263,31 @@ def test_a_users_data_is_exported_and_erased() -> None:
     assert len(Path("local.jsonl").read_text().splitlines()) == len(exported.stdout.splitlines())
     assert "items: 2" in erased.stdout
     assert len(_run("export", "--user", "local").stdout.splitlines()) == 1
-    assert _run("erase", "--user", "local").stdout.strip() == "nothing there"
+    assert _run("erase", "--user", "local").stdout.strip() == "no data"
+
+
+def test_erase_rewrites_the_database_file_only_with_wipe() -> None:
+    _run("chat", "Remember the platypus")
+    erased = _run("erase", "--user", "local", "--yes")
+    with_traces = _database_bytes()
+
+    wiped = _run("erase", "--user", "local", "--yes", "--wipe")
+
+    assert "items: 2" in erased.stdout
+    assert b"platypus" in with_traces
+    assert wiped.stdout.strip() == "no data"
+    assert b"platypus" not in _database_bytes()
+
+
+def _database_bytes() -> bytes:
+    return b"".join(path.read_bytes() for path in Path("data").glob("chat.db*"))
+
+
+def test_help_for_erase_says_what_a_wipe_locks() -> None:
+    shown = re.sub(r"[\s│]+", " ", _run("erase", "--help").stdout)
+
+    assert "Locks the whole SQLite database" in shown
+    assert "30 seconds per GB" in shown
 
 
 def test_what_a_user_has_used_is_printed_by_model() -> None:
@@ -288,7 +312,7 @@ def test_an_export_to_nowhere_is_refused_in_words() -> None:
 
     assert (result.exit_code, result.stderr.strip()) == (
         1,
-        "--to names a file that cannot be written.",
+        "The file that --to names cannot be written.",
     )
 
 
@@ -326,8 +350,8 @@ def test_a_postgresql_that_is_not_there_is_named_by_doctor_and_serve() -> None:
         assert "Traceback" not in result.output
 
 
-def test_what_is_everybodys_is_not_erased_for_want_of_a_name() -> None:
+def test_shared_documents_are_not_erased_because_a_name_is_missing() -> None:
     result = _run("erase", "--user", "")
 
     assert result.exit_code == 1
-    assert "--user must name somebody" in result.stderr
+    assert "--user must not be empty" in result.stderr

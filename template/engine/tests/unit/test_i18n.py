@@ -19,7 +19,7 @@ from chatkit_engine.run.delivery import localized
 
 SOURCE = ROOT / "src" / ENGINE
 OWNERS = [SOURCE, *(SOURCE / "features" / name for name in feature_names(ENGINE))]
-BUSY = _("This request is being answered already. Try again shortly.")
+BUSY = _("This request is already being answered. Try again shortly.")
 
 
 def _said(owner: Path) -> set[str]:

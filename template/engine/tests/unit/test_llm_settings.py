@@ -7,7 +7,8 @@ from agents.models import get_default_model
 from pydantic import ValidationError
 from support.app import SECRET, make_settings
 
-from chatkit_engine.settings.core import Settings, explain
+from chatkit_engine.settings.base import settings_errors
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.models import LlmSettings
 from chatkit_engine.settings.providers import DEMO, OPENAI, PROVIDERS, Provider
 
@@ -26,7 +27,7 @@ COMPLETE: dict[str, Any] = {
 def _problems(**values: Any) -> str:
     with pytest.raises(ValidationError) as caught:
         make_settings(**values)
-    return "; ".join(explain(caught.value))
+    return "; ".join(settings_errors(caught.value))
 
 
 @pytest.mark.parametrize("row", REAL, ids=lambda row: row.name)

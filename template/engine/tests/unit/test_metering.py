@@ -91,5 +91,5 @@ def test_prices_that_are_none_are_refused_with_an_example(
 ) -> None:
     monkeypatch.setenv("LLM_PRICES", text)
 
-    with pytest.raises(ValueError, match="USD for a million"):
+    with pytest.raises(ValueError, match="USD per million"):
         make_settings()

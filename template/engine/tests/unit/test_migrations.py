@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Column, Connection, Integer, MetaData, Table
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, event
 from support.app import SAMPLE
 from support.sql import run_sql
 
@@ -15,7 +15,15 @@ from chatkit_engine.application import Application
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.migrate import CORE, Migrations, UnknownRevision, pending, revise, upgrade
+from chatkit_engine.store.migrate import (
+    CORE,
+    MigrationRefused,
+    Migrations,
+    UnknownRevision,
+    pending,
+    revise,
+    upgrade,
+)
 
 
 def _database(tmp_path: Path) -> Database:
@@ -54,6 +62,36 @@ async def test_upgrading_twice_changes_nothing(tmp_path: Path) -> None:
     assert first[0] == "core:0001"
     assert second == []
     assert await pending(database, [CORE]) == []
+    await database.aclose()
+
+
+async def test_a_database_that_is_up_to_date_costs_one_query_a_chain(tmp_path: Path) -> None:
+    database = _database(tmp_path)
+    await upgrade(database, [CORE])
+    statements: list[str] = []
+
+    def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", record)
+
+    assert await upgrade(database, [CORE]) == []
+
+    selects = [each for each in statements if each.startswith("SELECT")]
+    assert [each.split()[-1] for each in selects] == ["alembic_version_core"]
+    assert not any(each.startswith("BEGIN") for each in statements)
+    await database.aclose()
+
+
+async def test_revisions_that_branch_are_refused(tmp_path: Path) -> None:
+    database, extra = _database(tmp_path), _extra(tmp_path)
+    await upgrade(database, [CORE])
+    path = await revise(database, extra, "first")
+    branch = path.read_text().replace('"0001"', '"0002"').replace("'0001'", "'0002'")
+    path.with_name("0002_branch.py").write_text(branch)
+
+    with pytest.raises(MigrationRefused, match="not one chain"):
+        await pending(database, [CORE, extra])
     await database.aclose()
 
 

@@ -1,10 +1,10 @@
 """Sums of what was used."""
 
-from chatkit_engine.store.usage import Amount, total
+from chatkit_engine.store.usage import UsageTotal, total
 
 
-def _amount(cost: float | None) -> Amount:
-    return Amount(
+def _amount(cost: float | None) -> UsageTotal:
+    return UsageTotal(
         requests=2,
         input_tokens=30,
         cached_tokens=10,
@@ -26,4 +26,4 @@ def test_one_model_without_a_price_makes_the_whole_cost_unknown() -> None:
 
 
 def test_nothing_costs_nothing() -> None:
-    assert total([]) == Amount.model_validate(dict.fromkeys(Amount.model_fields, 0))
+    assert total([]) == UsageTotal.model_validate(dict.fromkeys(UsageTotal.model_fields, 0))

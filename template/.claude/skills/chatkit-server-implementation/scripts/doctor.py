@@ -1,20 +1,22 @@
-"""Looks for what is wrong with a ChatKit project before it runs, and says what to do.
+"""Checks a ChatKit project before it runs, and says how to fix what is wrong.
 
-    uv run --no-sync python .claude/skills/chatkit-server-implementation/scripts/doctor.py
+    uv run python .claude/skills/chatkit-server-implementation/scripts/doctor.py
 
-It checks Python, the installed versions against `uv.lock`, folders that hide an SDK, origins with
-credentials, and whether a model's key is there; it prints no secret. It ends with 1 if something is
-wrong. The application's own command `doctor` also opens the database.
+It checks Python, the installed versions against `uv.lock`, files that hide an SDK, origins that are
+allowed together with credentials, and the settings. It prints no secret. The exit code is 1 if
+something is wrong. The application's own command `doctor` also opens the database and says which
+of the engine's files were edited.
 """
 
 import argparse
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 MIN_PYTHON = (3, 11)
 SDKS = ("agents", "chatkit", "openai", "mcp")
@@ -24,7 +26,7 @@ NEEDED = ("openai-chatkit", "openai-agents", "openai")
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; where it is not `ok`, the text says what to do."""
+    """The result of one check. If it is not `ok`, the text says what to do."""
 
     name: str
     ok: bool
@@ -53,7 +55,7 @@ def _python() -> Iterator[Finding]:
 
 
 def _versions(folder: Path) -> Iterator[Finding]:
-    """Compare what is installed with the lock."""
+    """Compare the installed versions with the lock."""
     lock = folder / "uv.lock"
     locked = _locked(lock) if lock.exists() else {}
     if not locked:
@@ -81,7 +83,7 @@ def _installed(name: str) -> str | None:
 
 
 def _shadows(folder: Path) -> Iterator[Finding]:
-    """Find folders and files of the project's own that are imported in place of an SDK."""
+    """Find folders and files of the project that Python imports instead of an SDK."""
     hiding = [
         path.name
         for name in SDKS
@@ -93,18 +95,18 @@ def _shadows(folder: Path) -> Iterator[Finding]:
 
 
 def _cors(folder: Path) -> Iterator[Finding]:
-    """Find middleware in the code that lets every origin in."""
+    """Find middleware in the code that allows every origin."""
     for file in sorted((folder / "app").rglob("*.py")):
         for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(call, ast.Call) and _lets_all_in(call):
+            if isinstance(call, ast.Call) and _allows_every_origin(call):
                 place = f"{file.relative_to(folder)}:{call.lineno}"
-                advice = "name each origin: `*` beside credentials lets any page act as the user"
+                advice = "name each origin: with `*` and credentials, any page can act as the user"
                 yield Finding("origins", False, f"{place}: {advice}")
                 return
-    yield Finding("origins", True, "none is let in without a name")
+    yield Finding("origins", True, "each allowed origin is named")
 
 
-def _lets_all_in(call: ast.Call) -> bool:
+def _allows_every_origin(call: ast.Call) -> bool:
     named = {word.arg: word.value for word in call.keywords}
     origins = named.get("allow_origins")
     credentials = named.get("allow_credentials")
@@ -113,12 +115,12 @@ def _lets_all_in(call: ast.Call) -> bool:
 
 
 def _settings(folder: Path) -> Iterator[Finding]:
-    """Read the settings as the application does; say which is wrong, and whether there is a key."""
+    """Read the settings as the application does. Say which are wrong, or which model answers."""
     sys.path.insert(0, str(folder))
     try:
         from pydantic import ValidationError  # noqa: PLC0415 (may not be installed)
 
-        from chatkit_engine.settings.core import Settings, explain  # noqa: PLC0415
+        from app.settings import Settings  # noqa: PLC0415
     except ImportError as error:
         missing = error.name or "the application"
         yield Finding("settings", False, f"{missing} cannot be imported: run this in the project")
@@ -126,12 +128,18 @@ def _settings(folder: Path) -> Iterator[Finding]:
     try:
         endpoint = Settings().llm
     except ValidationError as error:
-        yield from (Finding("settings", False, text) for text in explain(error))
+        yield from (Finding("settings", False, text) for text in _explain(error.errors()))
         return
     if endpoint.provider.name == "demo":
-        yield Finding("key", True, "none is set: a demo model answers")
+        yield Finding("key", True, "none is set: the demo model answers")
     else:
         yield Finding("key", True, f"{endpoint.provider.name} answers with {endpoint.model}")
+
+
+def _explain(errors: Sequence[Any]) -> Iterator[str]:
+    for error in errors:
+        name = ".".join(str(part) for part in error["loc"]).upper()
+        yield f"{name}: {error['msg']}" if name else error["msg"]
 
 
 def _options() -> argparse.Namespace:
@@ -139,7 +147,7 @@ def _options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "folder", type=Path, nargs="?", default=Path(), help="the project (this folder)"
+        "folder", type=Path, nargs="?", default=Path(), help="the project (default: this folder)"
     )
     return parser.parse_args()
 

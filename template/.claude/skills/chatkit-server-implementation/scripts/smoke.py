@@ -1,10 +1,10 @@
 """Holds one conversation with a ChatKit server, and checks the protocol on the way.
 
-    uv run --no-sync python .claude/skills/chatkit-server-implementation/scripts/smoke.py http://127.0.0.1:8000
+    uv run python .claude/skills/chatkit-server-implementation/scripts/smoke.py http://127.0.0.1:8000
 
-It creates a thread, streams a turn, lists what was stored, asks for what is not there, and
-deletes the thread. It ends with 0 if all of it is as the protocol has it. A bearer token is taken
-from the variable CHATKIT_TOKEN. Nothing but Python's standard library is needed.
+It creates a thread, streams a turn, lists the stored items, asks for a thread that does not exist,
+and deletes the thread again. The exit code is 0 if the server follows the protocol. A bearer token
+is read from the variable CHATKIT_TOKEN. The script needs only Python's standard library.
 """
 
 import argparse
@@ -27,12 +27,12 @@ MESSAGE = "Hello! This is a smoke check."
 
 
 class Failed(Exception):
-    """The server does something else than the protocol asks for. The text says what."""
+    """The server does not follow the protocol. The message says where."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response as it came: `lines` are those of its body, without line ends."""
+    """A response. `lines` are the lines of its body, without line ends."""
 
     status: int
     headers: dict[str, str]
@@ -42,11 +42,11 @@ class Answer:
         try:
             return json.loads("\n".join(self.lines))
         except ValueError:
-            raise Failed(f"the body is no JSON: {self.lines[:1]}") from None
+            raise Failed(f"the body is not JSON: {self.lines[:1]}") from None
 
 
 class Server:
-    """The endpoint, asked as one user."""
+    """The endpoint, called as one user."""
 
     def __init__(self, url: str, path: str, token: str | None) -> None:
         self._url = url.rstrip("/") + path
@@ -67,7 +67,7 @@ class Server:
             reason = getattr(error, "reason", None) if isinstance(error, URLError) else error
             raise Failed(
                 f"{self._url} cannot be reached ({reason or type(error).__name__}): "
-                "start the server with `serve`, or give the URL that it tells"
+                "start the server with `serve`, or give the URL that it prints"
             ) from None
 
 
@@ -84,10 +84,10 @@ def main() -> int:
 
 
 def check(server: Server) -> Iterator[str]:
-    """Go through a conversation, and say of each part that it is right.
+    """Hold a conversation, and yield a line for each part that is right.
 
     Raises:
-        Failed: it is not.
+        Failed: a part is wrong.
     """
     events = _turn(server)
     thread = str(events[0]["thread"]["id"])
@@ -95,7 +95,7 @@ def check(server: Server) -> Iterator[str]:
         yield f"a turn is streamed: {len(events)} events, thread {thread}"
         yield f"it answers: {_said(events)[:60]!r}"
         yield f"{_stored(server, thread)} items are stored"
-        yield f"what is not there is refused: {_refusal(server)}"
+        yield f"an unknown thread is refused: {_refusal(server)}"
     finally:
         server.ask("threads.delete", thread_id=thread)
     _expect(
@@ -110,26 +110,26 @@ def _turn(server: Server) -> list[Json]:
     answer = server.ask("threads.create", input=message)
     _expect(answer.status == 200, f"a message gets {answer.status}: {' '.join(answer.lines)[:300]}")  # noqa: PLR2004
     kind = answer.headers.get("content-type", "")
-    _expect(kind.startswith("text/event-stream"), f"a turn is of the type {kind or 'none'}")
+    _expect(kind.startswith("text/event-stream"), f"a turn has the type {kind or 'none'}")
     _expect(
         answer.headers.get("x-accel-buffering") == "no",
-        "there is no `X-Accel-Buffering: no`: a proxy would hold the stream back",
+        "the header `X-Accel-Buffering: no` is missing: a proxy may hold the stream back",
     )
     events = [_event(line) for line in answer.lines if line and not line.startswith(":")]
     first = events[0]["type"] if events else "nothing"
-    _expect(first == "thread.created", f"the stream begins with {first}, not thread.created")
+    _expect(first == "thread.created", f"the stream begins with {first}, not with thread.created")
     errors = [event.get("message") for event in events if event["type"] == "error"]
     _expect(not errors, f"the turn ends with an error: {errors}")
     return events
 
 
 def _event(line: str) -> Json:
-    """Read a line of the stream: bare `data:` lines, and comments that keep it open."""
-    _expect(line.startswith("data: "), f"a line of the stream is no `data:` line: {line[:80]!r}")
+    """Parse a `data:` line of the stream."""
+    _expect(line.startswith("data: "), f"a line does not start with `data:`: {line[:80]!r}")
     try:
         event = json.loads(line.removeprefix("data: "))
     except ValueError:
-        raise Failed(f"a `data:` line is no whole JSON: {line[:80]!r}") from None
+        raise Failed(f"a `data:` line is not complete JSON: {line[:80]!r}") from None
     _expect(isinstance(event, dict) and "type" in event, f"an event has no type: {line[:80]!r}")
     return event
 
@@ -137,7 +137,7 @@ def _event(line: str) -> Json:
 def _said(events: list[Json]) -> str:
     done = [event["item"] for event in events if event["type"] == "thread.item.done"]
     messages = [item for item in done if item["type"] == "assistant_message"]
-    _expect(bool(messages), "the stream brings no whole message of the assistant")
+    _expect(bool(messages), "the stream has no complete message of the assistant")
     return "".join(part["text"] for part in messages[-1]["content"])
 
 
@@ -147,7 +147,7 @@ def _stored(server: Server, thread: str) -> int:
     items = answer.json().get("data", [])
     kinds = [item["type"] for item in items]
     wanted = kinds[:1] == ["user_message"] and "assistant_message" in kinds
-    _expect(wanted, f"the thread holds {kinds}, not the message and its answer")
+    _expect(wanted, f"the thread has {kinds}, not the message and its answer")
     return len(items)
 
 
@@ -155,7 +155,7 @@ def _refusal(server: Server) -> str:
     answer = _get(server, "thr_of_nobody")
     _expect(answer.status == NOT_FOUND, f"an unknown thread gets {answer.status}, not 404")
     kind = answer.headers.get("content-type", "")
-    _expect(kind.startswith("application/problem+json"), f"an error is of the type {kind}")
+    _expect(kind.startswith("application/problem+json"), f"an error has the type {kind}")
     problem = answer.json()
     lacking = {"status", "code", "detail"} - problem.keys()
     _expect(not lacking, f"a problem body lacks {', '.join(sorted(lacking))}")
@@ -180,14 +180,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("url", type=_url, help="where the server is, such as http://127.0.0.1:8000")
+    parser.add_argument("url", type=_url, help="the server, such as http://127.0.0.1:8000")
     parser.add_argument("--path", default="/chatkit", help="the endpoint's path (%(default)s)")
     return parser.parse_args()
 
 
 def _url(text: str) -> str:
     if urlsplit(text).scheme not in ("http", "https") or not urlsplit(text).hostname:
-        raise argparse.ArgumentTypeError("write it whole, such as http://127.0.0.1:8000")
+        raise argparse.ArgumentTypeError("write a whole URL, such as http://127.0.0.1:8000")
     return text
 
 

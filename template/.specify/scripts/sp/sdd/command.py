@@ -1,4 +1,4 @@
-"""How a script is run: its arguments, its answer in words or as JSON, its errors in one line."""
+"""Runs a script: its arguments, its answer as text or JSON, its errors in one line."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ HOME = Path(__file__).absolute().parents[4]
 
 
 class Refused(Exception):
-    """What was asked for cannot be done. The message is one line that says what to do."""
+    """The request cannot be carried out. The message is one line that says what to do."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,13 +27,13 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        self.exit(1, f"error: {message}. `{self.prog} --help` shows what is possible.\n")
+        self.exit(1, f"error: {message}. `{self.prog} --help` shows the options.\n")
 
 
 def run(parser: Parser, work: Callable[[argparse.Namespace], Answer]) -> NoReturn:
-    """Do the work and exit: 0 when it is done, 1 when it was refused or found problems.
+    """Do the work and exit: 0 if it succeeded, 1 if it was refused or found problems.
 
-    An answer has a `text` for people; with `--json` it is printed without it.
+    An answer has a `text` for people. With `--json` everything else is printed.
     """
     _speak_utf8()
     arguments = parser.parse_args()
@@ -48,7 +48,7 @@ def run(parser: Parser, work: Callable[[argparse.Namespace], Answer]) -> NoRetur
 
 
 def text_of(value: str) -> str:
-    """Return an argument's text: `@path` is a file's, `-` is what comes on stdin."""
+    """Return an argument's text. `@path` reads a file, `-` reads stdin."""
     if value == "-":
         return sys.stdin.read()
     if not value.startswith("@"):

@@ -1,4 +1,4 @@
-"""What is wrong with the text of an Architecture Decision Record."""
+"""Checks the text of an Architecture Decision Record."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ MIN_OPTIONS = 2
 
 
 def check_decision(project: Project, path: Path, text: str) -> list[Problem]:
-    """Find what is wrong with the text of a record at this path."""
+    """Return the problems of a record's text."""
     shown = project.shown(path)
     found = documents.open_places(shown, text)
     found += documents.missing_sections(shown, text, project.template("adr"))
@@ -39,11 +39,11 @@ def _wrong_fields(project: Project, path: Path, text: str) -> Iterator[str]:
     if values.get("status") not in STATUSES:
         yield f"the status should be one of {', '.join(STATUSES)}"
     if (values.get("status") == "superseded") != bool(values.get("superseded_by")):
-        yield "what is superseded names in 'superseded_by' by which ADR, and nothing else does"
+        yield "a superseded ADR, and no other, needs the new ADR's number in 'superseded_by'"
     yield from (f"the field '{name}' is empty" for name in REQUIRED if not values.get(name))
     parts = documents.sections(text)
     if len(re.findall(r"^- \*\*", parts.get("Options", ""), re.MULTILINE)) < MIN_OPTIONS:
-        yield "the section 'Options' needs two options or more, as '- **Name**: ...'"
+        yield "the section 'Options' needs at least two options, as '- **Name**: ...'"
     for part in PARTS:
         if not re.search(rf"^- {part}: yes\b", parts.get("Significance", ""), re.MULTILINE):
             yield f"the section 'Significance' does not say '- {part}: yes'"

@@ -1,4 +1,4 @@
-"""Architecture Decision Records: what one holds, and how it is written."""
+"""Architecture Decision Records: their contents, and how they are written."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from sdd.significance import Verdict, significance
 
 @dataclass(frozen=True)
 class Option:
-    """A way that was considered, with what speaks for and against it."""
+    """An option that was considered, with the reasons for and against it."""
 
     name: str
     pro: str
@@ -24,7 +24,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Decision:
-    """What is decided; `agreed_by` is the person who consented to the record."""
+    """A decision. `agreed_by` is the person who agreed to the record."""
 
     title: str
     context: str
@@ -40,10 +40,10 @@ class Decision:
 
 
 def write_decision(project: Project, decision: Decision) -> Path:
-    """Write a record under the next number, and mark the one that it supersedes.
+    """Write a record under the next number, and mark the record that it supersedes.
 
     Raises:
-        Refused: the three-part test fails, or the record would not be whole.
+        Refused: the three-part test fails, or the record would be incomplete.
     """
     verdict = significance(decision.significance)
     if not verdict.significant:
@@ -53,7 +53,7 @@ def write_decision(project: Project, decision: Decision) -> Path:
         path = project.decisions / f"{number:04d}-{slug(decision.title)}.md"
         text = fill(project.template("adr"), _values(decision, verdict, f"{number:04d}"))
         if problems := check_decision(project, path, text):
-            raise Refused(f"the record would not be whole: {problems[0].message}")
+            raise Refused(f"the record would be incomplete: {problems[0].message}")
         write_new(path, text)
         if old:
             _supersede(old, f"{number:04d}")

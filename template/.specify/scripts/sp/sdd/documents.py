@@ -1,6 +1,6 @@
-"""Markdown documents: fields at the top, sections, and places that are still to be filled in.
+"""Markdown documents: fields at the top, sections, and places to fill in.
 
-A field's value is JSON, which is YAML as well. A place to fill in is written `[[like this]]`.
+A field's value is JSON, which is also YAML. A place to fill in is written `[[like this]]`.
 """
 
 import json
@@ -20,7 +20,7 @@ MAX_SLUG = 48
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """What is wrong in a document, and where. Line 0 is the document as a whole."""
+    """A problem in a document, with its line. Line 0 means the whole document."""
 
     path: str
     line: int
@@ -35,12 +35,12 @@ class Problem:
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
-    """Fill in the places that have a value, in one pass: a value is never filled in itself."""
+    """Fill in the places that have a value. Places inside a value are left alone."""
     return PLACE.sub(lambda place: values.get(place[1], place[0]), template)
 
 
 def prose(text: str) -> str:
-    """Return the text with code blanked out, line by line in the same place."""
+    """Return the text with its code blanked out. Line numbers stay the same."""
     lines: list[str] = []
     fence = ""
     for line in text.split("\n"):
@@ -55,7 +55,7 @@ def prose(text: str) -> str:
 
 
 def fields(text: str) -> dict[str, Any]:
-    """Return the fields at the top; a value that is no JSON is left as text."""
+    """Return the fields at the top; a value that is not JSON stays a text."""
     start, mark, rest = text.partition("---\n")
     if start or not mark:
         return {}
@@ -65,19 +65,19 @@ def fields(text: str) -> dict[str, Any]:
 
 
 def with_field(text: str, name: str, value: object) -> str:
-    """Return the text with another value for a field that it has."""
+    """Return the text with a new value for an existing field."""
     line = f"{name}: {json.dumps(value, ensure_ascii=False)}"
     return re.sub(rf"^{name}: .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return what stands below each heading of the second level, without its code."""
+    """Return the text below each second-level heading, without code."""
     parts = re.split(r"^## +(.+?) *$", prose(text), flags=re.MULTILINE)
     return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
 
 
 def open_places(path: str, text: str) -> list[Problem]:
-    """Find the places that are still to be filled in, and the questions that are still open."""
+    """Find places that are not filled in, and questions that are open."""
     found: list[Problem] = []
     for number, line in enumerate(prose(text).split("\n"), start=1):
         found += [Problem(path, number, f"fill in {place[0]}") for place in PLACE.finditer(line)]
@@ -98,7 +98,7 @@ def missing_sections(path: str, text: str, template: str) -> list[Problem]:
 
 
 def slug(text: str) -> str:
-    """Return words of plain letters and digits with hyphens, for the name of a file."""
+    """Return a file name: words of plain letters and digits, joined with hyphens."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     words = re.findall(r"[a-z0-9]+", plain)
     while len("-".join(words)) > MAX_SLUG and len(words) > 1:
@@ -107,7 +107,7 @@ def slug(text: str) -> str:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that must not be there yet."""
+    """Write a file. It must not exist yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8", newline="\n") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""What is wrong with a whole history: each record, and how they stand to each other."""
+"""Checks a whole history: each record, and the references between them."""
 
 import re
 from collections import Counter
@@ -13,7 +13,7 @@ from sdd.record_checks import check_record
 
 
 def check_history(project: Project) -> tuple[int, list[Problem]]:
-    """Return how many records there are, and every problem with them."""
+    """Return the number of records, and all their problems."""
     prompts = sorted(path for path in project.prompts.rglob("*.md"))
     decisions = sorted(project.decisions.glob("*.md"))
     found: list[Problem] = []
@@ -33,9 +33,9 @@ def _numbering(project: Project, folder: str, paths: Iterable[Path]) -> Iterator
     for path in paths:
         number = re.match(r"(\d+)-", path.name)
         if number and counted[int(number[1])] > 1:
-            yield Problem(project.shown(path), 0, f"the number {number[1]} is another record's too")
+            yield Problem(project.shown(path), 0, f"another record has the number {number[1]}")
     for missing in sorted(set(range(1, max(counted, default=0) + 1)) - counted.keys()):
-        yield Problem(folder, 0, f"there is no record {missing:04d}: renumber those after it")
+        yield Problem(folder, 0, f"record {missing:04d} is missing: renumber the later ones")
 
 
 def _successions(project: Project, paths: Iterable[Path]) -> Iterator[Problem]:

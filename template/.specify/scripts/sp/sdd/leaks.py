@@ -1,4 +1,4 @@
-"""Finds what looks like a secret, so that none gets into a record."""
+"""Finds text that looks like a secret, so that no record contains one."""
 
 import re
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ HARMLESS = re.compile(
 
 @dataclass(frozen=True)
 class Leak:
-    """What was found, the line that it begins in, and from where to where it goes."""
+    """What was found, the line where it begins, and its range in the text."""
 
     kind: str
     line: int
@@ -38,12 +38,12 @@ class Leak:
 
 
 def leaks(text: str) -> list[Leak]:
-    """Find what looks like a secret, in the order of the text."""
+    """Find text that looks like a secret, in the order of the text."""
     return sorted(_matches(text), key=lambda leak: leak.start)
 
 
 def redacted(text: str) -> str:
-    """Return the text without what looks like a secret."""
+    """Return the text with everything that looks like a secret replaced."""
     for leak in reversed(_apart(leaks(text))):
         text = text[: leak.start] + REDACTED + text[leak.end :]
     return text
@@ -60,7 +60,7 @@ def _matches(text: str) -> Iterator[Leak]:
 
 
 def _apart(found: list[Leak]) -> list[Leak]:
-    """Join what overlaps, so that each place is replaced once."""
+    """Join overlapping matches, so that each place is replaced once."""
     apart: list[Leak] = []
     for leak in found:
         if apart and leak.start < apart[-1].end:

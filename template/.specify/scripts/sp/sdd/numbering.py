@@ -1,4 +1,4 @@
-"""Numbers without a gap and without a twin, also when two runs ask at once."""
+"""Numbers without gaps or duplicates, even if two runs ask at the same time."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ PAUSE_SECONDS = 0.02
 
 @contextmanager
 def next_number(folder: Path, taken: Callable[[], Iterable[int]]) -> Iterator[int]:
-    """Hold the number after the highest that is taken, until the block has used it.
+    """Hold the next free number until the block has used it.
 
     Raises:
         Refused: another run holds the number for too long.
@@ -23,7 +23,7 @@ def next_number(folder: Path, taken: Callable[[], Iterable[int]]) -> Iterator[in
     last = time.monotonic() + PATIENCE_SECONDS
     while not _made(claim):
         if time.monotonic() > last:
-            raise Refused(f"another run holds {claim}. Delete that file if there is none.")
+            raise Refused(f"another run holds {claim}. Delete that file if there is no such run.")
         time.sleep(PAUSE_SECONDS)
     try:
         yield 1 + max(taken(), default=0)
@@ -32,7 +32,7 @@ def next_number(folder: Path, taken: Callable[[], Iterable[int]]) -> Iterator[in
 
 
 def _made(claim: Path) -> bool:
-    """Make the file, unless it is there. Windows refuses while another run deletes it."""
+    """Create the file unless it exists. Windows refuses while another run deletes it."""
     try:
         claim.touch(exist_ok=False)
     except (FileExistsError, PermissionError):

@@ -1,4 +1,4 @@
-"""Where a project's specs, records and templates are, and what git knows of it."""
+"""Where a project keeps its specs, records and templates, and what git reports about it."""
 
 import json
 import re
@@ -18,7 +18,7 @@ PRINCIPLE = re.compile(r"^\d+\. \*\*(.+?)\.?\*\*", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Project:
-    """A folder with `specs/` and `history/`; its templates are the scripts' own, if it has none."""
+    """A folder with `specs/` and `history/`. Without templates it uses those beside the scripts."""
 
     root: Path
 
@@ -44,7 +44,7 @@ class Project:
         return path.read_text(encoding="utf-8")
 
     def principles(self) -> list[str]:
-        """Return what the constitution's numbered rules are called, the project's own last."""
+        """Return the names of the constitution's numbered rules, the project's own last."""
         texts = [
             path.read_text(encoding="utf-8")
             for name in ("constitution.md", "constitution.project.md")
@@ -53,7 +53,7 @@ class Project:
         return [name for text in texts for name in PRINCIPLE.findall(text)]
 
     def shown(self, path: Path) -> str:
-        """Return a path as it is written in documents: from the root, with slashes."""
+        """Return a path as documents write it: relative to the root, with slashes."""
         return path.relative_to(self.root).as_posix()
 
     def features(self) -> list[Path]:
@@ -61,7 +61,7 @@ class Project:
         return sorted(path for path in folders if path.is_dir() and FEATURE.fullmatch(path.name))
 
     def feature(self, name: str | None) -> Path:
-        """Return a feature's folder by its name or number, or the one in work if none is named.
+        """Return a feature's folder by its name or number, or the one in work by default.
 
         Raises:
             Refused: there is none of that name, or nothing says which one is meant.
@@ -77,7 +77,7 @@ class Project:
         raise Refused(f"name the feature with --feature ({choice})")
 
     def set_current(self, feature: Path) -> None:
-        """Note the feature in work in the file that spec-factory reads as well."""
+        """Store the feature in work, in the file that spec-factory reads as well."""
         if (self.root / ".specify").is_dir():
             pointer = json.dumps({"feature_directory": self.shown(feature)})
             self._pointer.write_text(f"{pointer}\n", encoding="utf-8", newline="\n")
@@ -94,7 +94,7 @@ class Project:
         return self.root / ".specify" / "feature.json"
 
     def git(self, *arguments: str) -> str:
-        """Return what git prints, or nothing where there is no git or no repository."""
+        """Return git's output, or nothing without git or a repository."""
         command = shutil.which("git")
         if command is None:
             return ""
@@ -108,7 +108,7 @@ class Project:
         return done.stdout.rstrip() if done.returncode == 0 else ""
 
     def changed_files(self) -> list[str]:
-        """Return what git sees as changed or new below the root, without the records."""
+        """Return the changed and new files below the root, without the records."""
         shown = ("status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--", ".")
         entries = self.git(*shown).split("\0")
         prefix = self.git("rev-parse", "--show-prefix")
@@ -117,7 +117,7 @@ class Project:
 
 
 def numbered(folders: Iterator[Path]) -> Iterator[int]:
-    """Return the numbers that names of files and folders begin with."""
+    """Return the numbers at the start of the files' and folders' names."""
     for path in folders:
         if match := re.match(r"(\d+)-", path.name):
             yield int(match[1])

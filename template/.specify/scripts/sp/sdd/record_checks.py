@@ -1,4 +1,4 @@
-"""What is wrong with the text of a Prompt History Record."""
+"""Checks the text of a Prompt History Record."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ REQUIRED = ("title", "date", "surface", "model", "user", "branch")
 
 
 def check_record(project: Project, path: Path, text: str) -> list[Problem]:
-    """Find what is wrong with the text of a record at this path."""
+    """Return the problems of a record's text."""
     shown = project.shown(path)
     found = documents.open_places(shown, text)
     found += documents.missing_sections(shown, text, project.template("phr"))
@@ -46,7 +46,7 @@ def _wrong_fields(project: Project, path: Path, text: str) -> Iterator[str]:
 
 
 def broken_links(project: Project, links: object) -> Iterator[str]:
-    """Say which links lead nowhere: a path must exist; a URL or a ticket's number is believed."""
+    """Report links to paths that do not exist. URLs and ticket numbers are not checked."""
     if not isinstance(links, dict):
         yield 'the links should be an object, such as {"spec": null}'
         return

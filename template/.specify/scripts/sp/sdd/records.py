@@ -1,4 +1,4 @@
-"""Prompt History Records: what one holds, and how it is written."""
+"""Prompt History Records: their contents, and how they are written."""
 
 import json
 import re
@@ -22,7 +22,7 @@ BODY = ("response", "outcome", "evaluation", "next")
 
 @dataclass(frozen=True)
 class Record:
-    """What is recorded of a prompt. Text that is empty is written as 'None'."""
+    """The record of a prompt. Empty text is written as 'None'."""
 
     stage: str
     title: str
@@ -55,13 +55,13 @@ def write_record(project: Project, record: Record) -> Path:
         name = f"{number:04d}-{slug(record.title)}.{record.stage}.prompt.md"
         text = fill(project.template("phr"), _values(record, f"{number:04d}"))
         if problems := check_record(project, folder / name, text):
-            raise Refused(f"the record would not be whole: {problems[0].message}")
+            raise Refused(f"the record would be incomplete: {problems[0].message}")
         write_new(folder / name, text)
     return folder / name
 
 
 def without_secrets(record: Record) -> Record:
-    """Return the record with what looks like a secret taken out of each text."""
+    """Return the record without anything that looks like a secret."""
     texts = {name: redacted(value) for name, value in _texts(record) if isinstance(value, str)}
     lists = {
         name: tuple(redacted(text) for text in getattr(record, name))
@@ -84,7 +84,7 @@ def _values(record: Record, number: str) -> dict[str, str]:
 
 
 def _fenced(prompt: str) -> str:
-    """Return the prompt as it was, in a fence that nothing in it can close."""
+    """Return the unchanged prompt in a fence that nothing in it can close."""
     longest = max((len(run) for run in re.findall(r"`{3,}", prompt)), default=2)
     fence = "`" * (longest + 1)
     end = "" if prompt.endswith("\n") else "\n"
@@ -95,7 +95,7 @@ def _refuse_leaks(record: Record) -> None:
     for name, value in _texts(record):
         for leak in leaks(value if isinstance(value, str) else json.dumps(value)):
             raise Refused(
-                f"{name}, line {leak.line}: this looks like {leak.kind}. Take it out, or --redact."
+                f"{name}, line {leak.line}: this looks like {leak.kind}. Remove it or use --redact."
             )
 
 

@@ -1,4 +1,4 @@
-"""Where a Prompt History Record goes: one folder for each feature, two for the rest."""
+"""Chooses the folder of a Prompt History Record: one per feature, two for the rest."""
 
 from sdd.command import Refused
 

@@ -1,4 +1,4 @@
-"""The three-part test: which decisions deserve a record."""
+"""The three-part test that decides which decisions need a record."""
 
 import re
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from sdd.command import Refused
 
 PARTS = {
-    "impact": "it has consequences for a long time",
-    "alternatives": "several options were viable and were considered",
-    "scope": "it cuts across parts and shapes the design",
+    "impact": "it has long-term consequences",
+    "alternatives": "several viable options were considered",
+    "scope": "it affects several parts and shapes the design",
 }
 ANSWER = re.compile(r"(?P<verdict>yes|no)\b[:,. ]*(?P<reason>.*)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a decision deserves a record, with the reason for each part of the test."""
+    """Whether a decision needs a record, with the reason for each part of the test."""
 
     significant: bool
     reasons: dict[str, str]

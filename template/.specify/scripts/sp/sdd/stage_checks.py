@@ -1,4 +1,4 @@
-"""What keeps a document of a feature from being complete."""
+"""Checks whether the documents of a feature are complete."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+")
 
 
 def check(project: Project, feature: Path, stage: str) -> list[Problem]:
-    """Find what keeps a stage from being complete: `implement` is `tasks` with each task done."""
+    """Return what a stage lacks. The stage `implement` is `tasks` with every task done."""
     document = "tasks" if stage == "implement" else stage
     path = feature / f"{document}.md"
     shown = project.shown(path)
@@ -77,7 +77,7 @@ def _tasks(shown: str, text: str, requirements: list[str]) -> list[Problem]:
         found.append(Problem(shown, 0, "there is no task: write '- [ ] T001 [FR-001] ...'"))
     covered = {name for task in TASK.finditer(text) for name in re.findall(r"FR-\d{3}", task[1])}
     found += [
-        Problem(shown, 0, f"no task is for {name}") for name in requirements if name not in covered
+        Problem(shown, 0, f"no task covers {name}") for name in requirements if name not in covered
     ]
     return found
 

@@ -1,4 +1,4 @@
-"""The documents of a feature: each is made from its template once the one before is complete."""
+"""Creates a feature's documents, each from its template once the one before is complete."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ SMALL_WORDS = [
 
 
 def new_feature(project: Project, description: str, name: str | None) -> tuple[Path, bool]:
-    """Make a feature's folder with its spec and checklist, and say whether it is new."""
+    """Create a feature's folder with its spec and checklist. Return whether it is new."""
     short = slug(name or _gist(description))
     with next_number(project.specs, lambda: numbered(iter(project.features()))) as number:
         for known in project.features():
@@ -50,7 +50,7 @@ def new_feature(project: Project, description: str, name: str | None) -> tuple[P
 
 
 def make(project: Project, feature: Path, stage: str) -> tuple[Path, bool]:
-    """Make a stage's document, unless it is there, and say whether it is new.
+    """Create a stage's document unless it exists. Return whether it is new.
 
     Raises:
         Refused: the stage before is missing or not complete.
@@ -73,7 +73,7 @@ def _gist(description: str) -> str:
 
 
 def _values(project: Project, feature: Path) -> dict[str, str]:
-    """Return what the scripts fill in; the rest of a template's places are the author's."""
+    """Return the values that the scripts fill in. The author fills in the other places."""
     spec = feature / "spec.md"
     title = feature.name.partition("-")[2].replace("-", " ").capitalize()
     if spec.is_file() and (heading := re.match(r"# Spec: (.+)", spec.read_text(encoding="utf-8"))):

@@ -1,4 +1,4 @@
-"""Makes the agents: the assistant, the specialists that it hands off to, and agents as tools."""
+"""Creates the agents: the assistant, the specialists it hands off to, and agents used as tools."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from copy import copy
@@ -20,16 +20,18 @@ from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.failures import tool_failed
 from chatkit_engine.assistant.instructions import AgentInstructions, Instructions, brief
 from chatkit_engine.assistant.tool_output import result_for_model
-from chatkit_engine.assistant.trust import cautious
+from chatkit_engine.assistant.trust import require_approval
 from chatkit_engine.models.chat_model import ChatModel
 
+DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly and exactly."
+DESCRIPTION = "answers everything that none of the others covers"
 ToolSource = Callable[[TurnContext], Awaitable[Sequence[Tool]]]
-"""Returns the tools that there are for this turn, just now."""
+"""Returns the tools that this turn has at the moment."""
 
 
 @dataclass
 class ChatAgent(Agent[TurnContext]):
-    """An agent that also has the tools which its sources list just then."""
+    """An agent that asks its tool sources for further tools before each request to the model."""
 
     tool_sources: Sequence[ToolSource] = field(default_factory=tuple[ToolSource, ...])
 
@@ -37,17 +39,20 @@ class ChatAgent(Agent[TurnContext]):
         tools = await super().get_all_tools(run_context)
         for source in self.tool_sources:
             tools += await source(run_context.context)
+        # Tested before each request to the model, because a tool of this turn may have read the
+        # text.
         if run_context.context.reads_untrusted:
-            return [cautious(tool) for tool in tools]
+            return [require_approval(tool) for tool in tools]
         return tools
 
 
 @dataclass(frozen=True)
 class AgentFactory:
-    """Makes agents. `tools` are those of `app/tools` and of the features.
+    """Creates agents that share a model, tools and limits.
 
-    A tool that has an agent of its own is made by the factory too, by a function `create(factory)`.
-    `tool_sources` list tools that come and go while the application runs.
+    `tools` are those of `app/tools` and of the features. `tool_sources` return tools that may
+    change while the application runs, for example those of an MCP server. `tool_timeout_seconds`
+    limits each call of a tool that sets no timeout of its own.
     """
 
     model: ChatModel
@@ -63,76 +68,61 @@ class AgentFactory:
         tools: Sequence[Tool] | None = None,
         **more: Any,
     ) -> Agent[TurnContext]:
-        """Return an agent; without `tools` it has all of the factory's, and those of its sources."""
-        given = self.tools if tools is None else tools
+        """Return an agent with these tools. Default: all of the factory's tools and sources."""
         sources = self.tool_sources if tools is None else ()
+        # `None` leaves the parameter out, because some servers refuse it.
         parallel = self.parallel_tool_calls if sources else None
         return ChatAgent(
             name=name,
             instructions=instructions,
             model=self.model.model,
             model_settings=replace(self.model.settings, parallel_tool_calls=parallel),
-            tools=[self._bounded(tool) for tool in given],
-            tool_sources=[self._bounded_source(source) for source in sources],
-            tool_use_behavior=_ends_run,
+            tools=[self._prepare(tool) for tool in (self.tools if tools is None else tools)],
+            tool_sources=[self._prepare_source(source) for source in sources],
+            tool_use_behavior=_decide_final_output,
             **more,
         )
 
     def agent_tool(self, agent: Agent[TurnContext], name: str, description: str) -> FunctionTool:
-        """Return the agent as a tool: it answers the agent that calls it, in the same context.
-
-        Its run is streamed, since a model's timeout is meant for a pause, not for a whole answer.
-        """
+        """Return the agent as a tool, which runs in the context of the agent that calls it."""
+        # With `on_stream` the SDK streams the run. Unstreamed, the model's timeout, which is meant
+        # for the pause between two events, would limit the whole answer.
         return agent.as_tool(
-            name, description, on_stream=_unheard, failure_error_function=tool_failed
+            name, description, on_stream=_ignore_event, failure_error_function=tool_failed
         )
 
     def with_tools(self, creators: "Iterable[ToolCreator]") -> Self:
-        """Return a factory that also has the tools which the functions make."""
+        """Return a factory that also has the tools that these functions create."""
         return replace(self, tools=[*self.tools, *(create(self) for create in creators)])
 
-    def _bounded_source(self, source: ToolSource) -> ToolSource:
-        async def bounded(context: TurnContext) -> Sequence[Tool]:
-            return [self._bounded(tool) for tool in await source(context)]
+    def _prepare_source(self, source: ToolSource) -> ToolSource:
+        async def prepared(context: TurnContext) -> Sequence[Tool]:
+            return [self._prepare(tool) for tool in await source(context)]
 
-        return bounded
+        return prepared
 
-    def _bounded(self, tool: Tool) -> Tool:
-        """Return the tool with a timeout, if it has none of its own, and typed results as JSON."""
+    def _prepare(self, tool: Tool) -> Tool:
+        """Return the tool with the default timeout, and with its result converted for the model."""
         if not isinstance(tool, FunctionTool):
             return tool
-        bounded, invoke = copy(tool), tool.on_invoke_tool
+        # A copy, because other agents share the tool.
+        prepared, invoke = copy(tool), tool.on_invoke_tool
 
-        async def invoke_awaited(ctx: ToolContext[TurnContext], arguments: str) -> Any:
+        async def invoke_and_convert(ctx: ToolContext[TurnContext], arguments: str) -> Any:
             return result_for_model(ctx, await invoke(ctx, arguments))
 
-        bounded.on_invoke_tool = invoke_awaited
+        prepared.on_invoke_tool = invoke_and_convert
         if tool.timeout_seconds is None:
-            bounded.timeout_seconds = self.tool_timeout_seconds
-        return bounded
-
-
-ToolCreator = Callable[[AgentFactory], FunctionTool]
-
-
-def _unheard(event: AgentToolStreamEvent) -> None:
-    """Only what the tool answers counts."""
-
-
-def _ends_run(
-    ctx: RunContextWrapper[TurnContext], results: list[FunctionToolResult]
-) -> ToolsToFinalOutputResult:
-    """End the run where the user, or the front end, has to answer first."""
-    return ToolsToFinalOutputResult(is_final_output=ctx.context.ends_run)
+            prepared.timeout_seconds = self.tool_timeout_seconds
+        return prepared
 
 
 AgentCreator = Callable[[AgentFactory], Agent[TurnContext]]
-DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly and exactly."
-DESCRIPTION = "answers whatever is not one of the others' own"
+ToolCreator = Callable[[AgentFactory], FunctionTool]
 
 
 def assistant_creator(instructions: Instructions | None) -> AgentCreator:
-    """Return the function that makes the agent named Assistant, which has every tool."""
+    """Return the function that creates the agent named Assistant, which has every tool."""
     briefed = brief(DEFAULT_INSTRUCTIONS if instructions is None else instructions)
     return lambda factory: factory.agent("Assistant", briefed, handoff_description=DESCRIPTION)
 
@@ -147,3 +137,14 @@ def create_team(
     for member in team:
         member.handoffs = [*member.handoffs, assistant]
     return {agent.name: agent for agent in (assistant, *team)}
+
+
+def _decide_final_output(
+    ctx: RunContextWrapper[TurnContext], results: list[FunctionToolResult]
+) -> ToolsToFinalOutputResult:
+    """End the run if the user or the front end has to answer first, or if the turn failed."""
+    return ToolsToFinalOutputResult(is_final_output=ctx.context.ends_run)
+
+
+def _ignore_event(event: AgentToolStreamEvent) -> None:
+    """Do nothing: the tool's output is all that counts."""

@@ -1,21 +1,16 @@
-"""NEW: chatkit_engine.assistant.attachments
-
-What the chat needs of a feature that gives messages attachments, and how links go out."""
+"""What the chat expects of the feature that lets messages have attachments."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from chatkit.store import AttachmentStore
-from chatkit.types import (
-    Attachment,
-    ThreadItem,
-)
+from chatkit.types import Attachment, ThreadItem
 from openai.types.responses import ResponseInputContentParam
 
 from chatkit_engine.context import RequestContext
 from chatkit_engine.i18n import _
 
-NO_ATTACHMENTS = _("This assistant takes no attachments.")
+NO_ATTACHMENTS = _("This assistant does not accept attachments.")
 Contents = Mapping[str, ResponseInputContentParam]
 
 
@@ -24,22 +19,23 @@ class Attachments(Protocol):
 
     @property
     def store(self) -> AttachmentStore[RequestContext]:
-        """What answers ChatKit's `attachments.create` and `attachments.delete`."""
+        """The store that handles ChatKit's `attachments.create` and `attachments.delete`."""
         ...
 
     async def check(self, attachment_ids: Sequence[str], context: RequestContext) -> None:
-        """Check that a message may have these attachments. Nothing is stored yet.
+        """Check that a new message may have these attachments. Nothing is stored yet.
 
         Raises:
-            NotFoundError: one is not the user's.
-            BadRequest, Conflict: it may not, or not yet.
+            NotFoundError: one of them does not exist or is not the user's.
+            BadRequest: one of them is not allowed.
+            Conflict: one of them is not uploaded yet, or belongs to another thread.
         """
         ...
 
     async def contents(self, history: Sequence[ThreadItem], context: RequestContext) -> Contents:
-        """Return what the model reads of the history's attachments, by the attachment's id."""
+        """Return what the model reads of the attachments in the history, by attachment id."""
         ...
 
     def with_links(self, attachment: Attachment, context: RequestContext) -> Attachment:
-        """Return the attachment with links that work now; those that are stored do not."""
+        """Return the attachment with links that work now. Stored links do not: they expire."""
         ...

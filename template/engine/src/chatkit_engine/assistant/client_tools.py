@@ -1,4 +1,4 @@
-"""Tools that the front end runs (`onClientTool`), each with the result that it must give."""
+"""Tools that the front end runs (`onClientTool`), each with the type of its result."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from agents import AgentBase, RunContextWrapper
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from chatkit_engine.errors import BadRequest, ContentTooLarge, describe
+from chatkit_engine.errors import BadRequest, ContentTooLarge, describe_errors
 from chatkit_engine.i18n import _
 
 MAX_OUTPUT_BYTES = 100_000
@@ -23,15 +23,6 @@ class ClientTool:
     result_type: Any
 
 
-def front_end_has(name: str) -> Callable[[RunContextWrapper[Any], AgentBase[Any]], bool]:
-    """Return an `is_enabled` for a tool that needs something of the front end."""
-
-    def is_enabled(ctx: RunContextWrapper[Any], agent: AgentBase[Any]) -> bool:
-        return name in ctx.context.request_context.client_tools
-
-    return is_enabled
-
-
 class ClientTools:
     """The application's client tools."""
 
@@ -39,22 +30,32 @@ class ClientTools:
         self._results = {tool.name: TypeAdapter[Any](tool.result_type) for tool in tools}
 
     def check(self, name: str, output: object) -> None:
-        """Check what the front end gave. A call that was answered wrongly goes on waiting.
+        """Check the output that the front end sends. After an error, the call is still pending.
 
-        Of a tool that is not declared any JSON is taken.
+        A tool that is not declared may return any JSON.
 
         Raises:
-            BadRequest: it is not of the tool's type.
-            ContentTooLarge: it has too many bytes.
+            BadRequest: the output does not match the tool's type.
+            ContentTooLarge: the output has more than 100,000 bytes.
         """
+        # The output goes to the model, so its size is limited for undeclared tools too.
         if len(to_json(output)) > MAX_OUTPUT_BYTES:
             raise ContentTooLarge(
-                _("The output may have at most {limit} bytes of JSON.", limit=MAX_OUTPUT_BYTES)
+                _("The output must be at most {limit} bytes of JSON.", limit=MAX_OUTPUT_BYTES)
             )
         try:
             self._results.get(name, ANYTHING).validate_python(output)
         except ValidationError as error:
             raise BadRequest(
-                _("The output is not what the client tool gives; `errors` says why."),
-                errors=describe(error.errors(include_input=False, include_context=False)),
+                _("The output does not match the client tool's type; `errors` says why."),
+                errors=describe_errors(error.errors(include_input=False, include_context=False)),
             ) from None
+
+
+def front_end_has(name: str) -> Callable[[RunContextWrapper[Any], AgentBase[Any]], bool]:
+    """Return an `is_enabled` for a tool that needs the front end to have this tool or effect."""
+
+    def is_enabled(ctx: RunContextWrapper[Any], agent: AgentBase[Any]) -> bool:
+        return name in ctx.context.request_context.client_tools
+
+    return is_enabled

@@ -1,4 +1,7 @@
-"""Things that a message may name with `@` and an answer may cite, looked up as the user."""
+"""Entities: things that a message can mention with `@` and an answer can cite.
+
+Every lookup filters on the user, because the ids in a message come from the front end.
+"""
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -20,9 +23,9 @@ PREVIEW = WidgetTemplate.from_file("entity.widget")
 
 
 class Entity(BaseModel):
-    """A thing as ChatKit.js lists it. `data` goes to the front end's callbacks.
+    """A thing as ChatKit.js lists it. `data` is passed to the front end's callbacks.
 
-    What is said of it is `untrusted` where it may have a text of somebody else in it.
+    `untrusted` means that its description may contain a text from an untrusted source.
     """
 
     id: str
@@ -34,32 +37,32 @@ class Entity(BaseModel):
     untrusted: bool = Field(default=False, exclude=True)
 
     def in_language(self, language: str) -> Self:
-        """Return it with our own words for its group in the user's language."""
+        """Return the entity with its group's name in this language."""
         return self.model_copy(update={"group": self.group and translate(self.group, language)})
 
 
-class Described(NamedTuple):
-    """What the model is told of things, by their ids, and whether that may be somebody else's."""
+class Descriptions(NamedTuple):
+    """What the model reads about entities, by entity id, and whether any of it is untrusted."""
 
     texts: dict[str, str]
     untrusted: bool
 
 
 class Entities(Protocol):
-    """Users' things of one kind. `kind` is what their ids begin with: `note` of `note_1f…`."""
+    """The users' entities of one kind. `kind` is the prefix of their ids: `note` of `note_1f…`."""
 
     kind: str
 
     async def search(self, user: User, query: str, limit: int) -> Sequence[Entity]:
-        """Return the user's things that fit what was typed, the best first; all fit nothing."""
+        """Return the entities that match the query, best first. An empty query matches all."""
         ...
 
     async def load(self, user: User, entity_id: str) -> Entity | None:
-        """Return one of the user's things."""
+        """Return one of the user's entities, or None if there is no such entity."""
         ...
 
     async def describe(self, user: User, entity: Entity) -> str:
-        """Return what the model, and the user in a preview, are told of it."""
+        """Return the description that the model reads, and that the user sees in a preview."""
         ...
 
 
@@ -70,31 +73,35 @@ class EntityLookup:
         self._kinds = {entities.kind: entities for entities in kinds}
 
     async def search(self, user: User, query: str, limit: int) -> list[Entity]:
-        """Return what fits, of each kind in turn."""
+        """Return the best matches, taking one of each kind in turn."""
         found = [await kind.search(user, query, limit) for kind in self._kinds.values()]
-        in_turn = (entity for rank in zip_longest(*found) for entity in rank)
-        return [entity for entity in in_turn if entity is not None][:limit]
+        by_rank = (entity for rank in zip_longest(*found) for entity in rank)
+        return [entity for entity in by_rank if entity is not None][:limit]
 
     async def preview(self, user: User, entity_id: str, language: str) -> DynamicWidgetRoot | None:
-        """Return what the front end shows where the pointer rests on an entity."""
+        """Return the widget that the front end shows while the pointer is over the entity."""
         found = await self._find(user, entity_id)
         if found is None:
             return None
         entity, text = found[0].in_language(language), found[1][:MAX_PREVIEW]
         return PREVIEW.build({"title": entity.title, "group": entity.group or "", "text": text})
 
-    async def described(self, user: User, history: Iterable[StoredItem]) -> Described:
-        """Return what the model is told of the newest things that a history names."""
+    async def describe_tags(self, user: User, history: Iterable[StoredItem]) -> Descriptions:
+        """Return descriptions of the entities that the history mentions, of the newest at most 20.
+
+        Together they have at most 20,000 characters.
+        """
+        # The newest first, because the limits cut off the rest.
         newest_first = dict.fromkeys(tag.id for tag in reversed(list(_tags(history))))
-        described: dict[str, str] = {}
+        texts: dict[str, str] = {}
         untrusted = False
-        left = MAX_DESCRIBED
+        remaining = MAX_DESCRIBED
         for entity_id in list(newest_first)[:MAX_TAGS]:
-            if (found := await self._find(user, entity_id)) and left > 0:
-                described[entity_id] = found[1][:left]
-                left -= len(described[entity_id])
+            if (found := await self._find(user, entity_id)) and remaining > 0:
+                texts[entity_id] = found[1][:remaining]
+                remaining -= len(texts[entity_id])
                 untrusted |= found[0].untrusted
-        return Described(described, untrusted)
+        return Descriptions(texts, untrusted)
 
     async def _find(self, user: User, entity_id: str) -> tuple[Entity, str] | None:
         kind = self._kinds.get(entity_id.partition("_")[0])

@@ -1,6 +1,7 @@
-"""What a user is told when a run fails, and what the model is told when a tool does.
+"""Messages for the user when a run fails, and for the model when a tool fails.
 
-The errors themselves are for the log: neither a client nor the model ever gets their text.
+The exceptions go to the log only: neither a client nor the model ever gets their text, because it
+may contain secrets.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from chatkit.errors import CustomStreamError
 from openai import RateLimitError
 from pydantic import ValidationError
 
-from chatkit_engine.errors import AppError, ModelBusy, describe
+from chatkit_engine.errors import AppError, ModelBusy, describe_errors
 from chatkit_engine.i18n import _, translate
 
 log = structlog.stdlib.get_logger(__name__)
@@ -23,40 +24,43 @@ ACTION_FAILED = _("That did not work. Please try again.")
 TOO_LONG = _("I stopped after too many steps. Please ask in a simpler way.")
 TOO_MANY_HANDOFFS = _("I passed your question on too often. Please ask in a simpler way.")
 TOOK_TOO_LONG = _("This took too long. Please try again.")
-NO_VALID_RESULT = _("I could not put the result into the form that is needed. Please try again.")
+NO_VALID_RESULT = _("The result did not have the expected format. Please try again.")
 TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not work."
-WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with right ones: {}"
+WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with valid ones: {}"
 
 
-def user_error(error: Exception, language: str, otherwise: str = UNREACHABLE) -> CustomStreamError:
-    """Say what the user can do; `otherwise` is for an error that nobody has foreseen."""
+def user_error(error: Exception, language: str, default: str = UNREACHABLE) -> CustomStreamError:
+    """Return the error that the client gets. `default` is the message for unexpected errors."""
     if isinstance(error, CustomStreamError):
         return error
+    # Translated here, because `CustomStreamError` loses the values of a `Message`.
     if isinstance(error, AppError) and not isinstance(error, ModelBusy):
         return CustomStreamError(translate(error.detail, language), allow_retry=False)
     if isinstance(error, TimeoutError):
         return CustomStreamError(TOOK_TOO_LONG, allow_retry=True)
+    # The errors above are expected. Those below need an operator's attention.
     log.error("a turn failed", error=type(error).__name__, exc_info=error)
     if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
     if isinstance(error, MaxTurnsExceeded):
         return CustomStreamError(TOO_LONG, allow_retry=False)
-    return CustomStreamError(otherwise, allow_retry=True)
+    return CustomStreamError(default, allow_retry=True)
 
 
 def format_tool_error(arguments: ToolErrorFormatterArgs[Any]) -> str | None:
-    """Say what the model can do. `None` leaves the SDK's own message."""
+    """Return the model's message for a failed tool. `None` keeps the SDK's own message."""
     if arguments.kind != "tool_exception" or arguments.error is None:
         return None
     return tool_failed(arguments.run_context, arguments.error)
 
 
 def tool_failed(context: RunContextWrapper[Any], error: Exception) -> str:
-    """Log a tool's error, and return what the model is told of it.
+    """Log a tool's error, and return the message for the model.
 
-    A `CustomStreamError` is meant for the user: it ends the turn with its message.
+    A `CustomStreamError` is meant for the user: the turn ends with its message.
     """
     if isinstance(error, ModelBehaviorError):
+        # Counted, because some models repeat the same invalid call until the run's limit.
         context.context.wrong_arguments += 1
         return WRONG_ARGUMENTS.format(describe_problems(error.__cause__))
     if isinstance(error, CustomStreamError):
@@ -66,8 +70,8 @@ def tool_failed(context: RunContextWrapper[Any], error: Exception) -> str:
 
 
 def describe_problems(cause: BaseException | None) -> str:
-    """Say for the model what does not fit a schema, as far as it is known."""
+    """Return the problems of a validation error in one line, for the model."""
     problems: Sequence[dict[str, str]] = []
     if isinstance(cause, ValidationError):
-        problems = describe(cause.errors(include_input=False, include_context=False))
+        problems = describe_errors(cause.errors(include_input=False, include_context=False))
     return "; ".join(f"{each['field']}: {each['message']}" for each in problems) or "a JSON object"

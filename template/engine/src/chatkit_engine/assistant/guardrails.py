@@ -1,9 +1,9 @@
-"""Guardrails: what a message and an answer must not contain.
+"""Guardrails, which refuse messages and answers.
 
-A guardrail is a function of the turn's context and a text. It returns the refusal that the user
-reads instead, or None if the text may pass. An input guardrail runs before the model is asked, so
-nothing of a refused message leaves the server. An output guardrail judges the whole answer; what
-was already shown of a refused answer is taken back.
+A guardrail is a function of the turn's context and a text. It returns a refusal, which the user
+reads instead, or None if the text is allowed. An input guardrail runs before the model is asked, so
+a refused message never leaves the server. An output guardrail checks the complete answer; if it
+refuses, the part that was already shown is removed.
 """
 
 import re
@@ -31,7 +31,7 @@ Guardrail = Callable[[TurnContext, str], str | Awaitable[str | None] | None]
 
 @dataclass(frozen=True)
 class Guardrails:
-    """What is checked before the model is asked, and before its answer counts."""
+    """The checks of a message before the model is asked, and of its complete answer."""
 
     input: Sequence[InputGuardrail[TurnContext]] = ()
     output: Sequence[OutputGuardrail[TurnContext]] = ()
@@ -40,7 +40,7 @@ class Guardrails:
 def create_guardrails(
     settings: Settings, input_checks: Sequence[Guardrail], output_checks: Sequence[Guardrail]
 ) -> Guardrails:
-    """Return the guardrails of `BLOCKED_INPUT` and `BLOCKED_OUTPUT`, then those that were added."""
+    """Return the guardrails of `BLOCKED_INPUT` and `BLOCKED_OUTPUT`, followed by the others."""
     inputs, outputs = [*input_checks], [*output_checks]
     if settings.blocked_input:
         inputs.insert(0, refuse_patterns(settings.blocked_input, BLOCKED_INPUT))
@@ -53,7 +53,11 @@ def create_guardrails(
 
 
 def refuse_patterns(patterns: Sequence[str], refusal: str) -> Guardrail:
-    """Return a guardrail that refuses what any of these regular expressions finds."""
+    """Return a guardrail that refuses texts in which any of these regular expressions matches.
+
+    Case is ignored.
+    """
+    # Each pattern in a group of its own, so that `a|b` does not affect its neighbours.
     blocked = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
     return lambda context, text: refusal if blocked.search(text) else None
 
@@ -62,8 +66,10 @@ def _input_guardrail(check: Guardrail) -> InputGuardrail[TurnContext]:
     async def run(
         ctx: RunContextWrapper[TurnContext], agent: Agent[Any], input: Any
     ) -> GuardrailFunctionOutput:
-        return await _judge(check, ctx.context, ctx.context.question)
+        # Not `input`, which is the whole history and not only the new message.
+        return await _run_check(check, ctx.context, ctx.context.question)
 
+    # Not in parallel: the model must not be asked before the message is allowed.
     return InputGuardrail(run, name=_name(check), run_in_parallel=False)
 
 
@@ -71,12 +77,12 @@ def _output_guardrail(check: Guardrail) -> OutputGuardrail[TurnContext]:
     async def run(
         ctx: RunContextWrapper[TurnContext], agent: Agent[Any], output: Any
     ) -> GuardrailFunctionOutput:
-        return await _judge(check, ctx.context, str(output or ""))
+        return await _run_check(check, ctx.context, str(output or ""))
 
     return OutputGuardrail(run, name=_name(check))
 
 
-async def _judge(check: Guardrail, context: TurnContext, text: str) -> GuardrailFunctionOutput:
+async def _run_check(check: Guardrail, context: TurnContext, text: str) -> GuardrailFunctionOutput:
     refusal = check(context, text)
     if isawaitable(refusal):
         refusal = await refusal

@@ -1,9 +1,10 @@
-"""What the model read from somewhere else, and which tools are safe to call after it.
+"""Protection against instructions hidden in texts that the model reads.
 
-A text from a document or another server may contain instructions. It is marked as data, but a model
-may follow it all the same. So once such a text is among what the model reads, in this turn or in an
-earlier one of the thread, every tool that does more than read waits for the user's approval. An
-answer may repeat it, so a thread that is searched or named brings the same rule with it.
+A document or another server may contain instructions. Such a text is marked as data, but a model
+may follow it all the same. That is why every tool that does more than read needs the user's
+approval once an untrusted text is among what the model reads, in this turn or in an earlier one of
+the thread. The model's answer may repeat the text, so a thread that another turn searches or names
+is untrusted too.
 """
 
 from collections.abc import Iterable
@@ -13,24 +14,25 @@ from agents import FunctionTool, Tool
 
 from chatkit_engine.store.items import StoredItem, ToolCall
 
-MARK = "reads_only"
+READ_ONLY = "reads_only"
 
 
 def read_only(tool: FunctionTool) -> FunctionTool:
-    """Mark a tool that leaves nothing changed: it reads, or shows the user something."""
-    vars(tool)[MARK] = True
+    """Mark a tool that changes nothing: it only reads, or shows the user something."""
+    vars(tool)[READ_ONLY] = True
     return tool
 
 
-def cautious(tool: Tool) -> Tool:
-    """Return the tool as it is offered after an untrusted text."""
-    if not isinstance(tool, FunctionTool) or MARK in vars(tool):
+def require_approval(tool: Tool) -> Tool:
+    """Return the tool so that it needs the user's approval, unless it is read-only."""
+    if not isinstance(tool, FunctionTool) or READ_ONLY in vars(tool):
         return tool
-    careful = copy(tool)
-    careful.needs_approval = True
-    return careful
+    # A copy, because other turns share the tool.
+    approved = copy(tool)
+    approved.needs_approval = True
+    return approved
 
 
 def has_untrusted(history: Iterable[StoredItem]) -> bool:
-    """Say whether a tool's output in the history has brought an untrusted text."""
+    """Return whether the output of a tool in the history contains an untrusted text."""
     return any(isinstance(item, ToolCall) and item.untrusted for item in history)

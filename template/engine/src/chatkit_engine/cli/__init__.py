@@ -1,4 +1,4 @@
-"""The command line: `main` is the entry point of a project's command."""
+"""The command line. `main` is the entry point of a project's command."""
 
 import os
 import sys
@@ -7,10 +7,8 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def main(app: str = "app") -> None:
-    """Run the command line of an application's package.
-
-    LOG_LEVEL is checked first, because the Agents SDK reads it when it is imported.
-    """
+    """Run the command line of the application in the package `app`."""
+    # Checked before the imports, because the Agents SDK reads LOG_LEVEL when it is imported.
     level = os.environ.get("LOG_LEVEL", "").upper()
     if level and level not in LEVELS:
         sys.exit(f"LOG_LEVEL: must be one of {', '.join(LEVELS)}")

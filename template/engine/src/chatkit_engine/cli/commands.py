@@ -1,4 +1,4 @@
-"""The commands. Each reads the settings, and does its work elsewhere."""
+"""The command line with the commands `serve`, `chat`, `doctor` and `token`."""
 
 from contextlib import aclosing
 from datetime import timedelta
@@ -17,14 +17,14 @@ from chatkit_engine.observability.logs import configure_logging
 from chatkit_engine.security.authentication import is_usable_subject, issue_token
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.migrate import pending
-from chatkit_engine.terminal import Project, explained, fail, project_of, run_async
+from chatkit_engine.terminal import Project, explain_settings_errors, fail, project_of, run_async
 
 MAX_HOURS = 24 * 365 * 10
 commands = typer.Typer()
 
 
 def create_cli(app: str) -> typer.Typer:
-    """Return the command line of an application's package, with its features' commands."""
+    """Return the command line of the application in the package `app`, with its own commands."""
     cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
     @cli.callback()
@@ -34,12 +34,11 @@ def create_cli(app: str) -> typer.Typer:
 
     cli.add_typer(commands)
     cli.add_typer(data.commands)
-    own = discovery.optional_module(f"{app}.commands")
     for package in (discovery.ENGINE, app):
         for module in discovery.feature_modules(package, "commands").values():
             cli.add_typer(module.commands)
-    if own is not None:
-        cli.add_typer(own.commands)
+    if app_commands := discovery.optional_module(f"{app}.commands"):
+        cli.add_typer(app_commands.commands)
     return cli
 
 
@@ -51,11 +50,11 @@ def serve(
     reload: Annotated[bool, typer.Option(help="Restart when the code changes.")] = False,
 ) -> None:
     """Serve the chat over HTTP."""
-    given: dict[str, Any] = {"host": host, "port": port}
-    with explained():
+    options: dict[str, Any] = {"host": host, "port": port}
+    with explain_settings_errors():
         project = project_of(ctx)
         settings = project.settings(
-            **{name: each for name, each in given.items() if each is not None}
+            **{name: value for name, value in options.items() if value is not None}
         )
         run_async(_prepare_database(Application(settings, project.app)))
         api = create_app(settings, project.app)
@@ -68,12 +67,14 @@ def serve(
 @commands.command()
 def chat(
     ctx: typer.Context,
-    message: Annotated[str, typer.Argument(help="What to say.")],
-    thread: Annotated[str | None, typer.Option(help="The thread to go on with.")] = None,
-    new: Annotated[bool, typer.Option("--new", help="Open a new thread.")] = False,
-    user: Annotated[str, typer.Option(help="Whom to speak as.")] = "local",
+    message: Annotated[str, typer.Argument(help="The message to send.")],
+    thread: Annotated[
+        str | None, typer.Option(help="The thread to continue. Default: the newest one.")
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Start a new thread.")] = False,
+    user: Annotated[str, typer.Option(help="User id to chat as.")] = "local",
 ) -> None:
-    """Say something and read the answer as it comes. Goes on with the newest thread."""
+    """Send a message and print the answer as it is written."""
     _check_text(message, thread or "", user)
     application = load_application(project_of(ctx))
     answered = run_async(converse(application, message, user, thread, new=new))
@@ -82,7 +83,7 @@ def chat(
 
 @commands.command()
 def doctor(ctx: typer.Context) -> None:
-    """Name each missing or wrong setting, and what to do about it."""
+    """Check the settings, the model and the database; say how to fix what is wrong."""
     configure_logging(Settings.model_construct(), "CRITICAL")
     findings = run_async(diagnose(project_of(ctx)))
     for finding in findings:
@@ -93,18 +94,18 @@ def doctor(ctx: typer.Context) -> None:
 @commands.command()
 def token(
     ctx: typer.Context,
-    user: Annotated[str, typer.Option(help="The user the token is for.")],
+    user: Annotated[str, typer.Option(help="User id that the token is for.")],
     hours: Annotated[
-        float, typer.Option(min=0.01, max=MAX_HOURS, help="How long it is valid.")
+        float, typer.Option(min=0.01, max=MAX_HOURS, help="Hours until the token expires.")
     ] = 24,
 ) -> None:
     """Print a bearer token for AUTH_MODE=jwt."""
-    with explained():
+    with explain_settings_errors():
         settings = project_of(ctx).settings()
     if settings.jwt_secret is None:
         fail("JWT_SECRET is not set. Run `openssl rand -hex 32` and set it.")
     if not is_usable_subject(user):
-        fail("--user must have from 1 to 255 printable characters.")
+        fail("--user must have 1 to 255 printable characters.")
     typer.echo(issue_token(settings, user, timedelta(hours=hours)))
 
 
@@ -119,4 +120,4 @@ def _check_text(*texts: str) -> None:
         for text in texts:
             text.encode()
     except UnicodeEncodeError:
-        fail("The message, thread and user must be valid text.")
+        fail("The message, the thread and the user must be valid UTF-8.")

@@ -1,4 +1,4 @@
-"""`chat`: one message from the terminal, through the same turn as over HTTP."""
+"""`chat`: sends one message from the terminal, as one turn, the same way as over HTTP."""
 
 import sys
 from asyncio import CancelledError
@@ -16,13 +16,12 @@ from chatkit_engine.context import RequestContext, User
 from chatkit_engine.store.leases import Outcome
 from chatkit_engine.store.usage import Usage
 from chatkit_engine.turns.requests import user_message_request
-from chatkit_engine.turns.service import ChatService
 
 HEARTBEAT_SECONDS = 3600.0
 
 
 class Terminal:
-    """Writes the text of an answer as it comes."""
+    """Encodes an answer's events as plain text. `error` is the message of a failed turn."""
 
     def __init__(self) -> None:
         self.error: str | None = None
@@ -44,11 +43,12 @@ class Terminal:
 async def converse(
     application: Application, message: str, user_id: str, thread_id: str | None, *, new: bool
 ) -> bool:
-    """Say `message`, print the answer, and return whether there was one."""
+    """Send `message` and print the answer. Return whether there was one."""
     context = RequestContext(user=User(id=user_id))
     async with application.running() as service:
         if thread_id is None and not new:
-            thread_id = await _newest_thread(service, context)
+            newest = await service.store.load_threads(1, None, "desc", context)
+            thread_id = newest.data[0].id if newest.data else None
         terminal = Terminal()
         turn = await service.start(user_message_request(message, thread_id), context, terminal)
         try:
@@ -61,8 +61,3 @@ async def converse(
     if terminal.error:
         typer.echo(terminal.error, err=True)
     return terminal.error is None
-
-
-async def _newest_thread(service: ChatService, context: RequestContext) -> str | None:
-    page = await service.store.load_threads(1, None, "desc", context)
-    return page.data[0].id if page.data else None

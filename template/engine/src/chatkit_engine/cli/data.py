@@ -1,4 +1,4 @@
-"""Commands for what is stored: migrate, move, export, erase, and usage."""
+"""The commands for stored data: `migrate`, `move`, `export`, `erase` and `usage`."""
 
 import sys
 from contextlib import aclosing, nullcontext
@@ -15,26 +15,31 @@ from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import Migrations, revise, upgrade
 from chatkit_engine.store.sqlite import SqliteDatabase
 from chatkit_engine.store.transfer import transfer
-from chatkit_engine.store.usage import Amount, ModelAmount, summary, total
+from chatkit_engine.store.usage import ModelUsage, UsageTotal, summary, total
 from chatkit_engine.store.user_data import erase_user, every_row, export_user
-from chatkit_engine.terminal import explained, fail, project_of, run_async
+from chatkit_engine.terminal import explain_settings_errors, fail, project_of, run_async
 
 commands = typer.Typer()
+
+WIPE_HELP = (
+    "Also rewrite the database's files, so that they no longer contain the deleted data. Locks the "
+    "whole SQLite database, or one PostgreSQL table after the other, for roughly 30 seconds per GB."
+)
 
 
 @commands.command()
 def migrate(
     ctx: typer.Context,
     revision: Annotated[
-        str | None, typer.Option(help="Write a new revision with this message, apply none.")
+        str | None, typer.Option(help="Write a new revision with this message instead.")
     ] = None,
-    of: Annotated[str, typer.Option(help="Whose tables the new revision is for.")] = "core",
+    of: Annotated[str, typer.Option(help="The chain that the revision belongs to.")] = "core",
 ) -> None:
-    """Bring the database up to date: the core's tables and each feature's."""
+    """Apply all pending migrations: the core's and each feature's."""
     application = load_application(project_of(ctx))
     chains = {chain.name: chain for chain in application.migrations}
     if of not in chains:
-        fail(f"'{of}' has no migrations. There are: {', '.join(chains)}.")
+        fail(f"There is no chain '{of}'. Choose one of: {', '.join(chains)}.")
     typer.echo(run_async(_migrate(application, chains[of], revision)))
 
 
@@ -43,9 +48,9 @@ def move(
     ctx: typer.Context,
     source: Annotated[str, typer.Option("--from", help="The SQLite database to copy from.")],
 ) -> None:
-    """Copy everything from a SQLite database into the empty one at DATABASE_URL."""
+    """Copy everything from a SQLite database into the empty database at DATABASE_URL."""
     application = load_application(project_of(ctx))
-    with explained():
+    with explain_settings_errors():
         old = _sqlite_database(application, source)
     copied = run_async(_move(application, old))
     typer.echo("\n".join(f"{name}: {count}" for name, count in copied.items()))
@@ -54,35 +59,50 @@ def move(
 @commands.command()
 def export(
     ctx: typer.Context,
-    user: Annotated[str, typer.Option(help="Whose data.")],
-    to: Annotated[Path | None, typer.Option(help="The file to write; else the terminal.")] = None,
+    user: Annotated[str, typer.Option(help="User id.")],
+    to: Annotated[
+        Path | None, typer.Option(help="File to write. Default: standard output.")
+    ] = None,
 ) -> None:
-    """Write all that is kept of a user, as JSON Lines."""
+    """Export all data of a user as JSON Lines."""
     application = load_application(project_of(ctx))
     try:
         with to.open("wb") if to else nullcontext(sys.stdout.buffer) as output:
             run_async(_export(application, user, output))
     except OSError:
-        fail("--to names a file that cannot be written.")
+        fail("The file that --to names cannot be written.")
 
 
 @commands.command()
 def erase(
     ctx: typer.Context,
-    user: Annotated[str, typer.Option(help="Whose data.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask, on a terminal either.")] = False,
-    wipe: Annotated[
-        bool, typer.Option(help="Overwrite the freed space too; locks the tables meanwhile.")
-    ] = True,
+    user: Annotated[str, typer.Option(help="User id.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    wipe: Annotated[bool, typer.Option("--wipe", help=WIPE_HELP)] = False,
 ) -> None:
-    """Delete all that is kept of a user, for good."""
+    """Delete all data of a user for good."""
     if not user:
-        fail("--user must name somebody: what is nobody's own is everybody's.")
+        fail("--user must not be empty: documents without an owner are shared.")
     application = load_application(project_of(ctx))
     if sys.stdin.isatty() and not yes:
-        typer.confirm(f"Delete everything of '{user}' for good?", abort=True)
+        typer.confirm(f"Delete all data of '{user}' for good?", abort=True)
     erased = run_async(_erase(application, user, wipe=wipe))
-    typer.echo("\n".join(f"{name}: {count}" for name, count in erased.items()) or "nothing there")
+    typer.echo("\n".join(f"{name}: {count}" for name, count in erased.items()) or "no data")
+
+
+@commands.command()
+def usage(
+    ctx: typer.Context,
+    user: Annotated[str, typer.Option(help="User id.")],
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day, in UTC.")
+    ] = None,
+) -> None:
+    """Print a user's requests, tokens and cost by model."""
+    start = since.replace(tzinfo=UTC).timestamp() if since else None
+    models = run_async(_usage(load_application(project_of(ctx)), user, start))
+    lines = [_usage_line(each.model, each) for each in models]
+    typer.echo("\n".join([*lines, _usage_line("total", total(models))]))
 
 
 def _sqlite_database(application: Application, url: str) -> SqliteDatabase:
@@ -91,7 +111,9 @@ def _sqlite_database(application: Application, url: str) -> SqliteDatabase:
     except ValueError as error:
         fail(f"--from {error}")
     if not isinstance(database, SqliteDatabase) or not (database.file and database.file.exists()):
-        fail("--from must name a SQLite database that exists, such as sqlite:///data/chat.db")
+        fail(
+            "--from must be the URL of an existing SQLite database, such as sqlite:///data/chat.db"
+        )
     return database
 
 
@@ -120,29 +142,14 @@ async def _migrate(application: Application, chain: Migrations, revision: str | 
     return "\n".join(f"applied {name}" for name in applied) or "up to date"
 
 
-@commands.command()
-def usage(
-    ctx: typer.Context,
-    user: Annotated[str, typer.Option(help="Whose usage.")],
-    since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day, in UTC.")
-    ] = None,
-) -> None:
-    """Print what a user has used of each model: requests, tokens and their cost."""
-    start = since.replace(tzinfo=UTC).timestamp() if since else None
-    models = run_async(_summary(load_application(project_of(ctx)), user, start))
-    lines = [_line(each.model, each) for each in models]
-    typer.echo("\n".join([*lines, _line("total", total(models))]))
-
-
-async def _summary(application: Application, user: str, start: float | None) -> list[ModelAmount]:
+async def _usage(application: Application, user: str, start: float | None) -> list[ModelUsage]:
     async with aclosing(application.database) as database:
         return await database.read(summary, user, since=start)
 
 
-def _line(name: str, amount: Amount) -> str:
-    cost = "cost unknown" if amount.cost is None else f"${amount.cost:.4f}"
+def _usage_line(name: str, usage: UsageTotal) -> str:
+    cost = "cost unknown" if usage.cost is None else f"${usage.cost:.4f}"
     return (
-        f"{name}: requests {amount.requests}, input tokens {amount.input_tokens} "
-        f"(cached {amount.cached_tokens}), output tokens {amount.output_tokens}, {cost}"
+        f"{name}: requests {usage.requests}, input tokens {usage.input_tokens} "
+        f"(cached {usage.cached_tokens}), output tokens {usage.output_tokens}, {cost}"
     )

@@ -1,4 +1,4 @@
-"""`doctor`: what is missing or wrong, by name, and the fix."""
+"""`doctor`: checks the project, and says how to fix what is wrong."""
 
 import platform
 import sys
@@ -12,18 +12,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from chatkit_engine.application import Application
 from chatkit_engine.manifest import changes
 from chatkit_engine.observability.health import HealthStatus
-from chatkit_engine.settings.core import Settings, SetupError, explain
+from chatkit_engine.settings.base import SetupError, settings_errors
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.database import DatabaseUnavailable
 from chatkit_engine.store.migrate import UnknownRevision, pending
 from chatkit_engine.terminal import Project
 
 MIN_PYTHON = (3, 11)
-DATABASE_ADVICE = "cannot be opened: check DATABASE_URL, such as sqlite:///data/chat.db"
-SHADOWING = ("agents", "chatkit", "openai", "mcp")
+DATABASE_ADVICE = "cannot be opened: check DATABASE_URL, for example sqlite:///data/chat.db"
+SHADOWED = ("agents", "chatkit", "openai", "mcp")
 
 
 async def diagnose(project: Project) -> list[HealthStatus]:
-    """Return the findings, in the order in which to mend them."""
+    """Return the findings, in the order in which to fix them."""
     findings = [_python(), _shadowing(), *_engine()]
     try:
         settings = project.settings()
@@ -31,7 +32,7 @@ async def diagnose(project: Project) -> list[HealthStatus]:
     except ValidationError as error:
         return [
             *findings,
-            *(HealthStatus(name="settings", ok=False, detail=d) for d in explain(error)),
+            *(HealthStatus(name="settings", ok=False, detail=d) for d in settings_errors(error)),
         ]
     except SetupError as error:
         return [*findings, HealthStatus(name="settings", ok=False, detail=str(error))]
@@ -48,16 +49,17 @@ def _python() -> HealthStatus:
     return HealthStatus(name="python", ok=ok, detail=detail)
 
 
-def _engine() -> list[HealthStatus]:
-    """Say which of the engine's files were edited: an update merges those by hand."""
-    found = changes()
-    return [HealthStatus(name="engine", ok=True, detail=str(found))] if found else []
-
-
 def _shadowing() -> HealthStatus:
-    names = [name for name in SHADOWING if Path(name).is_dir() or Path(f"{name}.py").is_file()]
-    advice = f"rename your own {', '.join(names)}: it hides the SDK of that name"
+    """Check for the user's own modules with the name of a package that the engine imports."""
+    names = [name for name in SHADOWED if Path(name).is_dir() or Path(f"{name}.py").is_file()]
+    advice = f"rename your own {', '.join(names)}: it hides the package of that name"
     return HealthStatus(name="packages", ok=not names, detail=advice if names else "none is hidden")
+
+
+def _engine() -> list[HealthStatus]:
+    """Report edited files of the engine, because an update has to merge them."""
+    changed = changes()
+    return [HealthStatus(name="engine", ok=True, detail=str(changed))] if changed else []
 
 
 def _settings(settings: Settings) -> HealthStatus:
@@ -68,7 +70,7 @@ def _settings(settings: Settings) -> HealthStatus:
 
 def _authentication(application: Application) -> HealthStatus:
     modes = {
-        "local": "AUTH_MODE=local, one user on this machine; AUTH_MODE=jwt for more",
+        "local": "AUTH_MODE=local, one user on this machine; set AUTH_MODE=jwt for more",
         "jwt": "AUTH_MODE=jwt, bearer tokens",
     }
     own = application.builder.authenticator
@@ -81,17 +83,14 @@ async def _model(application: Application) -> HealthStatus:
     settings = application.settings
     model = application.create_model()
     await model.close()
-    given = application.builder.create_model is not None
-    detail = model.notice or (model.name if given else _described(settings))
-    if not given and (wanted := settings.llm_wanted):
-        detail += f" {settings.default_provider} needs {' and '.join(wanted)}."
+    if application.builder.create_model is not None:
+        return HealthStatus(name="model", ok=True, detail=model.notice or model.name)
+    endpoints = [each for each in (settings.llm, settings.llm_fallback) if each]
+    names = [f"{each.model} at {urlsplit(each.url).hostname}" for each in endpoints]
+    detail = model.notice or ", fallback ".join(names)
+    if missing := settings.llm_missing:
+        detail += f" {settings.default_provider} needs {' and '.join(missing)}."
     return HealthStatus(name="model", ok=True, detail=detail)
-
-
-def _described(settings: Settings) -> str:
-    models = [settings.llm, settings.llm_fallback]
-    names = [f"{each.model} at {urlsplit(each.url).hostname}" for each in models if each]
-    return ", and else ".join(names)
 
 
 async def _database(application: Application) -> HealthStatus:

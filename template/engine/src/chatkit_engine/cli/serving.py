@@ -1,4 +1,4 @@
-"""`serve`: uvicorn, with a shutdown that lets running turns end."""
+"""`serve`: uvicorn, with a shutdown that lets running turns finish."""
 
 import asyncio
 import gc
@@ -12,11 +12,40 @@ from chatkit_engine.http.services import services_of
 from chatkit_engine.settings.core import Settings
 
 CLOSE_SECONDS = 5
-COLLECT_AFTER = (10_000, 10, 10)
+GC_THRESHOLDS = (10_000, 10, 10)
+
+
+def run_server(app: FastAPI, settings: Settings) -> None:
+    """Serve until the process receives SIGINT or SIGTERM."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        ws="none",
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+    )
+    server = DrainingServer(config, app, settings.shutdown_grace_seconds)
+    freeze_garbage_collector()
+    server.run()
+    if not server.started:
+        raise typer.Exit(1)
+
+
+def run_with_reload(settings: Settings, app: str) -> None:
+    """Serve, and restart when the code changes."""
+    uvicorn.run(
+        f"{app}.main:app",
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        reload=True,
+        ws="none",
+    )
 
 
 class DrainingServer(uvicorn.Server):
-    """On SIGTERM: answers "not ready", lets the running turns end, saves the rest, then closes."""
+    """On SIGTERM: reports "not ready", waits for running turns, saves the rest, then closes."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, grace_seconds: float) -> None:
         super().__init__(config)
@@ -32,40 +61,11 @@ class DrainingServer(uvicorn.Server):
 
 
 def freeze_garbage_collector() -> None:
-    """Leave what was loaded at start out of every collection, and collect less often.
+    """Exclude the objects loaded at start from garbage collection, and collect less often.
 
-    The SDKs load some 400,000 objects that stay; a full collection would stop every stream for
-    a tenth of a second to look at them.
+    The SDKs load some 400,000 objects for good, and a full collection that scans them pauses every
+    stream for a tenth of a second.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-
-
-def run_with_reload(settings: Settings, app: str) -> None:
-    """Serve, and start anew whenever the code changes."""
-    uvicorn.run(
-        f"{app}.main:app",
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        reload=True,
-        ws="none",
-    )
-
-
-def run_server(app: FastAPI, settings: Settings) -> None:
-    """Serve until told to stop."""
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        ws="none",
-        timeout_graceful_shutdown=CLOSE_SECONDS,
-    )
-    server = DrainingServer(config, app, settings.shutdown_grace_seconds)
-    freeze_garbage_collector()
-    server.run()
-    if not server.started:
-        raise typer.Exit(1)
+    gc.set_threshold(*GC_THRESHOLDS)

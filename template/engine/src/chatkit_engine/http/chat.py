@@ -1,4 +1,4 @@
-"""`POST /api/chat`: the same assistant for clients that do not speak ChatKit."""
+"""`POST /api/chat`: the assistant for clients that do not use the ChatKit protocol."""
 
 from typing import Annotated
 
@@ -19,6 +19,7 @@ from chatkit_engine.http.streaming import TurnStream, replay_headers, wait_for
 from chatkit_engine.turns.requests import user_message_request
 
 router = APIRouter(prefix="/api", tags=["chat"])
+# In characters. The model's budget of tokens is usually smaller.
 MAX_MESSAGE = 100_000
 
 
@@ -38,11 +39,11 @@ async def chat(
     service: Chat,
     key: IdempotencyKey = None,
 ) -> Response | ChatReply:
-    """Send a message; without `thread_id` it opens a thread."""
+    """Send a message. Without `thread_id` it starts a new thread."""
     context = request_context(request, user, body.context)
     events = PlainEvents(context.language)
-    asked = user_message_request(body.message, body.thread_id)
-    turn = await service.start(asked, context, events, request_key(key, asked, body.context))
+    message = user_message_request(body.message, body.thread_id)
+    turn = await service.start(message, context, events, request_key(key, message, body.context))
     if body.stream:
         return TurnStream(turn, services_of(request).settings.heartbeat_seconds)
     await wait_for(turn, request)

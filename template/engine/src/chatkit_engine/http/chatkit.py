@@ -23,7 +23,7 @@ router = APIRouter(tags=["chatkit"])
 async def chatkit(
     request: Request, user: CurrentUser, chat: Chat, key: IdempotencyKey = None
 ) -> Response:
-    """Answer one ChatKit request: JSON, or a stream of the protocol's events."""
+    """Answer a ChatKit request with JSON, or with a stream of the protocol's events."""
     parsed, client = parse_request(await request.body())
     context = request_context(request, user, client)
     if not is_streaming_req(parsed):
@@ -31,11 +31,8 @@ async def chatkit(
     try:
         turn = await chat.start(parsed, context, key=request_key(key, parsed, client))
     except ThreadBusy as busy:
-        message = translate(busy.detail, context.language)
-        return _one_event(ErrorEvent(message=message, allow_retry=True))
+        # ChatKit.js offers to retry after an error event, but not after a 409.
+        error = ErrorEvent(message=translate(busy.detail, context.language), allow_retry=True)
+        body = f"data: {error.model_dump_json(exclude_none=True)}\n\n"
+        return Response(body, media_type=MEDIA_TYPE, headers=HEADERS)
     return TurnStream(turn, services_of(request).settings.heartbeat_seconds)
-
-
-def _one_event(event: ErrorEvent) -> Response:
-    body = f"data: {event.model_dump_json(exclude_none=True)}\n\n"
-    return Response(body, media_type=MEDIA_TYPE, headers=HEADERS)

@@ -1,7 +1,8 @@
-"""What routes depend on: the user, the application's services, and checked parameters.
+"""Dependencies of routes: the user, the application's services, and validated parameters.
 
-A route requires a user by depending on `CurrentUser`. A route that takes a form with a file depends
-on `UploadingUser` instead.
+A route requires a user by depending on `CurrentUser`. A route that accepts a form with a file
+depends on `UploadingUser` instead. They differ in the content type that they accept, because a page
+of another origin can send a form without asking the server first (CORS).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from chatkit_engine.i18n import message_language, preferred_locale
 from chatkit_engine.security.links import Links
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.leases import Key
+from chatkit_engine.store.leases import RequestKey
 from chatkit_engine.store.user_data import Eraser
 from chatkit_engine.turns.preflight import MAX_PAGE
 from chatkit_engine.turns.service import ChatService
@@ -27,6 +28,7 @@ JSON = ("application/json",)
 FORM = ("multipart/form-data",)
 
 
+# Dependencies are coroutines, because FastAPI runs plain functions in threads.
 async def current_user(request: Request) -> User:
     return await services_of(request).authenticator.authenticate(request, JSON)
 
@@ -74,21 +76,19 @@ BlobStore = Annotated[Blobs, Depends(blobs)]
 Lookup = Annotated[EntityLookup, Depends(entity_lookup)]
 Language = Annotated[str, Depends(language)]
 LinkSigner = Annotated[Links, Depends(links)]
-Token = Annotated[str | None, Query(description="From a link that the server has given out.")]
+Token = Annotated[str | None, Query(description="The token of a signed link.")]
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
-
+Cursor = Annotated[str | None, Query(max_length=100, pattern=r"^[\w-]+$")]
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[!-~ ]+$")
 ]
-
-Cursor = Annotated[str | None, Query(max_length=100, pattern=r"^[\w-]+$")]
 
 
 def request_context(
     request: Request, user: User, client: ClientContext | None = None
 ) -> RequestContext:
-    """Join what the request's headers, its user and its front end say."""
+    """Return the context of a request, from its headers, its user and the front end's context."""
     client = client or ClientContext()
     accept_language = request.headers.get("accept-language", "")
     return RequestContext(
@@ -105,14 +105,18 @@ def request_context(
 
 
 def base_url(request: Request) -> str:
-    """Return where the client reaches the server, without a slash at the end."""
+    """Return the URL at which the client reaches the server, without a trailing slash."""
+    # `PUBLIC_URL` wins, because a proxy may hide the host and the scheme.
     public_url = services_of(request).settings.public_url
     return (public_url or str(request.base_url)).rstrip("/")
 
 
-def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> Key | None:
-    """Bind an idempotency key to what was asked; how it is answered makes no difference."""
+def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> RequestKey | None:
+    """Return the idempotency key with a fingerprint of the request.
+
+    The response format is not part of it: a client may ask for a stream first, and for JSON later.
+    """
     if key is None:
         return None
-    asked = request.model_dump_json() + client.model_dump_json()
-    return Key(key, sha256(asked.encode()).hexdigest())
+    content = request.model_dump_json() + client.model_dump_json()
+    return RequestKey(key, sha256(content.encode()).hexdigest())

@@ -1,4 +1,4 @@
-"""What `@` finds while a message is written, as ChatKit.js's option `entities` needs it."""
+"""`/api/entities`: search and preview for ChatKit.js's option `entities` (`@` in the composer)."""
 
 from typing import Annotated, Any
 
@@ -12,21 +12,25 @@ from chatkit_engine.http.dependencies import CurrentUser, Id, Language, Lookup
 from chatkit_engine.i18n import _
 
 router = APIRouter(prefix="/api/entities", tags=["entities"])
-Typed = Annotated[Text, Query(max_length=200)]
-MaxFound = Annotated[int, Query(ge=1, le=50)]
+SearchText = Annotated[Text, Query(max_length=200)]
+SearchLimit = Annotated[int, Query(ge=1, le=50)]
 
 
 class Preview(BaseModel):
-    """What `onRequestPreview` gives: a widget."""
+    """The result of `onRequestPreview`: a widget."""
 
     preview: dict[str, Any]
 
 
 @router.get("", response_model_exclude_none=True)
 async def search_entities(
-    user: CurrentUser, entities: Lookup, language: Language, q: Typed = "", limit: MaxFound = 10
+    user: CurrentUser,
+    entities: Lookup,
+    language: Language,
+    q: SearchText = "",
+    limit: SearchLimit = 10,
 ) -> list[Entity]:
-    """Find the user's own things by what was typed (`onTagSearch`)."""
+    """Search the user's entities (`onTagSearch`)."""
     found = await entities.search(user, q.strip(), limit)
     return [entity.in_language(language) for entity in found]
 
@@ -35,7 +39,7 @@ async def search_entities(
 async def preview_entity(
     entity_id: Id, user: CurrentUser, entities: Lookup, language: Language
 ) -> Preview:
-    """Show one of the user's things (`onRequestPreview`)."""
+    """Return a preview of one of the user's entities (`onRequestPreview`)."""
     widget = await entities.preview(user, entity_id, language)
     if widget is None:
         raise NotFound(_("This does not exist."))

@@ -1,6 +1,8 @@
-"""How stored files go out: images to be shown, everything else to be saved.
+"""Responses with stored files, and `/api/images`: generated images by signed links.
 
-`/api/images`: what the assistant has generated, by signed links."""
+Images are shown inline, everything else is downloaded, because an HTML or SVG file that a user has
+uploaded must not run as a page of this server.
+"""
 
 import re
 from collections.abc import AsyncIterator
@@ -16,19 +18,29 @@ from chatkit_engine.security.links import Grant
 from chatkit_engine.store.attachments import IMAGES
 from chatkit_engine.store.files import Files
 
+# A stored file must not run scripts, and a page must not pass on its signed link.
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Referrer-Policy": "no-referrer",
 }
+UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._ -]")
+router = APIRouter(prefix=PATH, tags=["images"])
 
-NOT_PLAIN = re.compile(r"[^A-Za-z0-9._ -]")
+
+@router.get("/{image_id}", response_class=Response)
+async def content(
+    image_id: Id, links: LinkSigner, database: Db, blobs: BlobStore, token: Token = None
+) -> Response:
+    """Return a generated image. The thread's items contain the signed link to it."""
+    grant = links.check(token, "download", image_id)
+    return file_response(*await Files(database, blobs).read(grant.user_id, image_id), grant)
 
 
 def file_response(
     attachment: Attachment, size: int, chunks: AsyncIterator[bytes], grant: Grant
 ) -> StreamingResponse:
-    """Return a file's bytes, which may be cached as long as its link works."""
+    """Return a file's bytes. The client may cache them for as long as the link works."""
     kind = "inline" if attachment.mime_type in IMAGES else "attachment"
     headers = SAFE_HEADERS | {
         "Cache-Control": f"private, max-age={grant.seconds}",
@@ -39,18 +51,6 @@ def file_response(
 
 
 def content_disposition(kind: str, name: str) -> str:
-    """Return the header's value, with the name in ASCII and as it is (RFC 6266)."""
-    plain = NOT_PLAIN.sub("_", name)
-    return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-
-
-router = APIRouter(prefix=PATH, tags=["images"])
-
-
-@router.get("/{image_id}", response_class=Response)
-async def content(
-    image_id: Id, links: LinkSigner, database: Db, blobs: BlobStore, token: Token = None
-) -> Response:
-    """Return an image. The thread's items have the link to it."""
-    grant = links.check(token, "download", image_id)
-    return file_response(*await Files(database, blobs).read(grant.user_id, image_id), grant)
+    """Return the header's value, with an ASCII name and the exact name (RFC 6266)."""
+    ascii_name = UNSAFE_IN_NAME.sub("_", name)
+    return f"{kind}; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

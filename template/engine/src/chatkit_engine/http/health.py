@@ -1,4 +1,4 @@
-"""Health: `live` says that the process runs; `ready` says, item by item, what it can serve."""
+"""`/health/live`: the process responds. `/health/ready`: everything that it needs works."""
 
 import asyncio
 
@@ -18,13 +18,13 @@ class Readiness(BaseModel):
 
 @router.get("/live")
 async def live() -> dict[str, str]:
-    """Say that the process answers."""
+    """Report that the process responds."""
     return {"status": "ok"}
 
 
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def ready(request: Request, response: Response) -> Readiness:
-    """List what the service needs; 503 while anything is missing."""
+    """List the results of all checks. The status is 503 if any of them failed."""
     checks = services_of(request).health_checks
     results = await asyncio.gather(*(run_check(check) for check in checks))
     is_ready = all(result.ok for result in results)

@@ -1,6 +1,4 @@
-"""Refuses bodies that are too large, whether or not they say so beforehand.
-
-Gives each request an id: the caller's `X-Request-ID` if it is a sane one, else a new one."""
+"""Middlewares: a limit on the size of request bodies, and an id for each request."""
 
 import re
 from collections.abc import Mapping
@@ -15,12 +13,15 @@ from chatkit_engine.errors import ContentTooLarge, problem
 from chatkit_engine.i18n import _
 from chatkit_engine.store.ids import new_id
 
-HEADER = "X-Request-ID"
-SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID_HEADER = "X-Request-ID"
+VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class BodyLimitMiddleware:
-    """Answers 413 to a body of more than `max_bytes`, or than its path's own limit."""
+    """Refuses bodies of more than `max_bytes`, or of more than the limit of their path, with 413.
+
+    A body without `Content-Length` is counted while it is read.
+    """
 
     def __init__(self, app: ASGIApp, max_bytes: int, by_path: Mapping[str, int]) -> None:
         self._app = app
@@ -37,7 +38,7 @@ class BodyLimitMiddleware:
             response = problem(request, 413, _detail(limit), code=ContentTooLarge.code)
             await response(scope, receive, send)
         else:
-            await self._app(scope, _counted(receive, limit), send)
+            await self._app(scope, _count_bytes(receive, limit), send)
 
     def _limit(self, path: str) -> int:
         for prefix, limit in self._by_path.items():
@@ -46,7 +47,7 @@ class BodyLimitMiddleware:
         return self._max_bytes
 
 
-def _counted(receive: Receive, limit: int) -> Receive:
+def _count_bytes(receive: Receive, limit: int) -> Receive:
     received = 0
 
     async def receive_within_limit() -> Message:
@@ -54,6 +55,7 @@ def _counted(receive: Receive, limit: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
+            # Raised inside the application, whose error handler writes the response.
             raise HTTPException(413, _detail(limit))
         return message
 
@@ -61,16 +63,21 @@ def _counted(receive: Receive, limit: int) -> Receive:
 
 
 def _detail(limit: int) -> str:
-    return _("The body may have at most {limit} bytes.", limit=limit)
+    return _("The body must be at most {limit} bytes.", limit=limit)
 
 
 def _declared_bytes(scope: Scope) -> int:
     declared = Headers(scope=scope).get("content-length", "0")
+    # An invalid header does not matter, because the bytes are counted as well.
     return int(declared) if declared.isdecimal() else 0
 
 
 class RequestIdMiddleware:
-    """Binds the id to the log, keeps it in the scope, and returns it to the caller."""
+    """Gives each request an id, which the log and the response have too.
+
+    It is the caller's `X-Request-ID` if that is valid, else a new one. Anything else is not copied
+    to the log, because it could forge log lines.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -79,13 +86,13 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if SANE.fullmatch(given) else new_id("req")
+        received = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
+        request_id = received if VALID_REQUEST_ID.fullmatch(received) else new_id("req")
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -1,4 +1,4 @@
-"""What the routes use, in the one slot of `app.state` that is taken."""
+"""The services that the routes use, in one typed object: `app.state.services`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from chatkit_engine.turns.service import ChatService
 
 @dataclass
 class Services:
-    """The application's services. `chat` and the health checks are there once it has started."""
+    """The application's services. `chat` and `health_checks` are set when it has started."""
 
     settings: Settings
     database: Database
@@ -34,6 +34,6 @@ class Services:
 
 
 def services_of(source: HTTPConnection | FastAPI) -> Services:
-    """Return the services of an application, or of the one that a request came to."""
+    """Return the services of an application, or of a request's application."""
     app = source if isinstance(source, FastAPI) else source.app
     return cast(Services, app.state.services)

@@ -1,4 +1,7 @@
-"""A turn as a response: server-sent events, or one wait, and the end of it when nobody listens."""
+"""A turn as an HTTP response: a stream of server-sent events, or one response at the end.
+
+Either way, a client that disconnects stops the turn.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -11,12 +14,13 @@ from starlette.types import Message, Receive, Scope, Send
 from chatkit_engine.turns.service import Replay
 from chatkit_engine.turns.turn import Turn
 
+# Without `X-Accel-Buffering`, nginx would hold back the stream.
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 MEDIA_TYPE = "text/event-stream"
 
 
 class TurnStream(StreamingResponse):
-    """Streams a turn. A client that drops stops it, and what was written is kept."""
+    """Streams a turn. If the client disconnects, the turn is stopped and what it wrote is kept."""
 
     def __init__(self, turn: Turn | Replay, heartbeat_seconds: float) -> None:
         headers = HEADERS | replay_headers(turn)
@@ -25,34 +29,35 @@ class TurnStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_while_open(message: Message) -> None:
-            """A connection that is closed already raises here, before the disconnect is told."""
+            # Sending to a closed connection may raise before Starlette sees the disconnect.
             with suppress(OSError, RuntimeError):
                 await send(message)
 
         try:
             await super().__call__(scope, receive, send_while_open)
         finally:
+            # Starlette cancels this task on a disconnect, but the turn has to be stored first.
             with CancelScope(shield=True):
                 await self._turn.stop()
 
 
 def replay_headers(turn: Turn | Replay) -> dict[str, str]:
-    """Say of an answer that it was given before."""
+    """Return the headers that mark a replayed response."""
     return {"Idempotent-Replayed": "true"} if turn.replayed else {}
 
 
 async def wait_for(turn: Turn | Replay, request: Request) -> None:
-    """Wait until the turn has ended; a client that drops stops it."""
+    """Wait until the turn has ended. If the client disconnects, the turn is stopped."""
     ended = asyncio.create_task(turn.wait())
-    dropped = asyncio.create_task(_disconnected(request))
+    disconnected = asyncio.create_task(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({ended, dropped}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({ended, disconnected}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        dropped.cancel()
+        disconnected.cancel()
         with CancelScope(shield=True):
             await turn.stop()
 
 
-async def _disconnected(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""The user's threads over REST: list, read, rename, delete and search."""
+"""`/api/threads`: list, read, rename, delete and search the user's threads."""
 
 from typing import Annotated, Literal
 
@@ -33,15 +33,15 @@ from chatkit_engine.turns.preflight import MAX_TITLE
 
 router = APIRouter(prefix="/api/threads", tags=["threads"])
 Order = Literal["asc", "desc"]
-Words = Annotated[Text, Query(min_length=1, max_length=500)]
+SearchText = Annotated[Text, Query(min_length=1, max_length=500)]
 
 
 class Rename(BaseModel):
     title: Annotated[Text, StringConstraints(min_length=1, max_length=MAX_TITLE)]
 
 
-class Answers:
-    """Answers a ChatKit request as the user of this HTTP request."""
+class ChatKitRequests:
+    """Handles a ChatKit request for the user of this HTTP request."""
 
     def __init__(self, request: Request, user: CurrentUser, chat: Chat) -> None:
         self._request, self._user, self._chat = request, user, chat
@@ -52,53 +52,54 @@ class Answers:
         return Response(body, media_type="application/json")
 
 
-Answer = Annotated[Answers, Depends()]
+Requests = Annotated[ChatKitRequests, Depends()]
 
 
 @router.get("", response_class=Response)
 async def list_threads(
-    answer: Answer, limit: Limit = 20, after: Cursor = None, order: Order = "desc"
+    handle: Requests, limit: Limit = 20, after: Cursor = None, order: Order = "desc"
 ) -> Response:
     """List the user's threads, newest first, a page at a time."""
     params = ThreadListParams(limit=limit, after=after, order=order)
-    return await answer(ThreadsListReq(params=params))
+    return await handle(ThreadsListReq(params=params))
 
 
+# Defined before `/{thread_id}`, which would match it too.
 @router.get("/search")
 async def search_threads(
-    q: Words, user: CurrentUser, database: Db, limit: Annotated[int, Query(ge=1, le=50)] = 10
+    q: SearchText, user: CurrentUser, database: Db, limit: Annotated[int, Query(ge=1, le=50)] = 10
 ) -> list[SearchHit]:
     """Find messages in the user's own threads, best match first."""
     return await search_messages(database, user.id, q, limit)
 
 
 @router.get("/{thread_id}", response_class=Response)
-async def get_thread(thread_id: Id, answer: Answer) -> Response:
+async def get_thread(thread_id: Id, handle: Requests) -> Response:
     """Return a thread with its first items."""
-    return await answer(ThreadsGetByIdReq(params=ThreadGetByIdParams(thread_id=thread_id)))
+    return await handle(ThreadsGetByIdReq(params=ThreadGetByIdParams(thread_id=thread_id)))
 
 
 @router.get("/{thread_id}/items", response_class=Response)
 async def list_items(
     thread_id: Id,
-    answer: Answer,
+    handle: Requests,
     limit: Limit = 20,
     after: Cursor = None,
     order: Order = "desc",
 ) -> Response:
     """List a thread's items, newest first, a page at a time."""
     params = ItemsListParams(thread_id=thread_id, limit=limit, after=after, order=order)
-    return await answer(ItemsListReq(params=params))
+    return await handle(ItemsListReq(params=params))
 
 
 @router.patch("/{thread_id}", response_class=Response)
-async def rename_thread(thread_id: Id, body: Rename, answer: Answer) -> Response:
+async def rename_thread(thread_id: Id, body: Rename, handle: Requests) -> Response:
     """Give a thread a title."""
     params = ThreadUpdateParams(thread_id=thread_id, title=body.title)
-    return await answer(ThreadsUpdateReq(params=params))
+    return await handle(ThreadsUpdateReq(params=params))
 
 
 @router.delete("/{thread_id}", status_code=204)
-async def delete_thread(thread_id: Id, answer: Answer) -> None:
+async def delete_thread(thread_id: Id, handle: Requests) -> None:
     """Delete a thread and everything in it."""
-    await answer(ThreadsDeleteReq(params=ThreadDeleteParams(thread_id=thread_id)))
+    await handle(ThreadsDeleteReq(params=ThreadDeleteParams(thread_id=thread_id)))

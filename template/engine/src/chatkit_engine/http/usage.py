@@ -1,4 +1,4 @@
-"""What the user's turns have used: tokens, and their cost in USD where the prices are known."""
+"""The token usage of the user's turns, and its cost in USD if the prices are known."""
 
 from datetime import UTC, date, datetime, time
 
@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 from chatkit_engine.http.dependencies import CurrentUser, Db, Id, Limit
 from chatkit_engine.store import usage
 from chatkit_engine.store.threads import load_thread
-from chatkit_engine.store.usage import Amount, Entry, ModelAmount, Usage
+from chatkit_engine.store.usage import ModelUsage, Usage, UsageEntry, UsageTotal
 
 router = APIRouter(prefix="/api", tags=["usage"])
 
 
 class TurnUsage(BaseModel):
-    """What one turn has used. Cached tokens are a part of the input's."""
+    """The usage of one turn. `input_tokens` includes `cached_tokens`. `cost` is in USD."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -27,19 +27,20 @@ class TurnUsage(BaseModel):
 
 
 class UserUsage(BaseModel):
-    total: Amount
-    models: list[ModelAmount]
+    total: UsageTotal
+    models: list[ModelUsage]
 
 
 class ThreadUsage(BaseModel):
-    total: Amount
-    turns: list[Entry]
+    total: UsageTotal
+    turns: list[UsageEntry]
 
 
 @router.get("/usage")
 async def user_usage(user: CurrentUser, database: Db, since: date | None = None) -> UserUsage:
-    """Sum up what the user has used, by model, since the start of a day in UTC."""
-    models = await database.read(usage.summary, user.id, since=since and start_of(since))
+    """Return the user's usage by model, since the start of a day in UTC."""
+    seconds = since and datetime.combine(since, time.min, UTC).timestamp()
+    models = await database.read(usage.summary, user.id, since=seconds)
     return UserUsage(total=usage.total(models), models=models)
 
 
@@ -47,20 +48,18 @@ async def user_usage(user: CurrentUser, database: Db, since: date | None = None)
 async def thread_usage(
     thread_id: Id, user: CurrentUser, database: Db, limit: Limit = 20
 ) -> ThreadUsage:
-    """List what a thread's turns have used, newest first, and the total of them all."""
-    return await database.read(_of_thread, user.id, thread_id, limit)
+    """Return the usage of a thread's newest turns, newest first, and the total of all turns."""
+    return await database.read(_load_thread_usage, user.id, thread_id, limit)
 
 
 def turn_usage(used: Usage | None) -> TurnUsage | None:
     return TurnUsage.model_validate(used) if used else None
 
 
-def start_of(day: date) -> float:
-    """Return when a day begins in UTC, in seconds since the epoch."""
-    return datetime.combine(day, time.min, UTC).timestamp()
-
-
-def _of_thread(connection: Connection, user_id: str, thread_id: str, limit: int) -> ThreadUsage:
+def _load_thread_usage(
+    connection: Connection, user_id: str, thread_id: str, limit: int
+) -> ThreadUsage:
+    # For the NotFoundError.
     load_thread(connection, thread_id, user_id)
     total = usage.total(usage.summary(connection, user_id, thread_id))
     return ThreadUsage(total=total, turns=usage.newest(connection, user_id, thread_id, limit))

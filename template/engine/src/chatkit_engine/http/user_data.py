@@ -1,4 +1,4 @@
-"""`/api/me/data`: all that is kept of the user who asks, for them to take along or to erase."""
+"""`/api/me/data`: export or erase all data of the user."""
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
@@ -7,7 +7,6 @@ from chatkit_engine.http.dependencies import BlobStore, CurrentUser, Db, Erasers
 from chatkit_engine.store.user_data import erase_user, export_user, without_hidden_context
 
 router = APIRouter(prefix="/api/me/data", tags=["user data"])
-
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Disposition": 'attachment; filename="export.jsonl"',
@@ -16,7 +15,7 @@ HEADERS = {
 
 @router.get("", response_class=StreamingResponse)
 async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> StreamingResponse:
-    """Return all that is kept of the user, as JSON Lines."""
+    """Return all data of the user as JSON Lines."""
     lines = await export_user(database, blobs, user.id, without_hidden_context)
     return StreamingResponse(lines, media_type="application/jsonl", headers=HEADERS)
 
@@ -25,11 +24,9 @@ async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> Streaming
 async def erase(
     user: CurrentUser, database: Db, blobs: BlobStore, erasers: Erasers
 ) -> dict[str, int]:
-    """Delete all that is kept of the user, for good; return how many rows of each table.
+    """Delete all of the user's data for good; return the number of deleted rows by table.
 
-    What deleted rows leave behind in the database's files is overwritten at once where that is
-    quick, as in a small SQLite file. Elsewhere it would lock every user out for a while, and is
-    left to the command `erase`.
+    The database reuses the space of deleted rows later. Overwriting it at once would lock every
+    user out, so only the command `erase --wipe` does that.
     """
-    wipe = database.is_quickly_wiped
-    return await erase_user(database, blobs, user.id, erasers, wipe=wipe)
+    return await erase_user(database, blobs, user.id, erasers)

@@ -1,4 +1,4 @@
-"""Chat Completions: every provider but OpenAI itself, with what the Agents SDK leaves open."""
+"""The Chat Completions API, for every provider except OpenAI."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -11,22 +11,22 @@ from agents.models.chatcmpl_helpers import ChatCmplHelpers
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from chatkit_engine.models.completion import as_text, end_of_text, whole_answer
+from chatkit_engine.models.completion import refusals_as_text, text_done, whole_answer
 from chatkit_engine.models.item_ids import CallIds, ItemIds, input_of
 from chatkit_engine.models.resilience import AnswerBroken
 
 
 class ChatCompletionsModel(OpenAIChatCompletionsModel):
-    """A model whose items have ids of their own, and whose answers are whole or an error."""
+    """The Agents SDK's model, with unique item ids, and an error for an answer that breaks off."""
 
     def __init__(self, name: str, client: AsyncOpenAI) -> None:
         super().__init__(name, client)
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         response = await super().get_response(*args, **kwargs)
-        ItemIds().in_output(response.output)
-        CallIds(input_of(args, kwargs)).in_output(response.output)
-        return replace(response, output=as_text(response.output))
+        ItemIds().set_in_output(response.output)
+        CallIds(input_of(args, kwargs)).set_in_output(response.output)
+        return replace(response, output=refusals_as_text(response.output))
 
     async def stream_response(
         self, *args: Any, **kwargs: Any
@@ -34,9 +34,9 @@ class ChatCompletionsModel(OpenAIChatCompletionsModel):
         ids, calls = ItemIds(), CallIds(input_of(args, kwargs))
         async with aclosing(whole_answer(super().stream_response(*args, **kwargs))) as events:
             async for event in events:
-                if text_done := end_of_text(event):
-                    yield ids.in_event(text_done)
-                yield calls.in_event(ids.in_event(event))
+                if done := text_done(event):
+                    yield ids.set_in_event(done)
+                yield calls.set_in_event(ids.set_in_event(event))
 
     async def _fetch_response(
         self,
@@ -46,11 +46,11 @@ class ChatCompletionsModel(OpenAIChatCompletionsModel):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """Send what the provider takes: `store` is OpenAI's own, and others refuse it."""
+        # Other providers refuse `store`, which only OpenAI knows.
         store = False if ChatCmplHelpers.is_openai(self._client) else None
-        taken = replace(model_settings, store=store, include_usage=True)
+        settings = replace(model_settings, store=store, include_usage=True)
         fetch: Any = super()._fetch_response
-        fetched = await fetch(system_instructions, input, taken, *args, **kwargs)
+        fetched = await fetch(system_instructions, input, settings, *args, **kwargs)
         if isinstance(fetched, ChatCompletion):
             return fetched
         response, stream = fetched
@@ -58,7 +58,10 @@ class ChatCompletionsModel(OpenAIChatCompletionsModel):
 
 
 class WholeStream:
-    """A stream of chunks that must say why it ends: the SDK takes one that broke off for whole."""
+    """A stream that raises if it ends without a `finish_reason`.
+
+    A connection that breaks off looks like the end of the answer to the SDK.
+    """
 
     def __init__(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
         self.response = stream.response

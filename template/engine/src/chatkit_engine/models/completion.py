@@ -1,6 +1,8 @@
-"""Refusals as text: front ends and histories know the text of a message, and nothing else.
+"""Normalizes how answers end, for both APIs.
 
-The ends of answers: what met a limit or was refused is an answer, and what broke off is none."""
+An answer that reached a limit is complete, and a refusal is text, because front ends and histories
+know only the text of a message. An answer that breaks off is an error.
+"""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -35,31 +37,132 @@ WITHHELD = "The provider's content filter withheld the answer."
 BUSY_CODE = "rate_limit_exceeded"
 DOWN_CODES = frozenset({"", "server_error", "vector_store_timeout"})
 
-
-def event_as_text(event: TResponseStreamEvent) -> TResponseStreamEvent:
-    """Return the event, with any refusal in it as text."""
-    convert = _CONVERSIONS.get(event.type)
-    return convert(event) if convert else event
+Events = AsyncGenerator[TResponseStreamEvent]
 
 
-def as_text(output: Sequence[ResponseOutputItem]) -> list[ResponseOutputItem]:
-    """Return the output, with refusals as text."""
+async def whole_answer(stream: AsyncIterator[TResponseStreamEvent]) -> Events:
+    """Pass on a stream whose end is either a completed response or an error.
+
+    Raises:
+        AnswerBroken, ModelBusy: the provider failed, or the stream ended too early.
+    """
+    has_ended = False
+    async with aclosing(cast(Events, stream)) as events:
+        async for event in events:
+            match event:
+                case ResponseIncompleteEvent():
+                    for last in _limited(event):
+                        yield last
+                    return
+                case ResponseFailedEvent(response=response):
+                    raise _failure(response.error.code if response.error else "")
+                case ResponseErrorEvent():
+                    raise _failure(event.code or "")
+                case _:
+                    has_ended = has_ended or event.type == "response.completed"
+                    yield _without_refusals(event)
+    if not has_ended:
+        raise AnswerBroken("no response.completed")
+
+
+def whole_response(response: Response) -> Response:
+    """Return a response that reached a limit as completed, if it has any text."""
+    if response.status != "incomplete" or not (output := _usable_output(response)):
+        return response
+    return response.model_copy(update={"status": "completed", "output": output})
+
+
+def text_done(event: TResponseStreamEvent) -> ResponseTextDoneEvent | None:
+    """Return `response.output_text.done`, to be sent before the event that ends the content part.
+
+    The Agents SDK does not create it for Chat Completions.
+    """
+    match event:
+        case ResponseContentPartDoneEvent(part=ResponseOutputText() as part):
+            return ResponseTextDoneEvent(
+                type="response.output_text.done",
+                text=part.text,
+                logprobs=[],
+                item_id=event.item_id,
+                output_index=event.output_index,
+                content_index=event.content_index,
+                sequence_number=event.sequence_number,
+            )
+        case _:
+            return None
+
+
+def _limited(event: ResponseIncompleteEvent) -> list[TResponseStreamEvent]:
+    """Return the last events of an answer that reached a limit: completed, if it has any text."""
+    response, number = event.response, event.sequence_number
+    if output := _usable_output(response):
+        return [_completed(response, output, number)]
+    details = response.incomplete_details
+    if details is None or details.reason != "content_filter":
+        return [event]
+    position: dict[str, Any] = {"output_index": len(response.output), "sequence_number": number}
+    message = _withheld_message()
+    started = message.model_copy(update={"content": [], "status": "in_progress"})
+    return [
+        ResponseOutputItemAddedEvent(type="response.output_item.added", item=started, **position),
+        ResponseOutputItemDoneEvent(type="response.output_item.done", item=message, **position),
+        _completed(response, [message], number),
+    ]
+
+
+def _completed(
+    response: Response, output: list[ResponseOutputItem], number: int
+) -> ResponseCompletedEvent:
+    whole = response.model_copy(update={"status": "completed", "output": refusals_as_text(output)})
+    return ResponseCompletedEvent(type="response.completed", response=whole, sequence_number=number)
+
+
+def _usable_output(response: Response) -> list[ResponseOutputItem]:
+    """Return the output without calls whose arguments are cut off; nothing if it has no text."""
+    messages = [item for item in response.output if isinstance(item, ResponseOutputMessage)]
+    if not any(message.content for message in messages):
+        return []
+    return [
+        item
+        for item in response.output
+        if item in messages or getattr(item, "status", None) != "incomplete"
+    ]
+
+
+def _withheld_message() -> ResponseOutputMessage:
+    return ResponseOutputMessage(
+        id=new_id("msg"),
+        type="message",
+        role="assistant",
+        status="completed",
+        content=[ResponseOutputText(type="output_text", text=WITHHELD, annotations=[])],
+    )
+
+
+def _failure(code: str) -> Exception:
+    if code == BUSY_CODE:
+        return ModelBusy()
+    return AnswerBroken(code) if code in DOWN_CODES else AnswerRefused(code)
+
+
+def refusals_as_text(output: Sequence[ResponseOutputItem]) -> list[ResponseOutputItem]:
+    """Return the output with refusals as text."""
     return [_message(item) for item in output]
 
 
 def _delta(event: ResponseRefusalDeltaEvent) -> TResponseStreamEvent:
     return ResponseTextDeltaEvent(
-        type="response.output_text.delta", delta=event.delta, **_place(event)
+        type="response.output_text.delta", delta=event.delta, **_position(event)
     )
 
 
 def _done(event: ResponseRefusalDoneEvent) -> TResponseStreamEvent:
     return ResponseTextDoneEvent(
-        type="response.output_text.done", text=event.refusal, **_place(event)
+        type="response.output_text.done", text=event.refusal, **_position(event)
     )
 
 
-def _place(event: ResponseRefusalDeltaEvent | ResponseRefusalDoneEvent) -> dict[str, Any]:
+def _position(event: ResponseRefusalDeltaEvent | ResponseRefusalDoneEvent) -> dict[str, Any]:
     return {
         "item_id": event.item_id,
         "output_index": event.output_index,
@@ -85,7 +188,7 @@ def _item_event(event: ResponseOutputItemDoneEvent) -> TResponseStreamEvent:
 def _completed_event(event: ResponseCompletedEvent) -> TResponseStreamEvent:
     if not any(_is_refusal(item) for item in event.response.output):
         return event
-    response = event.response.model_copy(update={"output": as_text(event.response.output)})
+    response = event.response.model_copy(update={"output": refusals_as_text(event.response.output)})
     return event.model_copy(update={"response": response})
 
 
@@ -116,109 +219,7 @@ _CONVERSIONS: Mapping[str, Callable[[Any], TResponseStreamEvent]] = {
     "response.completed": _completed_event,
 }
 
-Events = AsyncGenerator[TResponseStreamEvent]
 
-
-async def whole_answer(stream: AsyncIterator[TResponseStreamEvent]) -> Events:
-    """Pass a stream on, and make sure of its end.
-
-    Raises:
-        AnswerBroken, ModelBusy: the provider failed, or the stream ended before the answer did.
-    """
-    has_ended = False
-    async with aclosing(cast(Events, stream)) as events:
-        async for event in events:
-            match event:
-                case ResponseIncompleteEvent():
-                    for last in _limited(event):
-                        yield last
-                    return
-                case ResponseFailedEvent(response=response):
-                    raise _failure(response.error.code if response.error else "")
-                case ResponseErrorEvent():
-                    raise _failure(event.code or "")
-                case _:
-                    has_ended = has_ended or event.type == "response.completed"
-                    yield event_as_text(event)
-    if not has_ended:
-        raise AnswerBroken("no end")
-
-
-def end_of_text(event: TResponseStreamEvent) -> ResponseTextDoneEvent | None:
-    """Return the event that a text is whole, which the Agents SDK leaves out of Chat Completions.
-
-    It comes before the one that the text's part is whole.
-    """
-    match event:
-        case ResponseContentPartDoneEvent(part=ResponseOutputText() as part):
-            return ResponseTextDoneEvent(
-                type="response.output_text.done",
-                text=part.text,
-                logprobs=[],
-                item_id=event.item_id,
-                output_index=event.output_index,
-                content_index=event.content_index,
-                sequence_number=event.sequence_number,
-            )
-        case _:
-            return None
-
-
-def whole_response(response: Response) -> Response:
-    """Return a response that met a limit as complete, if it has any text."""
-    if response.status != "incomplete" or not (output := _kept(response)):
-        return response
-    return response.model_copy(update={"status": "completed", "output": output})
-
-
-def _limited(event: ResponseIncompleteEvent) -> list[TResponseStreamEvent]:
-    """Return the last events of an answer that met a limit: complete, if there is text to show."""
-    response, number = event.response, event.sequence_number
-    if output := _kept(response):
-        return [_completed(response, output, number)]
-    details = response.incomplete_details
-    if details is None or details.reason != "content_filter":
-        return [event]
-    place: dict[str, Any] = {"output_index": len(response.output), "sequence_number": number}
-    message = _withheld()
-    begun = message.model_copy(update={"content": [], "status": "in_progress"})
-    return [
-        ResponseOutputItemAddedEvent(type="response.output_item.added", item=begun, **place),
-        ResponseOutputItemDoneEvent(type="response.output_item.done", item=message, **place),
-        _completed(response, [message], number),
-    ]
-
-
-def _completed(
-    response: Response, output: list[ResponseOutputItem], number: int
-) -> ResponseCompletedEvent:
-    whole = response.model_copy(update={"status": "completed", "output": as_text(output)})
-    return ResponseCompletedEvent(type="response.completed", response=whole, sequence_number=number)
-
-
-def _kept(response: Response) -> list[ResponseOutputItem]:
-    """Return what holds of the output: text, but no call whose arguments were cut; else nothing."""
-    messages = [item for item in response.output if isinstance(item, ResponseOutputMessage)]
-    if not any(message.content for message in messages):
-        return []
-    return [
-        item
-        for item in response.output
-        if item in messages or getattr(item, "status", None) != "incomplete"
-    ]
-
-
-def _withheld() -> ResponseOutputMessage:
-    return ResponseOutputMessage(
-        id=new_id("msg"),
-        type="message",
-        role="assistant",
-        status="completed",
-        content=[ResponseOutputText(type="output_text", text=WITHHELD, annotations=[])],
-    )
-
-
-def _failure(code: str) -> Exception:
-    if code == BUSY_CODE:
-        return ModelBusy()
-    return AnswerBroken(code) if code in DOWN_CODES else AnswerRefused(code)
+def _without_refusals(event: TResponseStreamEvent) -> TResponseStreamEvent:
+    convert = _CONVERSIONS.get(event.type)
+    return convert(event) if convert else event

@@ -1,6 +1,8 @@
-"""Ids for what comes over Chat Completions: there the Agents SDK calls every item the same.
+"""Gives unique ids to items and tool calls.
 
-Ids of calls: some servers leave them out or repeat them, and the Agents SDK refuses both."""
+Over Chat Completions the Agents SDK gives every item the same id. Some servers leave out the ids of
+calls or repeat them, which the SDK refuses.
+"""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -21,49 +23,50 @@ PREFIXES = {"message": "msg", "function_call": "fc", "reasoning": "rs"}
 
 
 class ItemIds:
-    """The ids of one answer's items: one message and one reasoning at most, and the calls."""
+    """The ids of one answer's items: at most one message and one reasoning item, and the calls."""
 
     def __init__(self) -> None:
         self._ids: dict[tuple[str, object], str] = {}
 
-    def in_event(self, event: TResponseStreamEvent) -> TResponseStreamEvent:
-        """Give the item that the event is about its own id."""
+    def set_in_event(self, event: TResponseStreamEvent) -> TResponseStreamEvent:
+        """Replace the placeholder id in an event."""
         match event:
             case ResponseOutputItemAddedEvent() | ResponseOutputItemDoneEvent():
-                self._name(event.item, event.output_index)
+                self._set_id(event.item, event.output_index)
             case ResponseCreatedEvent():
                 event.response.id = self._id("resp", None)
             case ResponseCompletedEvent():
                 event.response.id = self._id("resp", None)
-                self.in_output(event.response.output)
+                self.set_in_output(event.response.output)
             case _:
                 if getattr(event, "item_id", None) == FAKE_RESPONSES_ID:
-                    self._name_place(event)
+                    self._set_item_id(event)
         return event
 
-    def in_output(self, output: list[TResponseOutputItem]) -> None:
-        """Give the items of a whole answer their own ids."""
+    def set_in_output(self, output: list[TResponseOutputItem]) -> None:
+        """Replace the placeholder ids of a complete answer's items."""
         for index, item in enumerate(output):
-            self._name(item, index)
+            self._set_id(item, index)
 
-    def _name_place(self, event: Any) -> None:
+    def _set_item_id(self, event: Any) -> None:
         prefix = _prefix(event.type)
         event.item_id = self._id(prefix, event.output_index if prefix == "fc" else None)
 
-    def _name(self, item: Any, index: int) -> None:
+    def _set_id(self, item: Any, index: int) -> None:
         if item.id != FAKE_RESPONSES_ID:
             return
         prefix = PREFIXES[item.type]
         if not isinstance(item, ResponseFunctionToolCall):
             item.id = self._id(prefix, None)
             return
+        # By the call id, because the index in the complete output may differ from the events'.
         call = ("call", item.call_id)
         if call not in self._ids:
             self._ids[call] = self._id(prefix, index)
         item.id = self._ids[call]
 
-    def _id(self, prefix: str, place: object) -> str:
-        return self._ids.setdefault((prefix, place), new_id(prefix))
+    def _id(self, prefix: str, key: object) -> str:
+        return self._ids.setdefault((prefix, key), new_id(prefix))
 
 
 def _prefix(event_type: str) -> str:
@@ -73,24 +76,24 @@ def _prefix(event_type: str) -> str:
 
 
 class CallIds:
-    """Keeps the ids of one answer's calls apart from each other and from those of its input."""
+    """Makes the ids of one answer's calls differ from each other and from those in its input."""
 
     def __init__(self, input: Any) -> None:
         items = cast(list[Any], input) if isinstance(input, list) else []
         self._taken = {str(item["call_id"]) for item in items if _is_call(item)}
         self._given: dict[str, str] = {}
 
-    def in_event(self, event: TResponseStreamEvent) -> TResponseStreamEvent:
+    def set_in_event(self, event: TResponseStreamEvent) -> TResponseStreamEvent:
         match event:
             case ResponseOutputItemAddedEvent() | ResponseOutputItemDoneEvent():
-                self.in_output([event.item])
+                self.set_in_output([event.item])
             case ResponseCompletedEvent():
-                self.in_output(event.response.output)
+                self.set_in_output(event.response.output)
             case _:
                 pass
         return event
 
-    def in_output(self, output: Sequence[TResponseOutputItem]) -> None:
+    def set_in_output(self, output: Sequence[TResponseOutputItem]) -> None:
         for item in output:
             if isinstance(item, ResponseFunctionToolCall):
                 item.call_id = self._id(item)
@@ -98,8 +101,8 @@ class CallIds:
     def _id(self, call: ResponseFunctionToolCall) -> str:
         key = call.id or call.call_id
         if key not in self._given:
-            is_own = bool(call.call_id) and call.call_id not in self._taken
-            self._given[key] = call.call_id if is_own else new_id("call")
+            is_unique = bool(call.call_id) and call.call_id not in self._taken
+            self._given[key] = call.call_id if is_unique else new_id("call")
             self._taken.add(self._given[key])
         return self._given[key]
 
@@ -109,5 +112,5 @@ def _is_call(item: Any) -> bool:
 
 
 def input_of(args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Return the input among the arguments of a model's two methods."""
+    """Return the input among the arguments of `get_response` or `stream_response`."""
     return kwargs["input"] if "input" in kwargs else args[1]

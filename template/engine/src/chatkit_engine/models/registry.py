@@ -1,6 +1,4 @@
-"""The models at the providers' endpoints, each behind its breaker and before its fallback.
-
-The language models: one file for each family of providers."""
+"""Creates the models: each one behind a circuit breaker and, if configured, with a fallback."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -15,7 +13,8 @@ from chatkit_engine.models.demo.model import create_demo_model
 from chatkit_engine.models.resilience import Breaker, FallbackModel, GuardedModel, retry_settings
 from chatkit_engine.models.responses import ResponsesModel
 from chatkit_engine.models.transcription import create_transcribe
-from chatkit_engine.settings.core import Settings, SetupError
+from chatkit_engine.settings.base import SetupError
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.providers import APP, DEMO, Endpoint, Wire
 
 WIRES: Mapping[Wire, Callable[[str, AsyncOpenAI], Model]] = {
@@ -25,17 +24,17 @@ WIRES: Mapping[Wire, Callable[[str, AsyncOpenAI], Model]] = {
 
 
 class Models:
-    """All models of one process: one client for each provider, one breaker for each model."""
+    """The models of one process, with one client per endpoint and one breaker per model."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._clients: dict[str, AsyncOpenAI] = {}
         self._breakers: list[Breaker] = []
         self._guarded: dict[Endpoint, Model] = {}
-        self._complete: dict[str, Model] = {}
+        self._named: dict[str, Model] = {}
 
     def chat_model(self) -> ChatModel:
-        """Return the model that the settings choose."""
+        """Return the model that the settings name."""
         settings, name = self._settings, self._settings.llm.model or ""
         retry = retry_settings(settings.llm_max_retries, settings.llm_timeout_seconds)
         return ChatModel(
@@ -44,19 +43,19 @@ class Models:
             settings=ModelSettings(store=False, retry=retry),
             close=self.close,
             transcribe=self._transcribe(),
-            trouble=self.trouble,
+            problem=self.problem,
             alternatives=self.named,
         )
 
     def named(self, name: str) -> Model:
-        """Return the first provider's model of that name, with what stands in for it."""
-        if name not in self._complete:
-            self._complete[name] = self._with_fallback(replace(self._settings.llm, model=name))
-        return self._complete[name]
+        """Return the first provider's model of that name, with its fallback."""
+        if name not in self._named:
+            self._named[name] = self._with_fallback(replace(self._settings.llm, model=name))
+        return self._named[name]
 
-    def trouble(self) -> str:
-        """Say which models are down."""
-        return "; ".join(breaker.trouble for breaker in self._breakers if breaker.trouble)
+    def problem(self) -> str:
+        """Return which models are down; empty if none is."""
+        return "; ".join(breaker.problem for breaker in self._breakers if breaker.problem)
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -72,22 +71,20 @@ class Models:
         if endpoint not in self._guarded:
             name = endpoint.model or ""
             model = WIRES[endpoint.provider.wire](name, self._client(endpoint))
-            breaker = self._breaker(f"{endpoint.provider.name}'s {name}")
+            breaker = Breaker(
+                f"{endpoint.provider.name}'s {name}",
+                self._settings.llm_breaker_failures,
+                self._settings.llm_breaker_seconds,
+            )
+            self._breakers.append(breaker)
             self._guarded[endpoint] = GuardedModel(model, breaker)
         return self._guarded[endpoint]
 
-    def _breaker(self, name: str) -> Breaker:
-        settings = self._settings
-        breaker = Breaker(name, settings.llm_breaker_failures, settings.llm_breaker_seconds)
-        self._breakers.append(breaker)
-        return breaker
-
     def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
-        place = f"{endpoint.provider.name} {endpoint.url}"
-        if place not in self._clients:
-            seconds = self._settings.llm_timeout_seconds
-            self._clients[place] = create_client(endpoint, seconds)
-        return self._clients[place]
+        key = f"{endpoint.provider.name} {endpoint.url}"
+        if key not in self._clients:
+            self._clients[key] = create_client(endpoint, self._settings.llm_timeout_seconds)
+        return self._clients[key]
 
     def _transcribe(self) -> Transcribe | None:
         settings, endpoint = self._settings, self._settings.llm
@@ -99,16 +96,16 @@ class Models:
 
 
 def create_model(settings: Settings) -> ChatModel:
-    """Return the model that the settings ask for.
+    """Return the model that the settings name, without connecting to it.
 
     Raises:
-        SetupError: LLM_PROVIDER=app asks for a model of the application's own.
+        SetupError: LLM_PROVIDER=app names the application's own model.
     """
     if settings.llm.provider is DEMO:
         return create_demo_model(settings)
     if settings.llm.provider is APP:
         raise SetupError(
-            "create_model cannot make the model of LLM_PROVIDER=app: "
-            "set LLM_PROVIDER to the provider that it is to use"
+            "create_model cannot create the model of LLM_PROVIDER=app: "
+            "set LLM_PROVIDER to the provider that it should use"
         )
     return Models(settings).chat_model()

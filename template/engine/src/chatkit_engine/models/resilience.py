@@ -1,10 +1,8 @@
-"""What a failure of a provider means: is it down, and may another model try?
+"""Retries, a circuit breaker and a fallback model, for providers that fail.
 
-When the Agents SDK asks a model again: before its first word only, and as long as it is told.
-
-A circuit breaker: a provider that is down is left alone for a while, then tried once.
-
-A second model that answers where the first one fails before its first word."""
+A request is retried, or passed to the fallback, only before the first output event, because the
+client has already seen what came after it. The Agents SDK does the retries.
+"""
 
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager
@@ -21,28 +19,26 @@ from agents import (
     ModelRetryBackoffSettings,
     ModelRetrySettings,
 )
-from agents.exceptions import (
-    _mark_error_to_drain_stream_events,  # pyright: ignore[reportPrivateUsage]
-)
 from agents.items import TResponseStreamEvent
-from agents.retry import RetryPolicy, RetryPolicyContext
+from agents.retry import RetryPolicyContext
 from openai import APIConnectionError, APIError, APIStatusError
 from openai.types.responses import ResponseCompletedEvent
 
 from chatkit_engine.errors import ModelBusy
+from chatkit_engine.upstream import mark_error_to_drain_stream_events
 
-BUSY = 429
-FALLS_BACK = frozenset({401, 402, 403, 404, 408, BUSY})
-SERVER_ERROR = 500
-
-# Seconds: 0.25, 0.5, 1, 2, 2, ... , each with a random part, so that clients do not come in step.
-PAUSES = ModelRetryBackoffSettings(initial_delay=0.25, multiplier=2.0, max_delay=2.0, jitter=True)
 log = structlog.stdlib.get_logger(__name__)
+
+SERVER_ERROR = 500
+# The account, the model or the load is at fault, not the request: another model may answer.
+FALLBACK_STATUSES = frozenset({401, 402, 403, 404, 408, 429})
+# 0.25, 0.5, 1, 2, 2, ... seconds, with jitter so that clients do not retry at the same moment.
+BACKOFF = ModelRetryBackoffSettings(initial_delay=0.25, multiplier=2.0, max_delay=2.0, jitter=True)
 OPENING_EVENTS = frozenset({"response.created", "response.in_progress", "response.queued"})
 
 
 class AnswerBroken(Exception):
-    """The provider failed in its answer, or broke it off. `code` is its own word for it."""
+    """The answer failed or broke off midway. `code` is the provider's error code."""
 
     def __init__(self, code: str) -> None:
         super().__init__(f"the model's answer ended with {code}")
@@ -50,11 +46,11 @@ class AnswerBroken(Exception):
 
 
 class AnswerRefused(AnswerBroken):
-    """The provider will not answer this request: its fault is in the request."""
+    """The provider refuses to answer this request, so a retry does not help."""
 
 
 def is_down(error: Exception) -> bool:
-    """Say whether the provider is not there: what it says of itself or of us (4xx) is an answer."""
+    """Return whether the provider is down. A 4xx status means that it is up."""
     if isinstance(error, AnswerRefused):
         return False
     if isinstance(error, APIConnectionError | TimeoutError | AnswerBroken):
@@ -63,24 +59,24 @@ def is_down(error: Exception) -> bool:
 
 
 def may_fall_back(error: Exception) -> bool:
-    """Say whether another model may succeed: not where the request itself is at fault."""
+    """Return whether another model may succeed. Not if the request itself is invalid."""
     if isinstance(error, ModelBusy) or is_down(error):
         return True
-    return isinstance(error, APIError) and status_of(error) in FALLS_BACK
+    return isinstance(error, APIError) and status_of(error) in FALLBACK_STATUSES
 
 
 @contextmanager
 def keep_partial_output() -> Generator[None]:
-    """Have the Agents SDK pass on all that came before a failure: else it drops a part."""
+    """Make the Agents SDK pass on all events before a failure. By default it drops some."""
     try:
         yield
     except Exception as error:
-        _mark_error_to_drain_stream_events(error)
+        mark_error_to_drain_stream_events(error)
         raise
 
 
 def status_of(error: APIError) -> int:
-    """Return the status of a response, or the one that an event in the stream speaks of."""
+    """Return the status of a response, or the one in an error event of its stream."""
     if isinstance(error, APIStatusError):
         return error.status_code
     body = error.body
@@ -90,10 +86,7 @@ def status_of(error: APIError) -> int:
 
 def retry_settings(max_retries: int, longest_wait: float) -> ModelRetrySettings:
     """Return the settings. Retry-After is honoured up to `longest_wait` seconds."""
-    return ModelRetrySettings(max_retries=max_retries, backoff=PAUSES, policy=_policy(longest_wait))
 
-
-def _policy(longest_wait: float) -> RetryPolicy:
     def policy(context: RetryPolicyContext) -> bool:
         advice = context.provider_advice
         suggested = advice.suggested if advice else None
@@ -102,25 +95,26 @@ def _policy(longest_wait: float) -> RetryPolicy:
             return False
         return suggested is True or is_down(context.error)
 
-    return policy
+    return ModelRetrySettings(max_retries=max_retries, backoff=BACKOFF, policy=policy)
 
 
 class BreakerOpen(ModelBusy):
-    """The provider failed too often, and is not asked just now."""
+    """The provider failed too often and is not called for now."""
 
 
 class Breaker:
-    """Counts the failures in a row. State is this process's own; `clock` is in seconds.
+    """A circuit breaker for one model, in one process. It opens after `failures` in a row.
 
-    Open, it refuses everything for `seconds`; then it lets one attempt through, the probe, whose
-    first word closes it. Answers that are refusals (4xx) and cancellations change nothing.
+    While open, it refuses all requests for `seconds`. Then it lets one through, the probe, and
+    closes at the probe's first output. 4xx responses and cancellations change nothing. `clock`
+    returns seconds.
     """
 
     def __init__(
         self, name: str, failures: int, seconds: float, clock: Callable[[], float] = monotonic
     ) -> None:
         self.name = name
-        self._most = failures
+        self._max_failures = failures
         self._seconds = seconds
         self._clock = clock
         self._failures = 0
@@ -128,19 +122,19 @@ class Breaker:
         self._probe: object | None = None
 
     @property
-    def trouble(self) -> str:
-        """What an operator should know, or nothing while it is closed."""
+    def problem(self) -> str:
+        """What operators should know; empty while the breaker is closed."""
         if self._opened_at is None:
             return ""
         wait = ceil(max(self._opened_at + self._seconds - self._clock(), 0))
-        return f"{self.name} is down; it is tried again in {wait} s"
+        return f"{self.name} is down; the next attempt is in {wait} s"
 
     @contextmanager
     def attempt(self) -> Generator[object]:
-        """Hold the attempt at one request, and judge it by how the block ends.
+        """Guard one request; how the block ends decides whether it failed.
 
         Raises:
-            BreakerOpen: the provider must not be asked now.
+            BreakerOpen: the provider must not be called now.
         """
         attempt = self._admit()
         try:
@@ -155,14 +149,14 @@ class Breaker:
                 self._probe = None
 
     def answered(self, attempt: object) -> None:
-        """Take the first word of an answer: it closes the breaker if this was the probe."""
+        """Record the first output. If this is the probe, it closes the breaker."""
         if self._probe is attempt:
             log.info("a model is back", model=self.name)
             self._opened_at = self._probe = None
             self._failures = 0
 
     def succeeded(self, attempt: object) -> None:
-        """Take a whole answer: failures are counted anew."""
+        """Record a complete answer, which resets the count of failures."""
         self.answered(attempt)
         if self._opened_at is None:
             self._failures = 0
@@ -181,13 +175,13 @@ class Breaker:
             self._opened_at = self._clock()
         elif self._opened_at is None:
             self._failures += 1
-            if self._failures >= self._most:
+            if self._failures >= self._max_failures:
                 self._opened_at = self._clock()
                 log.warning("a model is down", model=self.name, failures=self._failures)
 
 
 class GuardedModel(Model):
-    """A model behind its breaker."""
+    """A model behind a circuit breaker."""
 
     def __init__(self, model: Model, breaker: Breaker) -> None:
         self._model = model
@@ -216,17 +210,17 @@ class GuardedModel(Model):
 
 
 def stream_of(model: Model, *args: Any, **kwargs: Any) -> AsyncGenerator[TResponseStreamEvent]:
-    """Return a model's stream as what every model here makes of it: a generator."""
+    """Return a model's stream as a generator, which every model returns, so it can be closed."""
     return cast(AsyncGenerator[TResponseStreamEvent], model.stream_response(*args, **kwargs))
 
 
 def is_output(event: TResponseStreamEvent) -> bool:
-    """Say whether the event is part of an answer: from there on no other answer may begin."""
+    """Return whether the event is part of the answer. After it, no other model may start one."""
     return event.type not in OPENING_EVENTS
 
 
 class FallbackModel(Model):
-    """Two models as one. What the first has begun, the second never goes on with."""
+    """Calls the second model if the first one fails before its first output."""
 
     def __init__(self, first: Model, second: Model) -> None:
         self._first = first

@@ -1,4 +1,4 @@
-"""OpenAI's Responses API, or a server that speaks it."""
+"""The Responses API of OpenAI or a compatible server, used without state on the server."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -10,24 +10,24 @@ from agents import ModelResponse, ModelSettings, OpenAIResponsesModel
 from agents.items import TResponseStreamEvent
 from openai import AsyncOpenAI
 
-from chatkit_engine.models.completion import as_text, whole_answer
+from chatkit_engine.models.completion import refusals_as_text, whole_answer
 from chatkit_engine.models.item_ids import CallIds, input_of
 
-ENCRYPTED = "reasoning.encrypted_content"
-REASONING = re.compile(r"o\d|gpt-5(?!.*chat)")
-NAMED_BY_OPENAI = ("message", "function_call")
+ENCRYPTED_REASONING = "reasoning.encrypted_content"
+REASONING_MODELS = re.compile(r"o\d|gpt-5(?!.*chat)")
+ITEMS_WITH_SERVER_ID = ("message", "function_call")
 
 
 class ResponsesModel(OpenAIResponsesModel):
-    """A model that OpenAI keeps nothing for: each request brings all that it needs."""
+    """The Agents SDK's model with `store=False`: each request contains the whole input."""
 
     def __init__(self, name: str, client: AsyncOpenAI) -> None:
         super().__init__(name, client)
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         response = await super().get_response(*args, **kwargs)
-        CallIds(input_of(args, kwargs)).in_output(response.output)
-        return replace(response, output=as_text(response.output))
+        CallIds(input_of(args, kwargs)).set_in_output(response.output)
+        return replace(response, output=refusals_as_text(response.output))
 
     async def stream_response(
         self, *args: Any, **kwargs: Any
@@ -35,7 +35,7 @@ class ResponsesModel(OpenAIResponsesModel):
         calls = CallIds(input_of(args, kwargs))
         async with aclosing(whole_answer(super().stream_response(*args, **kwargs))) as events:
             async for event in events:
-                yield calls.in_event(event)
+                yield calls.set_in_event(event)
 
     async def _fetch_response(
         self,
@@ -45,24 +45,19 @@ class ResponsesModel(OpenAIResponsesModel):
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        taken = replace(
-            model_settings, store=False, response_include=self._included(model_settings)
-        )
+        included = list[Any](model_settings.response_include or [])
+        # Models that do not reason refuse the parameter.
+        if REASONING_MODELS.match(str(self.model)):
+            included.append(ENCRYPTED_REASONING)
+        settings = replace(model_settings, store=False, response_include=included or None)
         fetch: Any = super()._fetch_response
-        return await fetch(system_instructions, stateless(input), taken, *args, **kwargs)
-
-    def _included(self, model_settings: ModelSettings) -> list[Any] | None:
-        """Have reasoning sent along, encrypted, by the models that reason; others refuse to."""
-        included = list(model_settings.response_include or [])
-        if REASONING.match(str(self.model)):
-            included.append(ENCRYPTED)
-        return included or None
+        return await fetch(system_instructions, stateless(input), settings, *args, **kwargs)
 
 
 def stateless(input: Any) -> Any:
-    """Return the input without what refers to items at OpenAI, where `store=False` kept none.
+    """Return the input without references to items that OpenAI would have to have stored.
 
-    That is the ids of messages and calls, and reasoning whose content did not come with it.
+    These are the ids of messages and calls, and reasoning items without their encrypted content.
     """
     if not isinstance(input, list):
         return input
@@ -82,6 +77,6 @@ def _without_id(item: Any) -> Any:
     if not isinstance(item, dict):
         return item
     values = cast(dict[str, Any], item)
-    if values.get("type") not in NAMED_BY_OPENAI or "id" not in values:
+    if values.get("type") not in ITEMS_WITH_SERVER_ID or "id" not in values:
         return values
     return {name: value for name, value in values.items() if name != "id"}

@@ -1,4 +1,4 @@
-"""Speech into text, where the provider has a model for it."""
+"""Transcribes speech, if the provider has a model for it."""
 
 from collections.abc import Mapping
 
@@ -12,6 +12,7 @@ from chatkit_engine.models.resilience import may_fall_back
 
 log = structlog.stdlib.get_logger(__name__)
 
+# The API derives the audio format from the file's name.
 FILE_NAMES: Mapping[str, str] = {
     "audio/webm": "speech.webm",
     "audio/ogg": "speech.ogg",
@@ -22,7 +23,7 @@ FILE_NAMES: Mapping[str, str] = {
 
 
 def create_transcribe(model: str, client: AsyncOpenAI, max_retries: int) -> Transcribe:
-    """Return the function that has `model` transcribe. It raises ModelBusy or ModelFailed."""
+    """Return a function that transcribes with `model`. It raises ModelBusy or ModelFailed."""
     transcriptions = client.with_options(max_retries=max_retries).audio.transcriptions
 
     async def transcribe(audio: bytes, media_type: str) -> str:
@@ -30,7 +31,7 @@ def create_transcribe(model: str, client: AsyncOpenAI, max_retries: int) -> Tran
         try:
             return (await transcriptions.create(model=model, file=file)).text
         except APIError as error:
-            log.exception("the transcription failed", error=type(error).__name__)
+            log.exception("transcription failed", error=type(error).__name__)
             if may_fall_back(error):
                 raise ModelBusy from None
             raise ModelFailed(_("The speech could not be understood. Record it again.")) from None

@@ -1,4 +1,4 @@
-"""Health checks: each looks at one thing that the service needs."""
+"""Health checks. Each one checks one thing that the service needs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable
 import structlog
 from pydantic import BaseModel
 
-CHECK_SECONDS = 5
 log = structlog.stdlib.get_logger(__name__)
+
+CHECK_SECONDS = 5
 
 
 class HealthStatus(BaseModel):
-    """The result of a check. `detail` says what is missing, or what to know."""
+    """The result of a check. `detail` says what is wrong or worth knowing."""
 
     name: str
     ok: bool
@@ -22,7 +23,7 @@ HealthCheck = Callable[[], Awaitable[HealthStatus]]
 
 
 async def run_check(check: HealthCheck) -> HealthStatus:
-    """Run a check; one that raises or gives no answer counts as failed. The log says why."""
+    """Run a check. It fails if it raises or takes more than five seconds; the log says why."""
     name = getattr(check, "__name__", "check").strip("_")
     try:
         async with asyncio.timeout(CHECK_SECONDS):

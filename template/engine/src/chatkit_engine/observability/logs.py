@@ -1,4 +1,4 @@
-"""One log for the application and its libraries: readable in development, JSON in production."""
+"""Logging for the application and its libraries: text in development, JSON in production."""
 
 import logging
 import logging.config
@@ -12,22 +12,25 @@ from pydantic import BaseModel, SecretStr
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.urls import parse_database_url
 
-SHARED: list[Any] = [
+SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
-MIN_PASSWORD = 8
-QUIET = dict.fromkeys(("httpx", "httpx2", "openai", "alembic", "chatkit"), "WARNING")
-PRIVATE = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
+# A shorter secret would also replace ordinary words.
+MIN_SECRET = 8
+# These libraries log each request at INFO.
+LIBRARY_LEVELS = dict.fromkeys(("httpx", "httpx2", "openai", "alembic", "chatkit"), "WARNING")
+# In URLs: the tokens of links, and the words of searches.
+PRIVATE_PARAMETERS = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
 
 
 def configure_logging(settings: Settings, level: str | None = None) -> None:
-    """Send every log to standard error, from `level` on: the settings' where none is given."""
+    """Send all logs of at least `level` to standard error. Default: the settings' `log_level`."""
     structlog.configure(
-        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*SHARED_PROCESSORS, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
@@ -39,21 +42,21 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
             "formatters": {"log": {"()": _formatter, "settings": settings}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "log"}},
             "root": {"handlers": ["stderr"], "level": level or settings.log_level},
-            "loggers": {name: {"level": level} for name, level in QUIET.items()},
+            "loggers": {name: {"level": level} for name, level in LIBRARY_LEVELS.items()},
         }
     )
 
 
 def hide_secrets(settings: BaseModel) -> None:
-    """Blot out a feature's secrets too, from now on. Short values would blot out other words."""
-    secrets = [secret for secret in _secrets_in(settings) if len(secret) >= MIN_PASSWORD]
+    """Redact the secrets in a feature's settings, too, except those under 8 characters."""
+    secrets = [secret for secret in _secrets_in(settings) if len(secret) >= MIN_SECRET]
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, RedactingFormatter):
             handler.formatter.secrets += secrets
 
 
 class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
-    """Blots out the settings' secrets, which a provider's error may repeat, and links' tokens."""
+    """Redacts links' tokens and the settings' secrets, which a provider's error may contain."""
 
     def __init__(self, secrets: list[str], *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,16 +66,26 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         text = super().format(record)
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        return PRIVATE.sub(r"\1***", text)
+        return PRIVATE_PARAMETERS.sub(r"\1***", text)
 
 
-def _secrets(settings: Settings) -> list[str]:
+def _formatter(settings: Settings) -> logging.Formatter:
+    # Not structlog's default traceback: that prints local variables, with keys and users' texts.
+    renderers: list[Any] = [
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    ]
+    if settings.is_production:
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     password = parse_database_url(settings.database_url).password or ""
-    return [*_secrets_in(settings), *([password] if len(password) >= MIN_PASSWORD else [])]
+    return RedactingFormatter(
+        [*_secrets_in(settings), *([password] if len(password) >= MIN_SECRET else [])],
+        foreign_pre_chain=SHARED_PROCESSORS,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+    )
 
 
 def _secrets_in(value: object) -> Iterator[str]:
-    """Yield the secrets in settings, however deep they are."""
+    """Yield the secrets in settings, at any depth."""
     match value:
         case SecretStr():
             yield value.get_secret_value()
@@ -85,17 +98,3 @@ def _secrets_in(value: object) -> Iterator[str]:
                 yield from _secrets_in(each)
         case _:
             return
-
-
-def _formatter(settings: Settings) -> logging.Formatter:
-    """Tracebacks are written without local variables: those hold keys and users' texts."""
-    renderers: list[Any] = [
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    ]
-    if settings.is_production:
-        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return RedactingFormatter(
-        _secrets(settings),
-        foreign_pre_chain=SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
-    )

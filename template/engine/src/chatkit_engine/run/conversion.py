@@ -1,4 +1,4 @@
-"""Thread items and records as the model reads them."""
+"""Converts thread items and tool calls to the model's input."""
 
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -25,43 +25,42 @@ from openai.types.responses.response_input_item_param import FunctionCallOutput,
 from chatkit_engine.assistant.attachments import Contents
 from chatkit_engine.store.items import CallStatus, StoredItem, ToolCall, is_record
 
-GENERATED = "(You generated an image here.)"
-
-NOT_YET: dict[CallStatus, str] = {
-    "waiting": "This waits for the user's approval. It was not done yet; do not call it again.",
+IMAGE_NOTE = "(You generated an image here.)"
+UNKNOWN_ENTITY = "this is not known here."
+STATUS_OUTPUTS: dict[CallStatus, str] = {
+    "waiting": "This waits for the user's approval. It is not done yet; do not call it again.",
     "running": "This is being done.",
     "refused": "The user refused. It was not done.",
-    "unknown": "It is unknown whether this was done: it was cut off. Never repeat it by yourself.",
+    "unknown": "It was interrupted. It is unknown whether it was done; never repeat it yourself.",
 }
-
-UNKNOWN = "this is not known here."
 
 
 class Converter(ThreadItemConverter):
-    """ChatKit's converter, with tags as text, and files as they were read for one turn."""
+    """ChatKit's converter, which also reads the files and entities that were loaded for a turn."""
 
     def __init__(self) -> None:
         self.contents: dict[str, ResponseInputContentParam] = {}
         self.entities: Mapping[str, str] = {}
 
-    def with_attachments(self, contents: Contents) -> Self:
-        """Return a converter for one history, which has these attachments and images."""
+    def with_contents(self, contents: Contents) -> Self:
+        """Return a converter for one history, with the contents of its attachments and images."""
         converter = copy(self)
+        # A copy, because each content is removed when it is used.
         converter.contents = dict(contents)
         return converter
 
-    def with_entities(self, described: Mapping[str, str]) -> Self:
-        """Return a converter for one history, whose tags name these entities."""
+    def with_entities(self, descriptions: Mapping[str, str]) -> Self:
+        """Return a converter for one history, with the descriptions of the entities it mentions."""
         converter = copy(self)
-        converter.entities = described
+        converter.entities = descriptions
         return converter
 
     async def to_model_input(self, history: Sequence[StoredItem]) -> list[TResponseInputItem]:
-        """Return the history as the model's input, a call always with its output."""
+        """Return the history as the model's input, each call together with its output."""
         converted: list[TResponseInputItem] = []
         for item in history:
             if isinstance(item, ToolCall):
-                converted += _call(item)
+                converted += _convert_call(item)
             elif not is_record(item):
                 converted += await self.to_agent_input([item])
         return converted
@@ -69,20 +68,20 @@ class Converter(ThreadItemConverter):
     async def user_message_to_input(
         self, item: UserMessageItem, is_last_message: bool = True
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
-        """Give what the user quoted with every message: it is a part of what was said."""
-        return await super().user_message_to_input(_told_apart(item), is_last_message=True)
+        """Convert a message with its quote. The SDK drops the quote of all but the last message."""
+        return await super().user_message_to_input(_with_unique_tags(item), is_last_message=True)
 
     async def assistant_message_to_input(
         self, item: AssistantMessageItem
     ) -> EasyInputMessageParam | None:
-        """Return the message as plain text, which both of the models' wires take; none if empty."""
+        """Return the message as plain text, which both of the models' APIs accept."""
         text = "\n".join(part.text for part in item.content if part.text)
         return EasyInputMessageParam(role="assistant", content=text) if text else None
 
     async def attachment_to_message_content(
         self, attachment: Attachment
     ) -> ResponseInputContentParam:
-        """Return the content where the attachment is first named; it is not given twice."""
+        """Return the attachment's content the first time, and a note if it occurs again."""
         note = f"(The file {attachment.name!r} is not repeated or not available here.)"
         absent = ResponseInputTextParam(type="input_text", text=note)
         return self.contents.pop(attachment.id, absent)
@@ -90,21 +89,21 @@ class Converter(ThreadItemConverter):
     async def generated_image_to_input(
         self, item: GeneratedImageItem
     ) -> TResponseInputItem | list[TResponseInputItem] | None:
-        """Return the image as it was read for this turn: its address is closed to the provider."""
+        """Return the image's content, because the provider cannot open its address."""
         image = self.contents.get(item.id)
         if image is None:
             return None
-        said = ResponseInputTextParam(type="input_text", text=GENERATED)
-        return Message(type="message", role="user", content=[said, image])
+        note = ResponseInputTextParam(type="input_text", text=IMAGE_NOTE)
+        return Message(type="message", role="user", content=[note, image])
 
     async def tag_to_message_content(self, tag: UserMessageTagContent) -> ResponseInputTextParam:
-        """Tell what was looked up as the user, and nothing of the `data` that the client sends."""
-        described = self.entities.get(tag.id, UNKNOWN)
-        return ResponseInputTextParam(type="input_text", text=f"{tag.text}: {described}")
+        """Describe the entity as it was looked up for the user, never by the client's `data`."""
+        description = self.entities.get(tag.id, UNKNOWN_ENTITY)
+        return ResponseInputTextParam(type="input_text", text=f"{tag.text}: {description}")
 
 
-def _told_apart(item: UserMessageItem) -> UserMessageItem:
-    """Return the message with tags of one text numbered: upstream takes those for the same."""
+def _with_unique_tags(item: UserMessageItem) -> UserMessageItem:
+    """Number the tags that share a text, because the SDK takes those for the same entity."""
     ids: dict[str, list[str]] = {}
     content: list[UserMessageContent] = []
     for part in item.content:
@@ -120,7 +119,7 @@ def _told_apart(item: UserMessageItem) -> UserMessageItem:
     return item.model_copy(update={"content": content})
 
 
-def _call(record: ToolCall) -> list[TResponseInputItem]:
+def _convert_call(record: ToolCall) -> list[TResponseInputItem]:
     call = ResponseFunctionToolCallParam(
         type="function_call",
         call_id=record.id,
@@ -130,6 +129,6 @@ def _call(record: ToolCall) -> list[TResponseInputItem]:
     output = FunctionCallOutput(
         type="function_call_output",
         call_id=record.id,
-        output=NOT_YET.get(record.status) or record.output,
+        output=STATUS_OUTPUTS.get(record.status) or record.output,
     )
     return [call, output]

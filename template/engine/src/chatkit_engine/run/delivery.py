@@ -1,8 +1,4 @@
-"""NEW: chatkit_engine.run.delivery
-
-Which of a turn's events a client may see.
-
-Our own messages in a stream, in the user's language."""
+"""Prepares a turn's events for the client: visible, in the user's language, in UTC, with links."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -30,29 +26,21 @@ from chatkit.types import (
 
 from chatkit_engine.i18n import translate
 from chatkit_engine.run.tool_calls import ToolEvent
-from chatkit_engine.store.items import aware, is_hidden
+from chatkit_engine.store.items import is_hidden, to_utc
 
-
-def in_utc(event: ThreadStreamEvent) -> ThreadStreamEvent:
-    """Return the event with its times in UTC: the SDK's own are naive and local."""
-    match event:
-        case ThreadCreatedEvent() | ThreadUpdatedEvent():
-            utc = {"created_at": aware(event.thread.created_at)}
-            return event.model_copy(update={"thread": event.thread.model_copy(update=utc)})
-        case ThreadItemAddedEvent() | ThreadItemDoneEvent() | ThreadItemReplacedEvent():
-            utc = {"created_at": aware(event.item.created_at)}
-            return event.model_copy(update={"item": event.item.model_copy(update=utc)})
-        case _:
-            return event
+LinkedFile = Attachment | GeneratedImage
 
 
 class Visibility:
-    """Follows one turn, and holds back hidden items, whichever event they come with."""
+    """Follows one turn, and filters out the events of hidden items and of tool calls.
+
+    It has a state, because updates of an item carry its id only.
+    """
 
     def __init__(self) -> None:
         self._hidden: set[str] = set()
 
-    def shows(self, event: ThreadStreamEvent | ToolEvent) -> bool:
+    def is_visible(self, event: ThreadStreamEvent | ToolEvent) -> bool:
         match event:
             case ThreadItemAddedEvent() | ThreadItemDoneEvent() | ThreadItemReplacedEvent():
                 if is_hidden(event.item):
@@ -67,34 +55,45 @@ class Visibility:
                 return True
 
 
-def localized(event: ThreadStreamEvent, language: str) -> ThreadStreamEvent:
-    """Return the event in the language; what no catalogue has stays as it is.
+def in_utc(event: ThreadStreamEvent) -> ThreadStreamEvent:
+    """Return the event with its times in UTC. Those that the SDK sets are naive local times."""
+    match event:
+        case ThreadCreatedEvent() | ThreadUpdatedEvent():
+            utc = {"created_at": to_utc(event.thread.created_at)}
+            return event.model_copy(update={"thread": event.thread.model_copy(update=utc)})
+        case ThreadItemAddedEvent() | ThreadItemDoneEvent() | ThreadItemReplacedEvent():
+            utc = {"created_at": to_utc(event.item.created_at)}
+            return event.model_copy(update={"item": event.item.model_copy(update=utc)})
+        case _:
+            return event
 
-    The protocol's types keep a text alone: one with values in it is translated where it is made.
+
+def localized(event: ThreadStreamEvent, language: str) -> ThreadStreamEvent:
+    """Return the event with its texts translated, if a catalogue has them.
+
+    A text with values must be translated where it is created: the protocol's types are pydantic
+    models, which reduce a `Message` to a plain string.
     """
     match event:
         case ErrorEvent(message=str(message)):
             return event.model_copy(update={"message": translate(message, language)})
         case NoticeEvent():
             title = event.title and translate(event.title, language)
-            words = {"message": translate(event.message, language), "title": title}
-            return event.model_copy(update=words)
+            texts = {"message": translate(event.message, language), "title": title}
+            return event.model_copy(update=texts)
         case _:
             return event
 
 
-Linked = Attachment | GeneratedImage
-
-
-def with_links(answer: Any, link: Callable[[Linked], Linked]) -> Any:
-    """Return an answer or event with each of its attachments and images as `link` returns it."""
+def with_links(answer: Any, link: Callable[[LinkedFile], LinkedFile]) -> Any:
+    """Return a response or event in which `link` replaced each attachment and generated image."""
     if isinstance(answer, FileAttachment | ImageAttachment | GeneratedImage):
         return link(answer)
-    changes = _changes(answer, link)
+    changes = _linked_fields(answer, link)
     return answer.model_copy(update=changes) if changes else answer
 
 
-def _changes(answer: Any, link: Callable[[Linked], Linked]) -> dict[str, Any]:
+def _linked_fields(answer: Any, link: Callable[[LinkedFile], LinkedFile]) -> dict[str, Any]:
     match answer:
         case UserMessageItem() if answer.attachments:
             return {"attachments": [link(each) for each in answer.attachments]}

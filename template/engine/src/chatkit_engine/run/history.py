@@ -1,7 +1,7 @@
-"""What the model is given of the thread: whole turns, the newest first, within a budget of tokens.
+"""Selects what the model reads of a thread: the newest complete turns that fit a token budget.
 
-Tokens are estimated by bytes. What the API reports of each request corrects the estimate, since
-languages and models differ; no vocabulary is loaded.
+Tokens are estimated from bytes, without a tokenizer, because each model has its own. The usage that
+the API reports for each request corrects the estimate.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -16,37 +16,37 @@ from pydantic_core import to_json
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.store.items import Blocked, StoredItem, encode_item, item_text
 
-MOST_BYTES_PER_TOKEN = 4.0
-LEAST_BYTES_PER_TOKEN = 1.0
+MAX_BYTES_PER_TOKEN = 4.0
+MIN_BYTES_PER_TOKEN = 1.0
+# A guess for an image or a file, whose bytes say nothing about its tokens.
 ATTACHMENT_TOKENS = 1_500
+# The weight of the newest request in the moving average.
 WEIGHT = 0.2
-LEARNABLE_BYTES = 2_000
-
-# Tokens: an output as short as the words that would take its place stays.
-SMALL = 50
-LEFT_OUT = "This output is left out for its length. Call the tool again, for less."
+MIN_LEARNED_BYTES = 2_000
+# An output of so few tokens is never omitted: the note in its place would be as long.
+SMALL_OUTPUT = 50
+OMITTED = "This output was omitted because of its length. Call the tool again, and ask for less."
 FILES = (b'"input_image"', b'"input_file"', b'"image_generation_call"')
 
 
-class Estimator:
-    """Estimates tokens by bytes, and learns from what was reported.
+class TokenEstimator:
+    """Estimates the tokens of a text from its bytes, and learns from the usage that is reported.
 
-    It begins with the most bytes that a token has in plain English, and never assumes more: too
-    little history is better than too much.
+    It starts with four bytes per token, as in plain English. Other languages have fewer.
     """
 
     def __init__(self) -> None:
-        self._bytes_per_token = MOST_BYTES_PER_TOKEN
+        self._bytes_per_token = MAX_BYTES_PER_TOKEN
 
     def tokens(self, size: int) -> int:
-        """Return how many tokens so many bytes are likely to be."""
+        """Return the estimated number of tokens of `size` bytes."""
         return round(size / self._bytes_per_token)
 
     def learn(self, size: int, tokens: int) -> None:
-        """Take into account that so many bytes were so many tokens; few bytes tell nothing."""
-        if size >= LEARNABLE_BYTES and tokens > 0:
-            seen = min(MOST_BYTES_PER_TOKEN, max(LEAST_BYTES_PER_TOKEN, size / tokens))
-            self._bytes_per_token += WEIGHT * (seen - self._bytes_per_token)
+        """Adjust the estimate: `size` bytes were `tokens` tokens. Short requests are ignored."""
+        if size >= MIN_LEARNED_BYTES and tokens > 0:
+            observed = min(MAX_BYTES_PER_TOKEN, max(MIN_BYTES_PER_TOKEN, size / tokens))
+            self._bytes_per_token += WEIGHT * (observed - self._bytes_per_token)
 
 
 class HistoryPolicy(Protocol):
@@ -58,97 +58,98 @@ class HistoryPolicy(Protocol):
         """Return the items that the model reads, oldest first.
 
         `turns` come newest first, each with its items oldest first. The first one has the message
-        to answer. What a guardrail blocked is not in them.
+        to answer. Messages that a guardrail refused are not in them.
         """
         ...
 
 
 class History:
-    """Selects the turns that fit into `max_tokens`."""
+    """Selects the newest turns that fit into `max_tokens`."""
 
-    def __init__(self, max_tokens: int, estimator: Estimator | None = None) -> None:
+    def __init__(self, max_tokens: int, estimator: TokenEstimator | None = None) -> None:
         self._max_tokens = max_tokens
-        self.estimator = estimator or Estimator()
+        self.estimator = estimator or TokenEstimator()
 
     def fits(self, text: str) -> bool:
-        """Say whether a message of this text can be answered at all."""
+        """Return whether a message with this text fits into the budget."""
         return self.estimator.tokens(len(text.encode())) <= self._max_tokens
 
     async def select(
         self, turns: AsyncIterator[Sequence[StoredItem]], context: TurnContext | None = None
     ) -> list[StoredItem]:
-        """Return the newest turns that fit, oldest first. The newest is there in any case."""
+        """Return the newest turns that fit, oldest first. The newest turn is always included."""
         selected: list[StoredItem] = []
-        left = self._max_tokens
+        remaining = self._max_tokens
         async for turn in turns:
-            size = sum(map(self._size, turn))
-            if selected and size > left:
+            tokens = sum(map(self._item_tokens, turn))
+            if selected and tokens > remaining:
                 break
             selected[:0] = turn
-            left -= size
+            remaining -= tokens
         return selected
 
-    def with_newest_outputs(self, items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
-        """Return a request's items, of the tools' outputs the newest ones that fit.
+    def limit_outputs(self, items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
+        """Return a request's items with only the newest tool outputs that fit the budget.
 
-        One turn may call many tools. The last output is there in any case.
+        This is needed because one turn may call many tools. The last output is always included.
         """
-        given: list[TResponseInputItem] = []
-        left: float = inf
+        limited: list[TResponseInputItem] = []
+        remaining: float = inf
         for item in reversed(items):
-            size = self._size_of_output(item)
-            if size > max(left, SMALL):
-                given.append(cast(TResponseInputItem, {**item, "output": LEFT_OUT}))
+            tokens = self._output_tokens(item)
+            if tokens > max(remaining, SMALL_OUTPUT):
+                limited.append(cast(TResponseInputItem, {**item, "output": OMITTED}))
             else:
-                given.append(item)
-                left = min(left, self._max_tokens) - size if size else left
-        return given[::-1]
+                limited.append(item)
+                remaining = min(remaining, self._max_tokens) - tokens if tokens else remaining
+        return limited[::-1]
 
-    def _size_of_output(self, item: TResponseInputItem) -> int:
-        """Return the tokens of a tool's output; 0 for anything else."""
+    def _output_tokens(self, item: TResponseInputItem) -> int:
+        """Return the tokens of a tool output, and 0 for any other item."""
         if item.get("type") != "function_call_output":
             return 0
         output = item.get("output")
         is_text = isinstance(output, str)
         return self.estimator.tokens(len(output.encode())) if is_text else ATTACHMENT_TOKENS
 
-    def _size(self, item: StoredItem) -> int:
+    def _item_tokens(self, item: StoredItem) -> int:
         text = item_text(item) or encode_item(item)
-        size = self.estimator.tokens(len(text.encode()))
+        tokens = self.estimator.tokens(len(text.encode()))
         if isinstance(item, UserMessageItem):
             quoted = self.estimator.tokens(len((item.quoted_text or "").encode()))
-            return size + quoted + ATTACHMENT_TOKENS * len(item.attachments)
+            return tokens + quoted + ATTACHMENT_TOKENS * len(item.attachments)
         if isinstance(item, GeneratedImageItem):
-            return size + ATTACHMENT_TOKENS
-        return size
+            return tokens + ATTACHMENT_TOKENS
+        return tokens
 
 
 def request_size(data: ModelInputData, agent: Agent[Any]) -> int:
-    """Return the bytes of a request, its tools among them; 0 where it has files beside text."""
+    """Return the bytes of a request with its tools. 0 if it has files, which are not text."""
     tools = [tool for tool in agent.tools if isinstance(tool, FunctionTool)]
     schemas = [(tool.name, tool.description, tool.params_json_schema) for tool in tools]
     body = to_json([data.instructions, data.input, schemas])
     return 0 if any(kind in body for kind in FILES) else len(body)
 
 
-def _unblocked(turn: Sequence[StoredItem]) -> Sequence[StoredItem]:
-    """Return a turn without what was blocked: all up to the answer that says so."""
-    blocked = [place for place, item in enumerate(turn) if isinstance(item, Blocked)]
+def _without_blocked(turn: Sequence[StoredItem]) -> Sequence[StoredItem]:
+    """Return what follows the refusal, which is stored next to the `Blocked` record."""
+    blocked = [index for index, item in enumerate(turn) if isinstance(item, Blocked)]
+    # The record and the refusal are two items.
     return turn[blocked[-1] + 2 :] if blocked else turn
 
 
 async def turns_of(
     newest_first: AsyncIterator[StoredItem],
 ) -> AsyncIterator[Sequence[StoredItem]]:
-    """Yield the items of each turn, oldest first. A turn begins with the user's message.
+    """Yield each turn's items, oldest first. A turn begins with the user's message.
 
-    Of a turn that a guardrail stopped there is only what an action did in it later.
+    A message that a guardrail refused is left out, with everything up to the refusal.
     """
     turn: list[StoredItem] = []
     async for item in newest_first:
         turn.insert(0, item)
         if isinstance(item, UserMessageItem):
-            yield _unblocked(turn)
+            yield _without_blocked(turn)
             turn = []
     if turn:
-        yield _unblocked(turn)
+        yield _without_blocked(turn)

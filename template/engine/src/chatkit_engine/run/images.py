@@ -1,12 +1,9 @@
-"""Images that the model generates: stored as bytes, shown by links, and read again by the model.
+"""Images that the model generates: stored as files, shown by signed links, read by later turns.
 
-An item holds no more of its image than an address without a secret. The bytes belong to the user
-as an attachment does, and go with the item, the thread and the user.
-
-
-The images in one turn's stream: checked and stored as they come, never kept as base64.
-
-OpenAI's own image generation, where the settings ask for it: it runs at the provider."""
+The provider sends an image as base64 in the stream. It is checked and stored at once, and its item
+holds an address only, because an item with the bytes would be read with every page of the thread.
+The file is deleted together with the item, the thread or the user.
+"""
 
 import binascii
 from base64 import b64decode, b64encode
@@ -42,14 +39,19 @@ from openai.types.responses.tool_param import ImageGeneration
 
 from chatkit_engine.assistant.attachments import Contents
 from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.tool_output import whole_text
+from chatkit_engine.assistant.tool_output import repair_surrogates
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.errors import AppError, NotFound
 from chatkit_engine.i18n import _
 from chatkit_engine.security.links import Links
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files, generated_images
-from chatkit_engine.store.attachments import Details, details_of, make_attachment, sniffed_type
+from chatkit_engine.store.attachments import (
+    AttachmentDetails,
+    details_of,
+    make_attachment,
+    sniff_type,
+)
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.files import Files
@@ -57,21 +59,22 @@ from chatkit_engine.store.generated_images import PREFIX
 from chatkit_engine.store.ids import new_id
 from chatkit_engine.store.leases import Lease, LeaseLost
 
-PATH = "/api/images"
-READ_IMAGES = 2
-READ_BYTES = 8 * 1024 * 1024
-UNNAMED = "image"
 log = structlog.stdlib.get_logger(__name__)
+PATH = "/api/images"
+# What the model reads again of the images in the history.
+MAX_READ_IMAGES = 2
+MAX_READ_BYTES = 8 * 1024 * 1024
+DEFAULT_NAME = "image"
 TYPES = ("image/png", "image/jpeg", "image/webp")
 MAX_BYTES = 20 * 1024 * 1024
 MAX_PROMPT = 500
-NOT_MADE = _("The image could not be made. Please ask for it in another way.")
+NOT_GENERATED = _("The image could not be generated. Please describe it differently.")
 NOT_SHOWN = _("The image cannot be shown: it is damaged or too large. Please ask for it again.")
 NOT_STORED = _("The image could not be stored. Please ask for it again.")
 
 
 class Images:
-    """The users' generated images. `partials` is how many previews come before each."""
+    """The users' generated images. `partials` is the number of previews of each image."""
 
     def __init__(self, database: Database, blobs: Blobs, links: Links, settings: Settings) -> None:
         self.partials = settings.image_partials
@@ -83,17 +86,20 @@ class Images:
     async def store(
         self, lease: Lease, image_id: str, content: bytes, mime_type: str, prompt: str
     ) -> str:
-        """Store an image, or nothing of it, and return its address, which opens to links alone.
+        """Store an image and return its address, which opens with a signed link only.
+
+        After an error nothing of the image is left.
 
         Raises:
             Unavailable: the storage does not answer.
-            NotFoundError, LeaseLost, Conflict: the turn may write no more.
+            NotFoundError, LeaseLost, Conflict: the turn may not write any more.
         """
-        details = Details(size=len(content), uploaded=True)
-        image = make_attachment(image_id, prompt or UNNAMED, mime_type, details)
+        details = AttachmentDetails(size=len(content), uploaded=True)
+        image = make_attachment(image_id, prompt or DEFAULT_NAME, mime_type, details)
         image = image.model_copy(update={"thread_id": lease.thread_id})
+        # The row first. A crash leaves a row, which the sweeper deletes, but never an unknown file.
         claimed = await self._database.write(generated_images.add_and_claim, lease, image)
-        await self._files.write(lease.user_id, image, _chunk(content), claimed, files.discard)
+        await self._files.write(lease.user_id, image, _chunks(content), claimed, files.discard)
         return f"{PATH}/{image_id}"
 
     def with_link(self, image: GeneratedImage, context: RequestContext) -> GeneratedImage:
@@ -103,17 +109,20 @@ class Images:
         return image.model_copy(update={"url": link})
 
     async def contents(self, history: Sequence[ThreadItem], user: User) -> Contents:
-        """Return what the model reads of the history's images: the newest, and notes of others."""
-        shown = [item.id for item in history if isinstance(item, GeneratedImageItem)]
-        if not shown:
+        """Return what the model reads of the images in the history, by item id.
+
+        The two newest are repeated if they have at most 8 MiB each, the others are described.
+        """
+        image_ids = [item.id for item in history if isinstance(item, GeneratedImageItem)]
+        if not image_ids:
             return {}
-        stored = await self._database.read(generated_images.load_all, user.id, shown)
+        stored = await self._database.read(generated_images.load_all, user.id, image_ids)
         contents: dict[str, ResponseInputContentParam] = {
-            image_id: _note(stored.get(image_id)) for image_id in shown
+            image_id: _note(stored.get(image_id)) for image_id in image_ids
         }
-        for image_id in shown[-READ_IMAGES:]:
+        for image_id in image_ids[-MAX_READ_IMAGES:]:
             image = stored.get(image_id)
-            if image is not None and details_of(image).size <= READ_BYTES:
+            if image is not None and details_of(image).size <= MAX_READ_BYTES:
                 contents[image_id] = await self._content(user, image)
         return contents
 
@@ -127,34 +136,10 @@ class Images:
         return ResponseInputImageParam(type="input_image", detail="auto", image_url=url)
 
 
-def data_url(mime_type: str, encoded: str) -> str:
-    """Return the URL of bytes in base64."""
-    return f"data:{mime_type};base64,{encoded}"
-
-
-def _note(image: Attachment | None) -> ResponseInputTextParam:
-    """Say in its place what an image shows that the model is not given again."""
-    text = "(It is not stored any more.)"
-    if image is not None:
-        text = f"(It is not repeated here. It was made for: {image.name})"
-    return ResponseInputTextParam(type="input_text", text=text)
-
-
-async def _chunk(content: bytes) -> AsyncIterator[bytes]:
-    yield content
-
-
-class Picture(NamedTuple):
-    """An image's type and bytes."""
-
-    mime_type: str
-    content: bytes
-
-
 class ImageStream(ResponseStreamConverter):
-    """Gives each of a turn's images its address, or takes it back with a notice.
+    """Stores the images in one turn's stream, or removes their items with a notice.
 
-    Partial images go to the client inside their events alone: nothing stores those.
+    Previews are sent to the client inside their events. They are not stored.
     """
 
     def __init__(self, images: Images, context: TurnContext, lease: Lease) -> None:
@@ -167,93 +152,125 @@ class ImageStream(ResponseStreamConverter):
         self._ids: dict[str, str] = {}
 
     def observe(self, event: TResponseStreamEvent) -> None:
-        """Take note of what an image was made for, which the converter is not told."""
+        """Remember an image's prompt, because the converter does not pass it on."""
         match event:
             case ResponseOutputItemDoneEvent(item=ImageGenerationCall() as call):
                 prompt = " ".join((call.revised_prompt or "").split())
-                self._prompts[call.id] = whole_text(prompt)[:MAX_PROMPT]
+                self._prompts[call.id] = repair_surrogates(prompt)[:MAX_PROMPT]
             case _:
                 pass
 
     async def base64_image_to_url(
         self, image_id: str, base64_image: str, partial_image_index: int | None = None
     ) -> str:
-        """Return an address; an empty one for what is no image, or could not be stored."""
-        picture = _decoded(base64_image)
-        if picture is not None and partial_image_index is not None:
-            return data_url(picture.mime_type, base64_image)
+        """Return the image's address, or "" if it is invalid or could not be stored.
+
+        `process` removes an item without an address. An exception here would end the whole turn.
+        """
+        image = _decode(base64_image)
+        # A preview. ChatKit.js shows it from the event.
+        if image is not None and partial_image_index is not None:
+            return data_url(image.mime_type, base64_image)
         item = self._context.generated_image_item
         assert item is not None
-        if picture is None:
+        if image is None:
             self._failures[item.id] = NOT_SHOWN
             return ""
         try:
             prompt = self._prompts.get(image_id, "")
             return await self._images.store(
-                self._lease, item.id, picture.content, picture.mime_type, prompt
+                self._lease, item.id, image.content, image.mime_type, prompt
             )
         except (AppError, NotFoundError, LeaseLost) as error:
             log.warning("an image was not stored", error=type(error).__name__)
             self._failures[item.id] = NOT_STORED
             return ""
 
-    async def shown(
+    async def process(
         self, events: AsyncIterator[ThreadStreamEvent]
     ) -> AsyncIterator[ThreadStreamEvent]:
-        """Yield the events, with ids of our own for images, and without those that failed."""
-        begun: set[str] = set()
+        """Yield the events with our own ids for images, and remove the images that failed."""
+        unfinished: set[str] = set()
         async for event in events:
             match event:
                 case ThreadItemAddedEvent(item=GeneratedImageItem() as item):
-                    self._rename(item)
-                    begun.add(item.id)
+                    self._assign_id(item)
+                    unfinished.add(item.id)
                 case ThreadItemUpdatedEvent(update=GeneratedImageUpdated() as update):
                     if not update.image.url:
                         continue
                     update.image = update.image.model_copy(update={"id": event.item_id})
                 case ThreadItemDoneEvent(item=GeneratedImageItem(image=image) as item) if image:
-                    begun.discard(item.id)
+                    unfinished.discard(item.id)
                     if not image.url:
-                        for taken_back in self._taken_back(item.id):
-                            yield taken_back
+                        for removal in self._remove(item.id):
+                            yield removal
                         continue
+                    # The SDK uses the id of the call, which belongs to the model's server.
                     image.id = item.id
                 case ThreadItemRemovedEvent():
                     event.item_id = self._ids.get(event.item_id, event.item_id)
-                    begun.discard(event.item_id)
+                    unfinished.discard(event.item_id)
                 case _:
                     pass
             yield event
-        for item_id in begun:
-            for taken_back in self._taken_back(item_id):
-                yield taken_back
+        for item_id in unfinished:
+            for removal in self._remove(item_id):
+                yield removal
 
-    def _taken_back(self, item_id: str) -> list[ThreadStreamEvent]:
-        message = self._failures.get(item_id, NOT_MADE)
+    def _remove(self, item_id: str) -> list[ThreadStreamEvent]:
+        message = self._failures.get(item_id, NOT_GENERATED)
         notice = NoticeEvent(level="warning", message=message)
         return [ThreadItemRemovedEvent(item_id=item_id), notice]
 
-    def _rename(self, item: GeneratedImageItem) -> None:
-        """Change the item in place: the SDK goes on with this very object."""
+    def _assign_id(self, item: GeneratedImageItem) -> None:
+        """Change the item in place, because the SDK keeps working with this object."""
         self._ids[item.id] = new_id(PREFIX)
         item.id = self._ids[item.id]
 
 
-def _decoded(encoded: str) -> Picture | None:
-    """Return the image, or None for what is no image of a type that is taken, or too large."""
+def image_tools(settings: Settings) -> list[Tool]:
+    """Return OpenAI's image generation tool if the settings enable it. It runs at the provider."""
+    if not settings.image_generation:
+        return []
+    config = ImageGeneration(type="image_generation", partial_images=settings.image_partials)
+    return [ImageGenerationTool(tool_config=config)]
+
+
+def data_url(mime_type: str, encoded: str) -> str:
+    """Return the `data:` URL of base64-encoded bytes."""
+    return f"data:{mime_type};base64,{encoded}"
+
+
+class DecodedImage(NamedTuple):
+    """An image's media type and bytes."""
+
+    mime_type: str
+    content: bytes
+
+
+def _decode(encoded: str) -> DecodedImage | None:
+    """Return the image, or None if it is invalid, too large or of an unsupported type."""
+    # Checked before decoding, which would need as much memory again. Base64 adds a third.
     if len(encoded) > MAX_BYTES * 4 // 3 + 4:
         return None
     try:
         content = b64decode(encoded, validate=True)
     except binascii.Error:
         return None
-    found = sniffed_type(content)
-    return Picture(found, content) if found in TYPES and len(content) <= MAX_BYTES else None
+    mime_type = sniff_type(content)
+    if mime_type not in TYPES or len(content) > MAX_BYTES:
+        return None
+    return DecodedImage(mime_type, content)
 
 
-def image_tools(settings: Settings) -> list[Tool]:
-    """Return the tool, with `IMAGE_PARTIALS` previews of each image; none where it is off."""
-    if not settings.image_generation:
-        return []
-    config = ImageGeneration(type="image_generation", partial_images=settings.image_partials)
-    return [ImageGenerationTool(tool_config=config)]
+def _note(image: Attachment | None) -> ResponseInputTextParam:
+    """Return a text in place of an image: its prompt, which is the stored file's name."""
+    text = "(It is not stored any more.)"
+    if image is not None:
+        text = f"(It is not repeated here. It was made for: {image.name})"
+    return ResponseInputTextParam(type="input_text", text=text)
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content

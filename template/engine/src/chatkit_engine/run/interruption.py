@@ -1,4 +1,4 @@
-"""What is left in a thread by a turn that was cut off: for the model to know, and for the user."""
+"""Marks a thread whose turn was interrupted, so that the model and the user know about it."""
 
 from datetime import UTC, datetime
 
@@ -6,20 +6,21 @@ from chatkit.store import NotFoundError
 from chatkit.types import ClientToolCallItem, SDKHiddenContextItem, WidgetItem
 from sqlalchemy import Connection
 
-from chatkit_engine.run.approval_widget import widget_of
+from chatkit_engine.run.approval_widget import build_widget
 from chatkit_engine.store import threads
 from chatkit_engine.store.ids import new_id
 from chatkit_engine.store.items import ToolCall
 
-NEWEST = 50
+# A call that was running is near the end of its thread.
+RECENT_ITEMS = 50
 INTERRUPTED = "The assistant's previous answer was cut off before it was complete."
 
 
 def mark_interrupted(connection: Connection, thread_id: str, user_id: str) -> None:
-    """Tell the next turn's model, and nobody else, that the answer before is not whole.
+    """Add a hidden item that tells the model that the previous answer is incomplete.
 
-    A call of a client's tool that waits for its output stays the newest item: by that the output
-    finds it.
+    It is left out after a pending client tool call. That call must stay the thread's newest item,
+    because ChatKit adds the tool's output to the newest item.
     """
     mark_calls_unknown(connection, thread_id, user_id)
     newest = threads.load_items(connection, thread_id, None, 1, "desc", user_id).data
@@ -35,20 +36,20 @@ def mark_interrupted(connection: Connection, thread_id: str, user_id: str) -> No
 
 
 def mark_calls_unknown(connection: Connection, thread_id: str, user_id: str) -> None:
-    """Give up the approved calls that were being run: whether they were done is unknown."""
-    newest = threads.load_past(connection, thread_id, None, NEWEST, user_id).items
-    for call in newest:
+    """Mark approved calls that were running as unknown: they may or may not have been done."""
+    recent = threads.load_history_page(connection, thread_id, None, RECENT_ITEMS, user_id).items
+    for call in recent:
         if isinstance(call, ToolCall) and call.status == "running":
             unknown = call.model_copy(update={"status": "unknown"})
             threads.save_items(connection, thread_id, [unknown], user_id)
-            _show(connection, unknown, user_id)
+            _update_widget(connection, unknown, user_id)
 
 
-def _show(connection: Connection, call: ToolCall, user_id: str) -> None:
+def _update_widget(connection: Connection, call: ToolCall, user_id: str) -> None:
     try:
-        shown = threads.load_item(connection, call.thread_id, call.widget_id or "", user_id)
+        item = threads.load_item(connection, call.thread_id, call.widget_id or "", user_id)
     except NotFoundError:
         return
-    if isinstance(shown, WidgetItem):
-        changed = shown.model_copy(update={"widget": widget_of(call)})
+    if isinstance(item, WidgetItem):
+        changed = item.model_copy(update={"widget": build_widget(call)})
         threads.save_items(connection, call.thread_id, [changed], user_id)

@@ -1,4 +1,4 @@
-"""What the assistant has begun and not ended: kept up to date, so that it can be saved any time."""
+"""The items that a turn has begun but not finished, which can be saved at any time."""
 
 from collections import defaultdict
 
@@ -22,19 +22,46 @@ from chatkit.types import (
 )
 
 
-class _Part:
-    """One content part: its text in the pieces that arrived."""
+class PartialItems:
+    """Follows a turn's events. `dirty` means that something changed since the last snapshot."""
 
-    def __init__(self, content: AssistantMessageContent | None = None) -> None:
-        self.pieces: list[str] = [content.text] if content else []
-        self.annotations: list[Annotation] = list(content.annotations) if content else []
+    def __init__(self) -> None:
+        self.dirty = False
+        self._messages: dict[str, _Message] = {}
+        self._workflows: dict[str, WorkflowItem] = {}
 
-    def content(self) -> AssistantMessageContent:
-        return AssistantMessageContent(text="".join(self.pieces), annotations=self.annotations)
+    def observe(self, event: ThreadStreamEvent) -> None:
+        match event:
+            case ThreadItemUpdatedEvent():
+                self.dirty = True
+                if message := self._messages.get(event.item_id):
+                    message.apply(event.update)
+            case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
+                self._messages[item.id] = _Message(item)
+            case ThreadItemAddedEvent(item=WorkflowItem() as item):
+                # The SDK changes this very object with each update, so it stays current.
+                self._workflows[item.id] = item
+            case ThreadItemDoneEvent() | ThreadItemReplacedEvent():
+                self.dirty = True
+                self._forget(event.item.id)
+            case ThreadItemRemovedEvent():
+                self._forget(event.item_id)
+            case _:
+                pass
+
+    def snapshot(self) -> list[ThreadItem]:
+        """Return the unfinished items in their current state. Empty messages are left out."""
+        self.dirty = False
+        messages = (message.item() for message in self._messages.values())
+        return [*(item for item in messages if item), *self._workflows.values()]
+
+    def _forget(self, item_id: str) -> None:
+        self._messages.pop(item_id, None)
+        self._workflows.pop(item_id, None)
 
 
 class _Message:
-    """An assistant's message on its way."""
+    """An assistant message that is being streamed."""
 
     def __init__(self, item: AssistantMessageItem) -> None:
         self._item = item
@@ -59,38 +86,12 @@ class _Message:
         return self._item.model_copy(update={"content": content}) if has_text else None
 
 
-class PartialItems:
-    """Follows a turn's events. `dirty` says that something changed since the last snapshot."""
+class _Part:
+    """One content part. The deltas are joined on demand: joining each would be quadratic."""
 
-    def __init__(self) -> None:
-        self.dirty = False
-        self._messages: dict[str, _Message] = {}
-        self._workflows: dict[str, WorkflowItem] = {}
+    def __init__(self, content: AssistantMessageContent | None = None) -> None:
+        self.pieces: list[str] = [content.text] if content else []
+        self.annotations: list[Annotation] = list(content.annotations) if content else []
 
-    def observe(self, event: ThreadStreamEvent) -> None:
-        match event:
-            case ThreadItemUpdatedEvent():
-                self.dirty = True
-                if message := self._messages.get(event.item_id):
-                    message.apply(event.update)
-            case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
-                self._messages[item.id] = _Message(item)
-            case ThreadItemAddedEvent(item=WorkflowItem() as item):
-                self._workflows[item.id] = item
-            case ThreadItemDoneEvent() | ThreadItemReplacedEvent():
-                self.dirty = True
-                self._forget(event.item.id)
-            case ThreadItemRemovedEvent():
-                self._forget(event.item_id)
-            case _:
-                pass
-
-    def snapshot(self) -> list[ThreadItem]:
-        """Return the unfinished items as they are now, without those that say nothing yet."""
-        self.dirty = False
-        messages = (message.item() for message in self._messages.values())
-        return [*(item for item in messages if item), *self._workflows.values()]
-
-    def _forget(self, item_id: str) -> None:
-        self._messages.pop(item_id, None)
-        self._workflows.pop(item_id, None)
+    def content(self) -> AssistantMessageContent:
+        return AssistantMessageContent(text="".join(self.pieces), annotations=self.annotations)

@@ -1,10 +1,9 @@
-"""The assistant's events, with ids of our own and times in UTC.
+"""Adapts a run's events: for ChatKit's converter, then its results for the store.
 
-A message's id comes from the model, and not every server keeps its ids apart: two messages of
-one id would overwrite each other in the store.
-
-
-Turns marks such as `[1]` in an answer into citations of what the turn's tools gave."""
+Items get our own ids. A message's id comes from the model's server, and some servers reuse ids, so
+two messages could overwrite each other in the store. Marks such as `[1]` in an answer become
+citations of the sources that the turn's tools returned.
+"""
 
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -30,10 +29,10 @@ from openai.types.responses import ResponseOutputTextAnnotationAddedEvent
 from pydantic import BaseModel
 
 from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.assistant.tool_output import whole_text
+from chatkit_engine.assistant.tool_output import repair_surrogates
 from chatkit_engine.store.ids import new_id
 
-IDLE_EVENTS = frozenset(
+IGNORED_EVENTS = frozenset(
     {
         "response.created",
         "response.in_progress",
@@ -43,60 +42,62 @@ IDLE_EVENTS = frozenset(
         "response.completed",
     }
 )
+IGNORED_ITEMS = frozenset({"message_output_item", "reasoning_item", "tool_call_output_item"})
+CITATION_MARK = re.compile(r"\[(\d{1,3})\]")
 
-IDLE_ITEMS = frozenset({"message_output_item", "reasoning_item", "tool_call_output_item"})
-MARK = re.compile(r"\[(\d{1,3})\]")
 
-
-def is_idle(event: StreamEvent) -> bool:
-    """Say whether ChatKit's converter ignores the event, which would cost it two tasks."""
+def is_ignored_by_converter(event: StreamEvent) -> bool:
+    """Return whether ChatKit's converter ignores the event. Each one would cost it two tasks."""
     match event:
         case RawResponsesStreamEvent():
-            return event.data.type in IDLE_EVENTS
+            return event.data.type in IGNORED_EVENTS
         case RunItemStreamEvent():
-            return event.item.type in IDLE_ITEMS
+            return event.item.type in IGNORED_ITEMS
         case _:
             return event.type == "agent_updated_stream_event"
 
 
-def readable(event: StreamEvent) -> StreamEvent:
-    """Return the event as ChatKit's converter reads it.
+def with_plain_annotation(event: StreamEvent) -> StreamEvent:
+    """Return the event with its citation as a dict.
 
-    The client has two classes for each kind of citation; the converter takes the other one only,
-    or plain fields.
+    The OpenAI client has two classes for each kind of citation, one for events and one for
+    messages. ChatKit's converter accepts those of messages and dicts, but the events have the
+    others.
     """
     match event:
         case RawResponsesStreamEvent(
-            data=ResponseOutputTextAnnotationAddedEvent(annotation=BaseModel() as cited) as data
+            data=ResponseOutputTextAnnotationAddedEvent(annotation=BaseModel() as citation) as data
         ):
-            plain = data.model_copy(update={"annotation": cited.model_dump()})
+            plain = data.model_copy(update={"annotation": citation.model_dump()})
             return RawResponsesStreamEvent(data=plain)
         case _:
             return event
 
 
-async def with_own_ids(
+async def assign_item_ids(
     events: AsyncIterator[ThreadStreamEvent], context: TurnContext
 ) -> AsyncIterator[ThreadStreamEvent]:
-    """Yield the events with ids of our own, and each message with its citations."""
+    """Yield the events with our own item ids and valid text, and with the messages' citations."""
     ids: dict[str, str] = {}
-    texts = WholeCharacters()
+    deltas = SurrogateJoiner()
     async for event in events:
         match event:
             case ThreadItemUpdatedEvent():
                 event.item_id = ids.get(event.item_id, event.item_id)
                 if isinstance(event.update, AssistantMessageContentPartTextDelta):
-                    event.update.delta = texts.add(event.update.delta)
+                    event.update.delta = deltas.add(event.update.delta)
                 elif isinstance(event.update, AssistantMessageContentPartDone):
-                    event.update.content = _whole(event.update.content)
+                    event.update.content = _repair(event.update.content)
             case ThreadItemAddedEvent(item=AssistantMessageItem() as item):
                 ids[item.id] = new_id("msg")
-                event.item = _renamed(item, ids[item.id])
+                event.item = _with_id(item, ids[item.id])
             case ThreadItemDoneEvent(item=AssistantMessageItem() as item):
-                event.item = _renamed(item, ids.get(item.id) or new_id("msg"))
-                for citation in cite(event.item, context.sources):
+                # Some servers send no event when a message begins.
+                event.item = _with_id(item, ids.get(item.id) or new_id("msg"))
+                for citation in add_citations(event.item, context.sources):
                     yield citation
             case ThreadItemDoneEvent(item=ClientToolCallItem() as item):
+                # Servers choose the call ids as well.
                 own = {"id": new_id("tc"), "call_id": new_id("call")}
                 event.item = item.model_copy(update=own)
             case ThreadItemRemovedEvent():
@@ -106,33 +107,35 @@ async def with_own_ids(
         yield event
 
 
-def _renamed(item: AssistantMessageItem, item_id: str) -> AssistantMessageItem:
+def _with_id(item: AssistantMessageItem, item_id: str) -> AssistantMessageItem:
     return item.model_copy(
-        update={"id": item_id, "content": [_whole(part) for part in item.content]}
+        update={"id": item_id, "content": [_repair(part) for part in item.content]}
     )
 
 
-class WholeCharacters:
-    """Joins characters that were cut in two: some servers split an emoji over two deltas."""
+def _repair(part: AssistantMessageContent) -> AssistantMessageContent:
+    return part.model_copy(update={"text": repair_surrogates(part.text)})
+
+
+class SurrogateJoiner:
+    """Joins surrogate pairs across deltas, because some servers split an emoji over two deltas."""
 
     def __init__(self) -> None:
-        self._half = ""
+        self._high = ""
 
     def add(self, delta: str) -> str:
-        """Return the text that is whole by now."""
-        text = self._half + delta
-        self._half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        return whole_text(text.removesuffix(self._half))
+        """Return the text so far that is complete. A high surrogate at the end is held back."""
+        text = self._high + delta
+        self._high = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        return repair_surrogates(text.removesuffix(self._high))
 
 
-def _whole(part: AssistantMessageContent) -> AssistantMessageContent:
-    return part.model_copy(update={"text": whole_text(part.text)})
-
-
-def cite(item: AssistantMessageItem, sources: Sequence[Source]) -> Iterator[ThreadItemUpdatedEvent]:
+def add_citations(
+    item: AssistantMessageItem, sources: Sequence[Source]
+) -> Iterator[ThreadItemUpdatedEvent]:
     """Annotate the message in place, and yield an event for each annotation."""
     for content_index, part in enumerate(item.content):
-        for mark in MARK.finditer(part.text):
+        for mark in CITATION_MARK.finditer(part.text):
             number = int(mark.group(1))
             if not 1 <= number <= len(sources):
                 continue

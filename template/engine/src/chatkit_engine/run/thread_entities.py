@@ -1,4 +1,4 @@
-"""The user's threads, to be named in messages and cited by answers."""
+"""The user's threads as entities, which messages can mention and answers can cite."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -25,7 +25,7 @@ UNTITLED = _("Untitled")
 
 
 class ThreadEntities:
-    """Threads by title, among the newest thousand; those without a title are not offered."""
+    """Searches the titles of the newest 1,000 threads. Threads without a title are not found."""
 
     kind = "thr"
 
@@ -42,11 +42,13 @@ class ThreadEntities:
             return None
 
     async def describe(self, user: User, entity: Entity) -> str:
-        """Return the title, and what was said last."""
-        past = await self._database.read(threads.load_past, entity.id, None, MAX_ITEMS, user.id)
-        last = await History(MAX_TOKENS).select(turns_of(_newest_first(past.items)))
-        said = [text for item in last if (text := item_text(item))]
-        return "\n".join([f"An earlier conversation: {entity.title}", *said])
+        """Return the title and the newest turns, up to 1,000 tokens."""
+        past = await self._database.read(
+            threads.load_history_page, entity.id, None, MAX_ITEMS, user.id
+        )
+        newest = await History(MAX_TOKENS).select(turns_of(_newest_first(past.items)))
+        texts = [text for item in newest if (text := item_text(item))]
+        return "\n".join([f"An earlier conversation: {entity.title}", *texts])
 
 
 def _search(connection: Connection, user_id: str, query: str, limit: int) -> list[Entity]:
@@ -54,15 +56,15 @@ def _search(connection: Connection, user_id: str, query: str, limit: int) -> lis
     after, searched = None, 0
     while len(found) < limit and searched < MAX_SEARCHED:
         page = threads.load_threads(connection, after, PAGE, "desc", user_id)
-        found += [_entity(thread) for thread in page.data if _fits(thread, query)]
+        found += [
+            _entity(thread)
+            for thread in page.data
+            if thread.title and query.casefold() in thread.title.casefold()
+        ]
         after, searched = page.after, searched + PAGE
         if not page.has_more:
             break
     return found[:limit]
-
-
-def _fits(thread: ThreadMetadata, query: str) -> bool:
-    return bool(thread.title) and query.casefold() in (thread.title or "").casefold()
 
 
 def _entity(thread: ThreadMetadata) -> Entity:

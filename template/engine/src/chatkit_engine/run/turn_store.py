@@ -1,21 +1,18 @@
-"""The store as one turn sees it.
+"""The store of one turn, which stages what the turn writes.
 
-The user's message is committed with the turn's lease, before the client hears of either. What the
-assistant writes is staged, and committed at a checkpoint and at the end. A plain turn takes two
-transactions.
+The user's message is committed together with the turn's lease, before the client gets a response:
+a request that got a 200 is never lost. The assistant's items are staged, and committed at
+checkpoints and at the end, so a plain turn takes two transactions.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from chatkit.store import NotFoundError
 from chatkit.types import (
     Attachment,
     ClientToolCallItem,
-    ClosedStatus,
-    LockedStatus,
     Page,
     StructuredInputItem,
     ThreadItem,
@@ -30,6 +27,7 @@ from chatkit_engine.context import RequestContext
 from chatkit_engine.errors import Conflict
 from chatkit_engine.i18n import _
 from chatkit_engine.run.interruption import mark_calls_unknown, mark_interrupted
+from chatkit_engine.run.thread_metadata import MERGED, changed_fields, check_open, merge
 from chatkit_engine.store import (
     chatkit_store,
     generated_images,
@@ -47,37 +45,44 @@ from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
 
 PAGE = 50
-DECIDED = _("This was decided already.")
-MERGED = tuple(name for name in ThreadMetadata.model_fields if name not in ("id", "created_at"))
+ALREADY_DECIDED = _("This was decided already.")
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What a turn begins with: a message, or something stored that is answered again."""
+    """What a turn begins with: a new message, or a stored one that is answered again.
+
+    `retried_id` is the message of a retry (`threads.retry_after_item`). `earlier` is an interrupted
+    turn whose request was sent again with the same idempotency key.
+    """
 
     message: UserMessageItem | None = None
     opens_thread: bool = False
-    retried: str | None = None
-    again: EarlierTurn | None = None
+    retried_id: str | None = None
+    earlier: EarlierTurn | None = None
     image_domains: list[str] | None = None
 
     @property
     def message_id(self) -> str | None:
         if self.message is not None:
             return self.message.id
-        return self.retried or (self.again and self.again.message_id)
+        return self.retried_id or (self.earlier and self.earlier.message_id)
 
 
 @dataclass
 class Window:
-    """The newest of a thread's items, oldest first; older ones stand before a place."""
+    """The newest of a thread's items, oldest first. Older ones come before the place `older`."""
 
     items: dict[str, StoredItem] = field(default_factory=dict[str, StoredItem])
     older: int | None = None
 
 
 class TurnStore(chatkit_store.SqlStore):
-    """A `SqlStore` for one turn on one thread, which writes only while the lease is held."""
+    """A `SqlStore` for one turn in one thread, which writes only while it holds the lease.
+
+    Items that the turn will replace (`_replaced`) are hidden from it but stay stored until the new
+    answer is complete, so an interrupted retry does not lose the old answer.
+    """
 
     _thread: ThreadMetadata
 
@@ -92,37 +97,26 @@ class TurnStore(chatkit_store.SqlStore):
         self._answers_message = False
 
     async def begin(self, process_lock: ProcessLock, opening: Opening) -> None:
-        """Take the lease, and store the message with it; if either cannot be, store nothing.
+        """Acquire the lease and store the message in one transaction.
 
         Raises:
-            NotFoundError: the thread or an attachment does not exist, or is not the user's.
+            NotFoundError: the thread or an attachment does not exist or is not the user's.
             Conflict: the thread is locked, closed or busy, or an attachment is another thread's.
         """
         await self.database.write(self._begin, process_lock, opening)
 
     def _begin(self, connection: Connection, process_lock: ProcessLock, opening: Opening) -> None:
         thread_id, user_id, key = self.lease.thread_id, self.lease.user_id, self.lease.key
-        if opening.opens_thread:
-            self._thread = ThreadMetadata(
-                id=thread_id,
-                created_at=datetime.now(UTC),
-                allowed_image_domains=opening.image_domains,
-            )
-            threads.save_thread(connection, self._thread, user_id)
-        else:
-            self._thread = threads.load_thread(connection, thread_id, user_id)
-            check_open(self._thread)
-        again = opening.again
+        self._thread = self._open_thread(connection, opening)
         if key is not None:
-            idempotency.release(connection, user_id, key.value, again.turn_id if again else None)
-        found_dead = not opening.opens_thread and leases.close_dead(
-            connection, thread_id, process_lock
-        )
-        if found_dead:
+            turn_id = opening.earlier.turn_id if opening.earlier else None
+            idempotency.release(connection, user_id, key.value, turn_id)
+        if not opening.opens_thread and leases.close_dead(connection, thread_id, process_lock):
             generated_images.delete_unshown(connection, thread_id, user_id)
             mark_calls_unknown(connection, thread_id, user_id)
-        if found_dead and again is None:
-            mark_interrupted(connection, thread_id, user_id)
+            # A repeated request replaces the interrupted answer, so there is nothing to mark.
+            if opening.earlier is None:
+                mark_interrupted(connection, thread_id, user_id)
         leases.acquire(connection, self.lease, process_lock, opening.message_id)
         self._answers_message = opening.message_id is not None
         if opening.message is not None:
@@ -131,37 +125,50 @@ class TurnStore(chatkit_store.SqlStore):
             threads.save_items(connection, thread_id, [message], user_id)
         self._recent = self._past = self._load(connection, None)
         if opening.message is None:
-            self._look_back(connection, opening)
+            self._prepare_replacement(connection, opening)
 
-    def _look_back(self, connection: Connection, opening: Opening) -> None:
-        """Stand behind the stored message that is answered, and see what the answer replaces."""
+    def _open_thread(self, connection: Connection, opening: Opening) -> ThreadMetadata:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        if opening.again:
-            self._replaced = self._items_of(connection, opening.again)
+        if not opening.opens_thread:
+            thread = threads.load_thread(connection, thread_id, user_id)
+            check_open(thread)
+            return thread
+        thread = ThreadMetadata(
+            id=thread_id,
+            created_at=datetime.now(UTC),
+            allowed_image_domains=opening.image_domains,
+        )
+        threads.save_thread(connection, thread, user_id)
+        return thread
+
+    def _prepare_replacement(self, connection: Connection, opening: Opening) -> None:
+        """End the history at the stored message, and find the items that the answer replaces."""
+        thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        if opening.earlier:
+            self._replaced = self._items_of(connection, opening.earlier)
         if opening.message_id:
-            place = threads.place_of(connection, thread_id, opening.message_id, user_id)
+            place = threads.item_position(connection, thread_id, opening.message_id, user_id)
             self._past = self._load(connection, place + 1)
-            if opening.retried:
+            if opening.retried_id:
                 self._replaced = self._items_after(connection, place)
-            elif opening.again:
-                until = opening.again.after_seq
+            elif opening.earlier:
+                until = opening.earlier.after_seq
                 self._replaced |= self._items_after(connection, place, until)
 
     def generate_thread_id(self, context: RequestContext) -> str:
         return self.lease.thread_id
 
     async def load_thread(self, thread_id: str, context: RequestContext) -> ThreadMetadata:
+        # A copy, because the SDK changes the thread and compares it with the previous state.
         return self._thread.model_copy(deep=True)
 
     async def save_thread(self, thread: ThreadMetadata, context: RequestContext) -> None:
-        """Write what this turn changed; what somebody else has changed meanwhile stays theirs.
-
-        The thread that was given is brought up to date.
+        """Store what this turn changed, and update `thread` with the changes of other requests.
 
         Raises:
-            LeaseLost: the thread was deleted meanwhile.
+            LeaseLost: the thread was deleted in the meantime.
         """
-        if not _changes(self._thread, thread):
+        if not changed_fields(self._thread, thread):
             return
         try:
             self._thread = await self.database.write(self._merge, thread)
@@ -172,53 +179,48 @@ class TurnStore(chatkit_store.SqlStore):
 
     def _merge(self, connection: Connection, ours: ThreadMetadata) -> ThreadMetadata:
         theirs = threads.lock_thread(connection, ours.id, self.lease.user_id)
-        changes = _changes(self._thread, ours)
-        foreign = _changes(self._thread, theirs)
-        merged = {name: changes[name] for name in changes.keys() - foreign.keys()}
-        if "metadata" in changes:
-            dropped = self._thread.metadata.keys() - ours.metadata.keys()
-            kept = {key: value for key, value in theirs.metadata.items() if key not in dropped}
-            merged["metadata"] = kept | changes["metadata"] | foreign.get("metadata", {})
-        thread = theirs.model_copy(update=merged)
+        thread = merge(self._thread, ours, theirs)
         threads.save_thread(connection, thread, self.lease.user_id)
         return thread
 
     async def save_attachment(self, attachment: Attachment, context: RequestContext) -> None:
-        """The thread took its attachments together with the message."""
+        """Do nothing: the attachments were claimed together with the message."""
 
     async def add_thread_item(
         self, thread_id: str, item: ThreadItem, context: RequestContext
     ) -> None:
+        # Stored together with the lease.
         if isinstance(item, UserMessageItem) and item.id in self._recent.items:
             return
         self._stage(item)
+        # The client answers these items in a request of its own, which may come at once.
         if isinstance(item, UserMessageItem | ClientToolCallItem | StructuredInputItem):
             await self.checkpoint()
 
     def add_record(self, record: Record) -> None:
-        """Stage what the model is to remember, where the thread stands now."""
+        """Stage a record that only the model reads, at the thread's current end."""
         self._stage(record)
 
-    async def advance(self, call: ToolCall, status: CallStatus) -> ToolCall:
-        """Compare and set: take a call that waits to what was decided, where the thread ends now.
+    async def decide_call(self, call: ToolCall, status: CallStatus) -> ToolCall:
+        """Commit the decision about a pending call, and move the call to the end of the thread.
 
         Raises:
-            Conflict: it waits no more.
+            Conflict: it was decided before.
             LeaseLost: the turn was ended from outside.
         """
         decided = call.model_copy(update={"status": status})
-        await self.database.write(self._advance, decided)
+        await self.database.write(self._decide_call, decided)
         for window in (self._recent, self._past):
             window.items.pop(decided.id, None)
-        self._settle({decided.id: decided})
+        self._mark_committed({decided.id: decided})
         return decided
 
-    def _advance(self, connection: Connection, decided: ToolCall) -> None:
+    def _decide_call(self, connection: Connection, decided: ToolCall) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         leases.renew(connection, self.lease)
-        stored = threads.load_stored(connection, thread_id, decided.id, user_id)
+        stored = threads.load_stored_item(connection, thread_id, decided.id, user_id)
         if not isinstance(stored, ToolCall) or stored.status != "waiting":
-            raise Conflict(DECIDED)
+            raise Conflict(ALREADY_DECIDED)
         threads.delete_items(connection, thread_id, [decided.id], user_id)
         threads.save_items(connection, thread_id, [decided], user_id)
 
@@ -238,7 +240,7 @@ class TurnStore(chatkit_store.SqlStore):
     async def delete_thread_item(
         self, thread_id: str, item_id: str, context: RequestContext
     ) -> None:
-        """Stage the removal. What a retry replaces stays until the new answer is whole."""
+        """Stage the removal. Items that a retry replaces stay until the new answer is complete."""
         self._staged.pop(item_id, None)
         if item_id not in self._replaced:
             self._removed.add(item_id)
@@ -252,49 +254,51 @@ class TurnStore(chatkit_store.SqlStore):
         context: RequestContext,
     ) -> Page[ThreadItem]:
         if after is None and order == "desc":
-            newest = [item for item in self._known(self._recent) if not is_record(item)][::-1]
+            items = self._with_staged(self._recent)
+            newest = [item for item in reversed(items) if not is_record(item)]
             if len(newest) > limit or self._recent.older is None:
                 more = len(newest) > limit
-                data = newest[:limit]
-                data = [_in_sdk_time(item) for item in data]
+                data = [_in_local_time(item) for item in newest[:limit]]
                 return Page(data=data, has_more=more, after=data[-1].id if more else None)
         return await super().load_thread_items(thread_id, after, limit, order, context)
 
     async def history(self) -> AsyncIterator[StoredItem]:
-        """Yield what the turn answers to, newest first, with what it has staged itself."""
-        for item in reversed(self._known(self._past)):
+        """Yield what the turn answers to, newest first, including its own staged items."""
+        for item in reversed(self._with_staged(self._past)):
             yield item
         older = self._past.older
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         while older is not None:
-            past = await self.database.read(threads.load_past, thread_id, older, PAGE, user_id)
+            past = await self.database.read(
+                threads.load_history_page, thread_id, older, PAGE, user_id
+            )
             for item in reversed(past.items):
                 yield item
             older = past.older
 
-    def _known(self, stored: Window) -> list[StoredItem]:
-        known = {**stored.items, **self._staged}
-        gone = self._removed | self._replaced
-        return [item for item in known.values() if item.id not in gone]
+    def _with_staged(self, window: Window) -> list[StoredItem]:
+        items = {**window.items, **self._staged}
+        hidden = self._removed | self._replaced
+        return [item for item in items.values() if item.id not in hidden]
 
     async def checkpoint(self, unfinished: Iterable[ThreadItem] = ()) -> None:
-        """Renew the lease, and commit what is staged together with the unfinished items.
+        """Renew the lease, and commit the staged items together with the unfinished ones.
 
-        Where an old answer is replaced nothing is committed: it stays until the new one is whole.
+        If an old answer is being replaced, only the lease is renewed.
         """
         staged = {} if self._replaced else dict(self._staged)
         await self.database.write(self._checkpoint, [*staged.values(), *unfinished])
-        self._settle(staged)
+        self._mark_committed(staged)
 
     async def close(
         self, outcome: Outcome, unfinished: Iterable[ThreadItem], used: Usage | None
     ) -> None:
-        """End the turn, and commit all that it has, with what the model has used."""
-        answer = [*self._staged.values(), *unfinished]
-        await self.database.write(self._close, outcome, used, answer)
+        """End the turn, and commit its items and its token usage."""
+        items = [*self._staged.values(), *unfinished]
+        await self.database.write(self._close, outcome, used, items)
 
     async def abandon(self, used: Usage | None) -> None:
-        """End the turn without what it has staged, which could not be stored."""
+        """End the turn without its staged items, because storing them failed."""
         self._staged = {}
         await self.database.write(self._close, "failed", used, ())
 
@@ -311,6 +315,7 @@ class TurnStore(chatkit_store.SqlStore):
         items: Sequence[StoredItem],
     ) -> None:
         lease, tokens = self.lease, to_json(used).decode() if used else None
+        # The end is stored already: a commit whose confirmation was lost.
         if not leases.close(connection, lease, outcome, tokens):
             return
         thread_id, user_id = lease.thread_id, lease.user_id
@@ -326,13 +331,13 @@ class TurnStore(chatkit_store.SqlStore):
         if outcome != "completed":
             generated_images.delete_unshown(connection, thread_id, user_id)
 
-    def _save(self, connection: Connection, saved: Sequence[StoredItem]) -> None:
+    def _save(self, connection: Connection, items: Sequence[StoredItem]) -> None:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         threads.delete_items(connection, thread_id, list(self._removed), user_id)
-        threads.save_items(connection, thread_id, saved, user_id)
+        threads.save_items(connection, thread_id, items, user_id)
 
     def _items_of(self, connection: Connection, turn: EarlierTurn) -> set[str]:
-        """Return the ids of what a turn wrote, without the message that it answered."""
+        """Return the ids of the items that a turn wrote, without the message that it answered."""
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         turn = idempotency.reload(connection, turn)
         items = threads.load_items_between(
@@ -350,58 +355,28 @@ class TurnStore(chatkit_store.SqlStore):
 
     def _load(self, connection: Connection, before: int | None) -> Window:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        past = threads.load_past(connection, thread_id, before, PAGE, user_id)
+        past = threads.load_history_page(connection, thread_id, before, PAGE, user_id)
         return Window({item.id: item for item in past.items}, past.older)
 
-    def _settle(self, committed: dict[str, StoredItem]) -> None:
+    def _mark_committed(self, committed: dict[str, StoredItem]) -> None:
         self._recent.items.update(committed)
         self._past.items.update(committed)
         for item_id, item in committed.items():
+            # It may have been staged again, with changes, while the commit was running.
             if self._staged.get(item_id) is item:
                 del self._staged[item_id]
 
 
-def _replaceable(written: Sequence[StoredItem]) -> set[str]:
-    """Return the items' ids. A call whose widget is not among them stays: it may have been run."""
-    ids = {item.id for item in written}
-    calls = [item for item in written if isinstance(item, ToolCall) and item.widget_id]
+def _replaceable(items: Sequence[StoredItem]) -> set[str]:
+    """Return the items' ids, without calls that older widgets show: they may have been run."""
+    ids = {item.id for item in items}
+    calls = [item for item in items if isinstance(item, ToolCall) and item.widget_id]
     return ids - {call.id for call in calls if call.widget_id not in ids}
 
 
-def _in_sdk_time(item: ThreadItem) -> ThreadItem:
-    """Return a workflow with a naive local time: the SDK measures how long it has gone on."""
+def _in_local_time(item: ThreadItem) -> ThreadItem:
+    """Return a workflow with a naive local time, because the SDK subtracts it from such a time."""
     if not isinstance(item, WorkflowItem):
         return item
     local = item.created_at.astimezone().replace(tzinfo=None)
     return item.model_copy(update={"created_at": local})
-
-
-def check_open(thread: ThreadMetadata) -> None:
-    """Raise `Conflict` when the thread takes no more turns."""
-    match thread.status:
-        case LockedStatus(reason=str(reason)) if reason:
-            raise Conflict(_("This thread is locked: {reason}", reason=reason))
-        case LockedStatus():
-            raise Conflict(_("This thread is locked."))
-        case ClosedStatus(reason=str(reason)) if reason:
-            raise Conflict(_("This thread is closed: {reason}", reason=reason))
-        case ClosedStatus():
-            raise Conflict(_("This thread is closed."))
-        case _:
-            pass
-
-
-def _changes(before: ThreadMetadata, after: ThreadMetadata) -> dict[str, Any]:
-    """Return the fields that differ; of the metadata, the keys that do."""
-    changes = {
-        name: getattr(after, name)
-        for name in MERGED
-        if getattr(after, name) != getattr(before, name)
-    }
-    if "metadata" in changes:
-        changes["metadata"] = {
-            key: value
-            for key, value in after.metadata.items()
-            if key not in before.metadata or value != before.metadata[key]
-        }
-    return changes

@@ -1,7 +1,7 @@
-"""What a run has used, and what that costs."""
+"""Converts the token usage that a provider reports, and calculates its cost."""
 
-import re
 from collections.abc import Mapping, Sequence
+from re import escape, fullmatch
 
 from agents import Usage as Reported
 from agents.items import TResponseStreamEvent
@@ -9,20 +9,21 @@ from openai.types.responses import ResponseCompletedEvent, ResponseCreatedEvent
 
 from chatkit_engine.store.usage import Usage
 
-MILLION = 1_000_000
-MOST = 2**53
+PRICED_TOKENS = 1_000_000
+MAX_TOKENS = 2**53
 UNNAMED = "unnamed"
-SNAPSHOT = re.compile(r"[-@](latest|\d{3,8}|\d{4}-\d{2}-\d{2})")
+# What follows a model's name in the name of its snapshot, for example -2025-08-07, -001 or @latest.
+SNAPSHOT_SUFFIX = r"([-@](latest|\d{3,8}|\d{4}-\d{2}-\d{2}))?"
 
 
 class Meter:
-    """Reads what providers report, by the prices of `LLM_PRICES`."""
+    """Calculates costs from `LLM_PRICES`: USD per million input, cached and output tokens."""
 
     def __init__(self, prices: Mapping[str, Sequence[float]]) -> None:
         self._prices = prices
 
     def read(self, model: str, reported: Reported) -> Usage | None:
-        """Return what a run has used of the model; None when no request was answered."""
+        """Return the usage and cost of a run, or None if no request was answered."""
         if not reported.requests:
             return None
         input_tokens = _count(reported.input_tokens)
@@ -42,25 +43,23 @@ class Meter:
         prices = self._prices_of(model)
         if prices is None:
             return None
-        return sum(count * price for count, price in zip(tokens, prices, strict=True)) / MILLION
+        costs = (count * price for count, price in zip(tokens, prices, strict=True))
+        return sum(costs) / PRICED_TOKENS
 
     def _prices_of(self, model: str) -> Sequence[float] | None:
-        """Return the model's own prices, or those of the model that it is a snapshot of."""
+        """Return the prices of the model, or of the model that it is a snapshot of."""
+        # The longest name first, because the more specific price applies.
         names = sorted(self._prices, key=len, reverse=True)
-        return next((self._prices[name] for name in names if _is_or_snapshot(model, name)), None)
+        matching = (name for name in names if fullmatch(escape(name) + SNAPSHOT_SUFFIX, model))
+        return next((self._prices[name] for name in matching), None)
 
 
 def model_of(event: TResponseStreamEvent) -> str:
-    """Return the model that answers, as its provider calls it; empty where the event is silent."""
-    named = isinstance(event, ResponseCreatedEvent | ResponseCompletedEvent)
-    return event.response.model if named else ""
-
-
-def _is_or_snapshot(model: str, name: str) -> bool:
-    rest = model.removeprefix(name) if model.startswith(name) else None
-    return rest == "" or (rest is not None and SNAPSHOT.fullmatch(rest) is not None)
+    """Return the name of the model that answers, or "" if the event has none."""
+    has_model = isinstance(event, ResponseCreatedEvent | ResponseCompletedEvent)
+    return event.response.model if has_model else ""
 
 
 def _count(tokens: int) -> int:
-    """Bound a number that another server has made up."""
-    return max(0, min(tokens, MOST))
+    """Limit a number that another server sends to what a database column can hold."""
+    return max(0, min(tokens, MAX_TOKENS))

@@ -1,16 +1,14 @@
-"""AUTH_MODE=local: one user on one machine.
+"""Authentication: who sends a request.
 
-Binding to loopback is not enough. Any page in the user's browser can send requests to
-localhost, so each request shows that it comes from this machine, for this host, from a page that
-is allowed or from none, and as JSON, which a page cannot send elsewhere without asking first.
-A form with a file can be sent so: there the origin alone, which browsers always name, keeps it out.
+AUTH_MODE=local is one user on one machine. Binding to loopback is not enough for that, because any
+page in the user's browser can send requests to localhost. So each request must come from this
+machine, name this host, come from an allowed page or none, and be JSON, which a browser does not
+send to another origin without asking first. It does send forms, so routes that accept a form with a
+file rely on the origin, which browsers always send with them.
 
+AUTH_MODE=jwt is bearer tokens signed with HS256 (RFC 7519). `sub` is the user id.
 
-AUTH_MODE=jwt: bearer tokens signed with HS256. `sub` is the user (RFC 7519).
-
-Who asks. `CurrentUser` is the one way for a route to know, and to be closed to strangers.
-
-A route that takes a form with a file has `UploadingUser` in its place.
+A route requires a user by depending on `CurrentUser`, or `UploadingUser` if it accepts a form.
 """
 
 import re
@@ -24,7 +22,8 @@ from fastapi import Request
 from chatkit_engine.context import User
 from chatkit_engine.errors import Forbidden, Unauthenticated, UnsupportedMediaType
 from chatkit_engine.i18n import _
-from chatkit_engine.settings.core import Settings, is_loopback
+from chatkit_engine.settings.core import Settings
+from chatkit_engine.settings.urls import is_loopback
 
 LOCAL_USER = User(id="local")
 LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
@@ -33,7 +32,27 @@ ALGORITHM = "HS256"
 MAX_SUBJECT = 255
 
 
+class Authenticator(Protocol):
+    """Determines the user of a request."""
+
+    async def authenticate(self, request: Request, media_types: Collection[str]) -> User:
+        """Return the user. `media_types` are the ones that the route accepts for the body.
+
+        Raises:
+            Unauthenticated, Forbidden, UnsupportedMediaType: the request is refused.
+        """
+        ...
+
+
+def create_authenticator(settings: Settings) -> Authenticator:
+    if settings.auth_mode == "jwt":
+        return JwtAuthenticator(settings)
+    return LocalAuthenticator(settings)
+
+
 class LocalAuthenticator:
+    """AUTH_MODE=local: accepts requests from this machine."""
+
     def __init__(self, settings: Settings) -> None:
         self._allowed_origins = frozenset(settings.allowed_origins)
 
@@ -47,6 +66,7 @@ class LocalAuthenticator:
     def _check_origin(self, request: Request, host: str) -> None:
         origin = request.headers.get("origin")
         if origin is None:
+            # Browsers leave out Origin in some GET requests, but they send Sec-Fetch-Site.
             allowed = request.headers.get("sec-fetch-site") != "cross-site"
         else:
             allowed = origin == f"{request.url.scheme}://{host}" or origin in self._allowed_origins
@@ -59,14 +79,14 @@ class LocalAuthenticator:
 def _check_peer(request: Request) -> None:
     if request.client is None or not is_loopback(request.client.host):
         raise Forbidden(
-            _("AUTH_MODE=local answers this machine only: set AUTH_MODE=jwt for others.")
+            _("AUTH_MODE=local serves this machine only: set AUTH_MODE=jwt to serve others.")
         )
 
 
 def _check_host(request: Request) -> str:
     host = request.headers.get("host", "")
     if not LOCAL_HOST.fullmatch(host):
-        raise Forbidden(_("AUTH_MODE=local is reached as localhost or 127.0.0.1 only."))
+        raise Forbidden(_("AUTH_MODE=local accepts only the hosts localhost and 127.0.0.1."))
     return host
 
 
@@ -79,6 +99,8 @@ def _check_content_type(request: Request, media_types: Collection[str]) -> None:
 
 
 class JwtAuthenticator:
+    """AUTH_MODE=jwt: accepts bearer tokens."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._secret = _secret(settings)
@@ -106,7 +128,7 @@ class JwtAuthenticator:
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(_("The token has expired. Get a new one.")) from None
         except (jwt.PyJWTError, ValueError, OverflowError):
-            raise Unauthenticated(_("The token is not valid here.")) from None
+            raise Unauthenticated(_("The token is not valid.")) from None
 
 
 def issue_token(settings: Settings, user_id: str, lifetime: timedelta) -> str:
@@ -119,36 +141,18 @@ def issue_token(settings: Settings, user_id: str, lifetime: timedelta) -> str:
     return jwt.encode(claims, _secret(settings), algorithm=ALGORITHM)
 
 
-def _secret(settings: Settings) -> str:
-    if settings.jwt_secret is None:
-        raise ValueError("JWT_SECRET is not set")
-    return settings.jwt_secret.get_secret_value()
+def is_usable_subject(subject: object) -> bool:
+    """Return whether a subject is a valid user id: 1 to 255 printable characters."""
+    return isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT and subject.isprintable()
 
 
 def _subject(claims: dict[str, Any]) -> str:
     if not is_usable_subject(claims["sub"]):
-        raise Unauthenticated(_("The token's subject is no usable user id."))
+        raise Unauthenticated(_("The token's subject is not a valid user id."))
     return str(claims["sub"])
 
 
-def is_usable_subject(subject: object) -> bool:
-    """Say whether a token may name this user: a printable text of 1 to 255 characters."""
-    return isinstance(subject, str) and 0 < len(subject) <= MAX_SUBJECT and subject.isprintable()
-
-
-class Authenticator(Protocol):
-    """Tells the user of a request."""
-
-    async def authenticate(self, request: Request, media_types: Collection[str]) -> User:
-        """Return the user. `media_types` are those of the bodies that the route takes.
-
-        Raises:
-            Unauthenticated, Forbidden, UnsupportedMediaType: the request is refused.
-        """
-        ...
-
-
-def create_authenticator(settings: Settings) -> Authenticator:
-    if settings.auth_mode == "jwt":
-        return JwtAuthenticator(settings)
-    return LocalAuthenticator(settings)
+def _secret(settings: Settings) -> str:
+    if settings.jwt_secret is None:
+        raise ValueError("JWT_SECRET is not set")
+    return settings.jwt_secret.get_secret_value()

@@ -1,7 +1,7 @@
-"""Links to a file's bytes: absolute, signed and short-lived.
+"""Signed links to files: absolute URLs that expire.
 
-A link says for whom it was made, for which file, and whether to read or to write. Its key is not
-the one of the users' tokens, so that neither passes for the other.
+A link is valid for one user, one file, and either upload or download. The key is derived from the
+secret of the users' tokens, so that a link's token is not accepted as a user's token or vice versa.
 """
 
 import hmac
@@ -24,24 +24,24 @@ Purpose = Literal["upload", "download"]
 
 @dataclass(frozen=True)
 class Grant:
-    """What a link allows: the user whose file it is, and for how many more seconds."""
+    """What a link allows: the owner of the file, and the seconds until the link expires."""
 
     user_id: str
     seconds: int
 
 
 class Links:
-    """Makes links and checks them. Without `JWT_SECRET` they last as long as the process."""
+    """Creates and checks links. Without `JWT_SECRET`, they are valid until the process ends."""
 
     def __init__(self, settings: Settings) -> None:
         secret = settings.jwt_secret
-        own = secret.get_secret_value().encode() if secret else secrets.token_bytes(32)
-        self._key = hmac.digest(own, LABEL, "sha256")
+        secret_bytes = secret.get_secret_value().encode() if secret else secrets.token_bytes(32)
+        self._key = hmac.digest(secret_bytes, LABEL, "sha256")
 
     def make(
         self, purpose: Purpose, file_id: str, path: str, context: RequestContext, seconds: int
     ) -> str:
-        """Return a link to the path, for the context's user, that works for so many seconds."""
+        """Return a link to the path, for the context's user, that expires after `seconds`."""
         claims = {
             "sub": context.user.id,
             "aud": purpose,
@@ -52,16 +52,14 @@ class Links:
         return f"{context.base_url}{path}?token={token}"
 
     def check(self, token: str | None, purpose: Purpose, file_id: str) -> Grant:
-        """Return what the token of a link allows.
+        """Return what a link's token allows.
 
         Raises:
-            Unauthenticated: there is none.
-            Forbidden: it has expired, or was not made for this.
+            Unauthenticated: there is no token.
+            Forbidden: it has expired, or is for another file or purpose.
         """
         if not token:
-            raise Unauthenticated(
-                _("The link lacks its token. Load the thread again for a new link.")
-            )
+            raise Unauthenticated(_("The link has no token. Load the thread again for a new link."))
         try:
             claims = jwt.decode(
                 token,
@@ -78,9 +76,9 @@ class Links:
             raise _wrong_link() from None
         if claims.get("attachment") != file_id:
             raise _wrong_link()
-        left = claims["exp"] - datetime.now(UTC).timestamp()
-        return Grant(str(claims["sub"]), max(0, int(left)))
+        seconds = claims["exp"] - datetime.now(UTC).timestamp()
+        return Grant(str(claims["sub"]), max(0, int(seconds)))
 
 
 def _wrong_link() -> Forbidden:
-    return Forbidden(_("The link is not valid for this. Load the thread again for a new one."))
+    return Forbidden(_("The link is not valid for this file. Load the thread again for a new one."))

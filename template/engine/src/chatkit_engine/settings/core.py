@@ -1,40 +1,31 @@
-"""Settings, read once at start: the environment, then `.env`, then `defaults.toml`."""
+"""The engine's settings. They are read once, at start."""
 
 import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import NoDecode
 
-from chatkit_engine.settings.models import LlmSettings, split_list
-from chatkit_engine.settings.urls import check_base_url, parse_database_url
+from chatkit_engine.settings.base import SettingsBase, split_list
+from chatkit_engine.settings.models import LlmSettings
+from chatkit_engine.settings.urls import check_base_url, is_loopback, parse_database_url
 
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
-
 URL_EXAMPLES = {
     "public_url": "https://chat.example.com",
     "upload_endpoint_url": "https://s3.example.com",
 }
 
 MIN_SECRET_BYTES = 32
-MIN_SECRET_VARIETY = 8
-
+MIN_SECRET_CHARACTERS = 8
 PLACEHOLDERS = (
     "changeme",
     "change-me",
@@ -45,40 +36,11 @@ PLACEHOLDERS = (
     "placeholder",
 )
 
-OTHER_LOGIN = "set AUTH_MODE=jwt (or AUTH_MODE=app, where the application has a login of its own)"
-LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-
-
-class SetupError(ValueError):
-    """The settings and the application's hooks do not fit together; the message says the fix."""
-
-
-class SettingsBase(BaseSettings):
-    """The sources that the core's and the features' settings share."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        defaults = TomlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, dotenv_settings, defaults
+OTHER_LOGIN = "set AUTH_MODE=jwt (or AUTH_MODE=app if the application has its own login)"
 
 
 class Settings(LlmSettings, SettingsBase):
-    """The core's settings. Each is an environment variable of the same name in capitals."""
+    """The engine's settings. An application derives its own `Settings` from them."""
 
     project_name: str = "ChatKit backend"
 
@@ -87,11 +49,10 @@ class Settings(LlmSettings, SettingsBase):
     port: int = Field(default=8000, ge=0, le=65535)
     public_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    allowed_origins: Annotated[list[str], NoDecode] = [
-        "http://localhost:3000",
-        "http://localhost:5173",
-    ]
-    allowed_image_domains: Annotated[list[str], NoDecode] = []
+    allowed_origins: Annotated[list[str], NoDecode] = Field(
+        default=["http://localhost:3000", "http://localhost:5173"]
+    )
+    allowed_image_domains: Annotated[list[str], NoDecode] = Field(default=[])
 
     database_url: str = "sqlite:///data/chat.db"
     database_pool_size: int = Field(default=10, ge=1)
@@ -119,8 +80,8 @@ class Settings(LlmSettings, SettingsBase):
     tool_timeout_seconds: float = Field(default=30, gt=0)
     max_model_calls: int = Field(default=10, ge=1)
     max_handoffs: int = Field(default=4, ge=1)
-    blocked_input: list[str] = []
-    blocked_output: list[str] = []
+    blocked_input: list[str] = Field(default=[])
+    blocked_output: list[str] = Field(default=[])
 
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     heartbeat_seconds: float = Field(default=15, gt=0)
@@ -160,7 +121,9 @@ class Settings(LlmSettings, SettingsBase):
     @classmethod
     def _plain_domains(cls, domains: list[str]) -> list[str]:
         if not all(DOMAIN.fullmatch(domain) for domain in domains):
-            raise ValueError("an entry is not a domain: write it alone, such as img.example.com")
+            raise ValueError(
+                "an entry is not a domain: write it without a scheme, such as img.example.com"
+            )
         return domains
 
     @field_validator("database_url")
@@ -210,7 +173,7 @@ class Settings(LlmSettings, SettingsBase):
             return [] if self.jwt_secret else [missing]
         problems: list[str] = []
         if self.is_production:
-            problems.append(f"AUTH_MODE=local is for one machine: in production {OTHER_LOGIN}")
+            problems.append(f"AUTH_MODE=local is for development: in production {OTHER_LOGIN}")
         if not is_loopback(self.host):
             problems.append(
                 f"AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or {OTHER_LOGIN}"
@@ -220,32 +183,15 @@ class Settings(LlmSettings, SettingsBase):
     def _upload_problems(self) -> list[str]:
         if (self.upload_access_key_id is None) == (self.upload_secret_access_key is None):
             return []
-        return ["UPLOAD_ACCESS_KEY_ID and UPLOAD_SECRET_ACCESS_KEY go together: set both or none"]
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether `host`, a name or an address, can only mean this machine."""
-    try:
-        return host in LOCAL_HOSTS or ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return ["set both UPLOAD_ACCESS_KEY_ID and UPLOAD_SECRET_ACCESS_KEY, or neither"]
 
 
 def _check_secret(secret: str) -> None:
+    """Refuse secrets that can be guessed (RFC 7518, 3.2: HS256 needs a key of 256 bits)."""
     if len(secret.encode()) < MIN_SECRET_BYTES:
         raise ValueError(
-            f"is too short: it needs {MIN_SECRET_BYTES} bytes or more; run `openssl rand -hex 32`"
+            f"is too short: it needs at least {MIN_SECRET_BYTES} bytes; run `openssl rand -hex 32`"
         )
-    too_plain = len(set(secret)) < MIN_SECRET_VARIETY
-    if too_plain or any(word in secret.lower() for word in PLACEHOLDERS):
+    is_repetitive = len(set(secret)) < MIN_SECRET_CHARACTERS
+    if is_repetitive or any(word in secret.lower() for word in PLACEHOLDERS):
         raise ValueError("is a placeholder, not a secret; run `openssl rand -hex 32`")
-
-
-def explain(error: ValidationError) -> list[str]:
-    """Say of each wrong setting which it is and what to do. Values are never repeated."""
-    return [_explain(problem["loc"], problem["msg"]) for problem in error.errors()]
-
-
-def _explain(location: tuple[int | str, ...], message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return f"{str(location[0]).upper()}: {message}" if location else message

@@ -1,4 +1,4 @@
-"""The settings of the models: which provider answers, with which key, and what stands in for it."""
+"""The settings of the language models: the provider, its key, and the fallback model."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,28 +14,27 @@ from pydantic import (
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
+from chatkit_engine.settings.base import split_list
 from chatkit_engine.settings.providers import APP, DEMO, PROVIDERS, Endpoint, Provider, ProviderName
 from chatkit_engine.settings.urls import check_base_url
-
-RealProvider = Literal["openai", "gemini", "groq", "openrouter", "azure", "ollama", "custom"]
 
 URL_EXAMPLES = {
     "azure_openai_endpoint": "https://NAME.openai.azure.com",
     "ollama_base_url": "http://127.0.0.1:11434/v1",
 }
-
 URL_EXAMPLE = "https://api.openai.com/v1"
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Prices = tuple[Price, Price, Price]
-
 PRICES_ADVICE = (
-    'must be JSON such as {"gpt-5": [1.25, 0.125, 10]}: a model\'s prices in USD for a million '
+    'must be JSON such as {"gpt-5": [1.25, 0.125, 10]}: a model\'s prices in USD per million '
     "tokens of input, cached input and output"
 )
 
+RealProvider = Literal["openai", "gemini", "groq", "openrouter", "azure", "ollama", "custom"]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Prices = tuple[Price, Price, Price]
+
 
 class LlmSettings(BaseModel):
-    """The part of the core's settings that is about models."""
+    """The part of the engine's settings that is about models."""
 
     default_provider: RealProvider = "openai"
     llm_provider: ProviderName | None = None
@@ -71,17 +70,20 @@ class LlmSettings(BaseModel):
 
     @property
     def llm(self) -> Endpoint:
-        """The model that answers: LLM_PROVIDER's, else the default's with a key, else the demo."""
+        """The model that answers: LLM_PROVIDER's, else the default provider's, else the demo model.
+
+        The default provider is used only if its key is set.
+        """
         if self.llm_provider:
             return self._endpoint(PROVIDERS[self.llm_provider], self.llm_model, self.llm_base_url)
         default = PROVIDERS[self.default_provider]
         endpoint = self._endpoint(default, self.llm_model, self.llm_base_url)
-        chosen = endpoint.key is not None if default.needs_key else not _missing(endpoint)
-        return endpoint if chosen else Endpoint(DEMO, DEMO.model, DEMO.url, None)
+        is_usable = endpoint.key is not None if default.needs_key else not _missing(endpoint)
+        return endpoint if is_usable else Endpoint(DEMO, DEMO.model, DEMO.url, None)
 
     @property
-    def llm_wanted(self) -> list[str]:
-        """The variables that the default provider lacks; none where a provider is chosen."""
+    def llm_missing(self) -> list[str]:
+        """The variables to set for the default provider, if the demo model answers without it."""
         default = PROVIDERS[self.default_provider]
         if self.llm_provider or self.llm.provider is not DEMO:
             return []
@@ -89,18 +91,19 @@ class LlmSettings(BaseModel):
 
     @property
     def llm_fallback(self) -> Endpoint | None:
-        """The model that stands in; none does for the demo, or for a model of the application's."""
+        """The model that answers if the first one fails; none for the demo or the application's."""
         first = self.llm
         if first.provider in (DEMO, APP) or not (
             self.llm_fallback_provider or self.llm_fallback_model
         ):
             return None
         provider = PROVIDERS[self.llm_fallback_provider or first.provider.name]
-        same = first.url if provider is first.provider else None
-        return self._endpoint(provider, self.llm_fallback_model, self.llm_fallback_base_url or same)
+        same_url = first.url if provider is first.provider else None
+        url = self.llm_fallback_base_url or same_url
+        return self._endpoint(provider, self.llm_fallback_model, url)
 
     def llm_problems(self, *, is_production: bool) -> list[str]:
-        """Say what keeps the model from answering, and the fix."""
+        """Return why the model cannot answer, and the fix."""
         endpoint = self.llm
         if endpoint.provider is DEMO and is_production:
             default = PROVIDERS[self.default_provider]
@@ -124,20 +127,20 @@ class LlmSettings(BaseModel):
         if fallback is None:
             return []
         if fallback == first:
-            return ["LLM_FALLBACK_MODEL is the model that it stands in for: name another one"]
+            return ["LLM_FALLBACK_MODEL is the same as the first model: name another one"]
         return [
             f"LLM_FALLBACK_PROVIDER={fallback.provider.name} needs {name}"
             for name in _missing(fallback, prefix="LLM_FALLBACK")
         ]
 
     def _endpoint(self, provider: Provider, model: str | None, url: str | None) -> Endpoint:
-        own_url = self._value(provider.url_setting)
-        if own_url and provider.path:
-            own_url = own_url.rstrip("/").removesuffix(provider.path) + provider.path
+        provider_url = self._value(provider.url_setting)
+        if provider_url and provider.path:
+            provider_url = provider_url.rstrip("/").removesuffix(provider.path) + provider.path
         return Endpoint(
             provider=provider,
             model=model or provider.model,
-            url=url or own_url or provider.url,
+            url=url or provider_url or provider.url,
             key=self._value(provider.key_setting),
         )
 
@@ -180,17 +183,10 @@ class LlmSettings(BaseModel):
     def _usable_key(cls, key: SecretStr | None) -> SecretStr | None:
         text = key.get_secret_value() if key else ""
         if not text.isascii() or text != text.strip():
-            raise ValueError("has characters that no key has: copy it again")
+            raise ValueError(
+                "has characters that a key cannot have, such as a line break: copy it again"
+            )
         return key
-
-
-def split_list(value: Any) -> Any:
-    """Return the entries of a text, which separates them by commas or is a list in JSON."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        return from_json(value)
-    return [entry for entry in (part.strip() for part in value.split(",")) if entry]
 
 
 def _missing(endpoint: Endpoint, prefix: str = "LLM") -> list[str]:

@@ -1,4 +1,4 @@
-"""The providers of models: one row each, for the settings, `doctor` and the README alike."""
+"""The providers of language models. Add one here and its settings in `models.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ Wire = Literal["responses", "chat_completions", "demo", "app"]
 
 @dataclass(frozen=True)
 class Provider:
-    """A provider, and what it needs: the names of its settings, and what holds without them.
+    """A provider: the names of its settings, and its defaults.
 
-    `url_setting` is its second variable, and `path` follows the URL that it gives. Without `url`
-    and `model`, LLM_BASE_URL and LLM_MODEL must name them. Without a `transcription_model` speech
-    is not understood; an empty one must be named by TRANSCRIPTION_MODEL.
+    `url_setting` is the setting with its URL; `path` is appended to that. A provider without `url`
+    or `model` needs LLM_BASE_URL or LLM_MODEL. `transcription_model` is None if the provider does
+    not transcribe speech, and empty if TRANSCRIPTION_MODEL must name the model.
     """
 
     name: ProviderName
@@ -35,7 +35,7 @@ class Provider:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One model at one provider, with all that a client needs to reach it."""
+    """One model of one provider, with everything that a client needs to reach it."""
 
     provider: Provider
     model: str | None
@@ -98,7 +98,7 @@ CUSTOM = Provider(
 )
 
 DEMO = Provider("demo", wire="demo", needs_key=False, url="demo", model="demo")
-# The model that the application makes: `builder.set_model`.
+# The application creates the model: `builder.set_model`.
 APP = Provider("app", wire="app", needs_key=False, url="app", model="app")
 
 PROVIDERS: Mapping[str, Provider] = {

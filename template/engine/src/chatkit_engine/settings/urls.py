@@ -1,20 +1,19 @@
-"""What counts as the URL of a server.
-
-Which database a URL names. The spellings that hosts and other tools write are understood."""
+"""Checks and parses the URLs and hosts in settings."""
 
 import re
+from ipaddress import ip_address
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 BASE_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[!-~]*)?")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+
 SQLITE = "sqlite"
 POSTGRESQL = "postgresql"
-
-EXPECTED = (
+DATABASE_ADVICE = (
     "must be a URL such as sqlite:///data/chat.db or postgresql://user:password@localhost/chat"
 )
-
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -22,33 +21,44 @@ def check_base_url(url: str | None, example: str) -> str | None:
     """Return the URL.
 
     Raises:
-        ValueError: it has no scheme and host, or characters that no URL has.
+        ValueError: it has no scheme or host, or characters that are invalid in a URL.
     """
     if url is not None and not BASE_URL.fullmatch(url):
         raise ValueError(f"must be a URL such as {example}")
     return url
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether `host`, a name or an address, can only mean this machine."""
+    try:
+        return host in LOCAL_HOSTS or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def parse_database_url(url: str) -> URL:
-    """Return the URL with the plain name of its database, whatever driver it asks for.
+    """Return the URL with the driver name "sqlite" or "postgresql".
+
+    Other spellings are accepted, because hosting providers and tools write them: `postgres://`, a
+    driver as in `postgresql+psycopg://`, and `ssl` in place of `sslmode`.
 
     Raises:
-        ValueError: it is no URL, or of a database that is not supported here.
+        ValueError: it is not a URL, or its database is not supported.
     """
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise ValueError(EXPECTED) from None
+        raise ValueError(DATABASE_ADVICE) from None
     name = parsed.drivername.partition("+")[0]
     if name == "postgres":
         name = POSTGRESQL
     if name not in (SQLITE, POSTGRESQL) or (name == SQLITE and parsed.host):
-        raise ValueError(EXPECTED)
+        raise ValueError(DATABASE_ADVICE)
     return _with_sslmode(parsed.set(drivername=name))
 
 
 def _with_sslmode(url: URL) -> URL:
-    """Return the URL with its `ssl` under the name that PostgreSQL gives it."""
+    """Return the URL with `ssl` renamed to `sslmode`, as libpq calls it."""
     mode = url.query.get("sslmode", url.query.get("ssl"))
     if url.drivername == SQLITE or mode is None:
         return url

@@ -1,4 +1,4 @@
-"""Files' bytes, in a folder or in S3-compatible storage. Memory stays flat whatever their size."""
+"""Blob storage: a folder or an S3-compatible bucket. Blobs are streamed, never held in memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator, Sequence
@@ -19,42 +19,44 @@ from chatkit_engine.i18n import _
 from chatkit_engine.settings.core import Settings
 
 log = structlog.stdlib.get_logger(__name__)
+
 CHUNK_BYTES = 64 * 1024
 PARALLEL_PARTS = 4
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 300
 RETRY_SECONDS = 10
 MAX_RETRIES = 3
-LET_GO_SECONDS = 0.05
+SHUTDOWN_SECONDS = 0.05
+# obstore writes a local file under its name with "#" and a number, and renames it at the end.
 PART = "#"
 
 
 class BlobMissing(NotFound):
-    """There are no bytes under the key."""
+    """There is no blob under the key."""
 
     def __init__(self) -> None:
         super().__init__(_("The file's content is gone. Upload it again."))
 
 
 class BlobsUnavailable(Unavailable):
-    """The storage cannot be reached, or refuses; the log says why."""
+    """The storage cannot be reached or refuses the request. The log says why."""
 
     def __init__(self) -> None:
         super().__init__(_("The file storage does not answer. Try again in a few seconds."))
 
 
 def user_prefix(user_id: str) -> str:
-    """Return what every key of the user begins with. It does not tell who the user is."""
+    """Return the prefix of all the user's keys: a hash, so that a key does not reveal the user."""
     return f"{sha256(user_id.encode()).hexdigest()[:32]}/"
 
 
 def blob_key(user_id: str, name: str) -> str:
-    """Return the key of a user's bytes. `name` is an id of ours, never a name that was given."""
+    """Return the key of a user's blob. `name` must be an id of ours, never a client's file name."""
     return user_prefix(user_id) + name
 
 
 class Blobs:
-    """Bytes by key, in `UPLOAD_BUCKET` where it is set, else in the folder `UPLOAD_DIR`.
+    """Blobs by key, in the bucket `UPLOAD_BUCKET` if that is set, else in the folder `UPLOAD_DIR`.
 
     Raises:
         BlobsUnavailable: from each method.
@@ -64,53 +66,51 @@ class Blobs:
         self._settings = settings
 
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> None:
-        """Store all of the chunks, or nothing: what they raise is raised here."""
-        with _failures_explained():
+        """Store all chunks or nothing. An error raised by the iterator is passed on."""
+        with _storage_errors():
             await obstore.put_async(self._store, key, chunks, max_concurrency=PARALLEL_PARTS)
 
     async def get(self, key: str) -> AsyncIterator[bytes]:
-        """Return the bytes in chunks.
+        """Return the blob in chunks.
 
         Raises:
-            BlobMissing: there are none.
+            BlobMissing: there is no such blob.
         """
-        with _failures_explained():
+        with _storage_errors():
             try:
-                found = await obstore.get_async(self._store, key)
+                result = await obstore.get_async(self._store, key)
             except FileNotFoundError:
                 raise BlobMissing from None
-        return _chunks(found.stream(CHUNK_BYTES))
+        return _chunks(result.stream(CHUNK_BYTES))
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Delete the bytes; those that are not there are no error."""
-        with _failures_explained():
+        """Delete blobs; ignore those that do not exist."""
+        with _storage_errors():
             try:
                 await obstore.delete_async(self._store, keys)
             except FileNotFoundError:
-                await self._delete_each(keys)
+                # A folder stops at the first missing file.
+                for key in keys:
+                    with suppress(FileNotFoundError):
+                        await obstore.delete_async(self._store, key)
             await asyncio.to_thread(self._delete_parts, keys)
 
     async def keys(self, user_id: str) -> list[str]:
-        """Return the keys of all the user's bytes, those of a write that broke off among them."""
+        """Return the keys of all the user's blobs, including those of interrupted writes."""
         prefix = user_prefix(user_id)
-        with _failures_explained():
+        with _storage_errors():
             pages = obstore.list(self._store, prefix)  # pyright: ignore[reportUnknownMemberType]
             whole = [entry["path"] async for page in pages for entry in page]
             parts = await asyncio.to_thread(self._parts, prefix, "*")
         return sorted({*whole, *(prefix + part.name.rpartition(PART)[0] for part in parts)})
 
     async def aclose(self) -> None:
-        """Wait until obstore's threads have let go: an interpreter that ends under them aborts."""
+        """Let obstore's threads finish, because an interpreter that exits first aborts."""
         if "_store" in vars(self):
-            await asyncio.sleep(LET_GO_SECONDS)
-
-    async def _delete_each(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            with suppress(FileNotFoundError):
-                await obstore.delete_async(self._store, key)
+            await asyncio.sleep(SHUTDOWN_SECONDS)
 
     def _parts(self, prefix: str, name: str) -> list[Path]:
-        """Return what writes that broke off have left in the folder; a bucket shows none."""
+        """Return the leftovers of interrupted writes in the folder. A bucket does not list any."""
         folder = self._settings.upload_dir / prefix
         return [] if self._settings.upload_bucket else list(folder.glob(f"{name}{PART}*"))
 
@@ -130,7 +130,7 @@ class Blobs:
 
 
 def _bucket(settings: Settings, name: str) -> S3Store:
-    """What is not set is left to AWS's own environment variables."""
+    """Return the store. Settings that are None come from AWS's own environment variables."""
     secret = settings.upload_secret_access_key
     given: dict[str, Any] = {
         "endpoint": settings.upload_endpoint_url,
@@ -154,13 +154,13 @@ def _bucket(settings: Settings, name: str) -> S3Store:
 
 
 async def _chunks(stream: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    with _failures_explained():
+    with _storage_errors():
         async for chunk in stream:
             yield bytes(chunk)
 
 
 @contextmanager
-def _failures_explained() -> Generator[None]:
+def _storage_errors() -> Generator[None]:
     try:
         yield
     except (BaseError, OSError) as error:

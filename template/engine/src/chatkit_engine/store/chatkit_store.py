@@ -1,4 +1,4 @@
-"""NEW: chatkit_engine.store.chatkit_store"""
+"""The ChatKit SDK's store interface, implemented on the database."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ PREFIXES: dict[StoreItemType, str] = {
 class SqlStore(Store[RequestContext]):
     """Threads, items and attachments of the context's user.
 
-    What is not the user's raises `NotFoundError`, exactly as what does not exist.
+    Another user's data raises `NotFoundError`, as if it did not exist.
     """
 
     def __init__(self, database: Database) -> None:
@@ -106,6 +106,6 @@ class SqlStore(Store[RequestContext]):
         kind: FeedbackKind,
         context: RequestContext,
     ) -> None:
-        """Keep the user's newest judgement of each item; unknown items raise `NotFoundError`."""
+        """Store the user's feedback on items, replacing earlier feedback on the same item."""
         user_id = context.user.id
         await self.database.write(save_feedback, thread_id, set(item_ids), kind, user_id)

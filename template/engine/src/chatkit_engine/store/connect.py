@@ -1,4 +1,4 @@
-"""From a URL to its database."""
+"""Chooses the implementation for a database URL."""
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.urls import SQLITE, parse_database_url
@@ -8,11 +8,11 @@ from chatkit_engine.store.sqlite import SqliteDatabase
 
 
 def open_database(settings: Settings, url: str | None = None) -> Database:
-    """Return the settings' database, or the one at `url`. Nothing is connected yet.
+    """Return the database at `url`, or the settings' one. It connects at its first use.
 
     Raises:
-        OSError: the folder of a SQLite file cannot be made.
-        ValueError: the URL names no database that is supported.
+        OSError: the folder of a SQLite file cannot be created.
+        ValueError: the URL is not one of a supported database.
     """
     parsed = parse_database_url(url or settings.database_url)
     if parsed.drivername == SQLITE:

@@ -1,4 +1,4 @@
-"""What a database does for the rest: short transactions, each a plain function of a connection."""
+"""The interface of both databases: short transactions, each a plain function of a connection."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -19,17 +19,17 @@ Work = Callable[Concatenate[Connection, P], T]
 
 
 class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached, or takes no more work just now."""
+    """The database cannot be reached, or is too busy to take more work."""
 
     def __init__(self) -> None:
         super().__init__(_("The database does not answer. Try again in a few seconds."))
 
 
 class Database(ABC):
-    """Runs transactions. One that was begun is finished, whether or not its caller still waits.
+    """Runs transactions. A transaction that has begun is finished even if its caller is cancelled.
 
-    `work` is called with a connection. It may be called again when the database asks for that
-    (a deadlock, a connection that was lost before anything was committed).
+    `work` is called with a connection. It may be called again, for example after a deadlock or
+    after the connection was lost before the commit, so it must change nothing but the database.
 
     Raises:
         DatabaseUnavailable: from each method.
@@ -40,33 +40,31 @@ class Database(ABC):
 
     @property
     def file(self) -> Path | None:
-        """The file that this machine's processes share, where there is one."""
+        """The database's file, if it has one. The processes of one machine share it."""
         return None
-
-    @property
-    def is_quickly_wiped(self) -> bool:
-        """Say whether `wipe` is over before anybody would notice."""
-        return False
 
     @abstractmethod
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `work` reads."""
+        """Run `work` in a transaction that writes nothing, and return its result."""
 
     @abstractmethod
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return what `work` returns, when what it wrote is committed; an error undoes it all."""
+        """Run `work`, commit, and return its result. An error rolls everything back."""
 
     @abstractmethod
     async def wipe(self, tables: Sequence[str]) -> None:
-        """Overwrite what deleted rows have left in the tables' files. It locks them meanwhile."""
+        """Rewrite the tables' files, so that they no longer contain the bytes of deleted rows.
+
+        Locks each table while it is rewritten.
+        """
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Finish what runs, and close every connection."""
+        """Wait for running transactions, and close every connection."""
 
 
 class database_now(FunctionElement[float]):  # noqa: N801 (used like a function)
-    """The database's own clock, in seconds since the epoch: one clock for every process."""
+    """The database's clock, in seconds since the epoch. Processes' own clocks may differ."""
 
     type: TypeEngine[float] = Double()
     inherit_cache = True
@@ -79,4 +77,5 @@ def _sqlite_now(*_: Any, **__: Any) -> str:  # pyright: ignore[reportUnusedFunct
 
 @compiles(database_now, "postgresql")
 def _postgresql_now(*_: Any, **__: Any) -> str:  # pyright: ignore[reportUnusedFunction]
+    # now() would be the start of the transaction, which may have waited for a lock since.
     return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"

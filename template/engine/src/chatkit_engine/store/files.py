@@ -1,7 +1,7 @@
-"""Users' files: a row of `attachments`, and the bytes under the row's id.
+"""Users' files: a row of `attachments`, and a blob under the row's id.
 
-A row without a size is one whose bytes are not there yet. Whoever writes them holds a claim on
-them, and the size is written together with the end of the claim.
+A row whose `size` is null has no blob yet. Whoever writes the blob holds a claim on it
+(`blob_cleanup`); the size is set and the claim completed in one transaction.
 """
 
 import asyncio
@@ -25,20 +25,22 @@ from chatkit_engine.store.items import ATTACHMENT
 from chatkit_engine.store.tables import attachments
 
 log = structlog.stdlib.get_logger(__name__)
-LOST = _("The upload took too long, and was taken over. Try again.")
-GiveUp = Callable[[Connection, str, str, float], None]
+
+LOST = _("The upload took too long. Try again.")
+
+ReleaseClaim = Callable[[Connection, str, str, float], None]
 
 
 @dataclass(frozen=True)
-class Stored:
-    """An attachment, and how many bytes of it are there; None before the upload."""
+class StoredFile:
+    """An attachment and the size of its blob in bytes; None before the upload."""
 
     attachment: Attachment
     size: int | None
 
 
 class Files:
-    """Files whose bytes and rows stay together. Every statement filters on the user."""
+    """Writes and reads files, so that a row and its blob exist together or not at all."""
 
     def __init__(self, database: Database, blobs: Blobs) -> None:
         self._database = database
@@ -50,13 +52,14 @@ class Files:
         attachment: Attachment,
         chunks: AsyncIterator[bytes],
         claimed: float,
-        give_up: GiveUp,
+        release: ReleaseClaim,
     ) -> None:
-        """Write the bytes, and then that they are there; or neither, and `give_up` the claim.
+        """Write a claimed blob, and complete its row. On any error, call `release` instead.
 
         Raises:
             Unavailable: the storage does not answer in time.
-            NotFoundError, Conflict: the attachment or the claim is gone.
+            NotFoundError: the attachment was deleted in the meantime.
+            Conflict: the claim has expired.
         """
         try:
             async with asyncio.timeout(WORK_SECONDS):
@@ -64,7 +67,7 @@ class Files:
             await self._database.write(complete, user_id, attachment, claimed)
         except BaseException as error:
             with CancelScope(shield=True):
-                await self._clear_away(user_id, attachment.id, claimed, give_up)
+                await self._clean_up(user_id, attachment.id, claimed, release)
             if isinstance(error, TimeoutError):
                 raise Unavailable(_("The file storage is too slow. Try again later.")) from None
             raise
@@ -72,80 +75,83 @@ class Files:
     async def read(
         self, user_id: str, attachment_id: str
     ) -> tuple[Attachment, int, AsyncIterator[bytes]]:
-        """Return an uploaded attachment, its size, and its bytes in chunks.
+        """Return an uploaded attachment, its size in bytes, and its content in chunks.
 
         Raises:
-            NotFoundError: it is not the user's.
-            NotFound: it is not uploaded yet, or its bytes are gone.
+            NotFoundError: the user has no such attachment.
+            NotFound: it is not uploaded yet, or its blob is gone.
         """
         stored = await self._database.read(load, user_id, attachment_id)
         if stored.size is None:
-            raise NotFound(_("This file is not uploaded yet."))
+            raise NotFound(_("This file has not been uploaded yet."))
         chunks = await self._blobs.get(blob_key(user_id, attachment_id))
         return stored.attachment, stored.size, chunks
 
-    async def _clear_away(
-        self, user_id: str, attachment_id: str, claimed: float, give_up: GiveUp
+    async def _clean_up(
+        self, user_id: str, attachment_id: str, claimed: float, release: ReleaseClaim
     ) -> None:
-        """What cannot be done now is left to the sweeper, when the claim has passed."""
         try:
-            await self._database.write(give_up, user_id, attachment_id, claimed)
+            await self._database.write(release, user_id, attachment_id, claimed)
             await delete_dead_blobs(self._database, self._blobs)
         except Unavailable:
-            log.warning("an upload that failed waits for the sweeper", attachment=attachment_id)
+            # The sweeper deletes the blob when the claim has expired.
+            log.warning("a failed upload is left to the sweeper", attachment=attachment_id)
 
 
-def load(connection: Connection, user_id: str, attachment_id: str) -> Stored:
-    """Return the user's attachment, or raise `NotFoundError`."""
-    own = (attachments.c.user_id == user_id) & (attachments.c.id == attachment_id)
+def load(connection: Connection, user_id: str, attachment_id: str) -> StoredFile:
+    """Return the user's attachment; raise `NotFoundError` if there is none."""
+    is_attachment = (attachments.c.user_id == user_id) & (attachments.c.id == attachment_id)
     columns = select(attachments.c.data, attachments.c.size)
-    row = connection.execute(columns.where(own)).first()
+    row = connection.execute(columns.where(is_attachment)).first()
     if row is None:
         raise NotFoundError(attachment_id)
-    return Stored(ATTACHMENT.validate_json(row.data), row.size)
+    return StoredFile(ATTACHMENT.validate_json(row.data), row.size)
 
 
 def claim(connection: Connection, user_id: str, attachment_id: str) -> float:
-    """Claim the bytes of an attachment in order to write them.
-
-    The claim comes first: it may have had to wait for an upload that was just then completed.
+    """Claim the blob of an attachment in order to write it.
 
     Raises:
-        NotFoundError: there is no such attachment any more.
-        Conflict: its bytes are there already, or are being written by another upload.
+        NotFoundError: the attachment does not exist.
+        Conflict: the blob is uploaded already, or being uploaded.
     """
+    # Claim before loading: the claim may have waited for an upload that was just completed.
     claimed = blob_cleanup.claim(connection, user_id, attachment_id)
     check_not_uploaded(load(connection, user_id, attachment_id))
     if claimed is None:
-        raise Conflict(_("This file is being uploaded already. Wait for the end of that."))
+        raise Conflict(
+            _("This file is already being uploaded. Wait until the upload has finished.")
+        )
     return claimed
 
 
-def check_not_uploaded(stored: Stored) -> None:
+def check_not_uploaded(stored: StoredFile) -> None:
     if stored.size is not None:
-        raise Conflict(_("This file is uploaded already. Make a new attachment for another one."))
+        raise Conflict(
+            _("This file has already been uploaded. Create a new attachment for another file.")
+        )
 
 
 def complete(connection: Connection, user_id: str, attachment: Attachment, claimed: float) -> None:
-    """Write down that the bytes are there.
+    """Record that the blob is written.
 
     Raises:
-        NotFoundError: the attachment was deleted meanwhile.
-        Conflict: the claim has passed.
+        NotFoundError: the attachment was deleted in the meantime.
+        Conflict: the claim has expired.
     """
-    own = (attachments.c.user_id == user_id) & (attachments.c.id == attachment.id)
+    is_attachment = (attachments.c.user_id == user_id) & (attachments.c.id == attachment.id)
     values = {
         "data": attachment.model_dump_json(exclude_none=True),
         "size": details_of(attachment).size,
     }
-    waiting = own & attachments.c.size.is_(None)
-    if connection.execute(update(attachments).where(waiting).values(values)).rowcount == 0:
+    is_waiting = is_attachment & attachments.c.size.is_(None)
+    if connection.execute(update(attachments).where(is_waiting).values(values)).rowcount == 0:
         raise NotFoundError(attachment.id)
-    if not blob_cleanup.keep(connection, user_id, attachment.id, claimed):
+    if not blob_cleanup.complete(connection, user_id, attachment.id, claimed):
         raise Conflict(LOST)
 
 
 def discard(connection: Connection, user_id: str, attachment_id: str, claimed: float) -> None:
-    """Delete an attachment whose bytes could not be written."""
+    """Delete an attachment whose blob could not be written."""
     delete_attachment(connection, attachment_id, user_id)
-    blob_cleanup.give_up(connection, user_id, attachment_id, claimed)
+    blob_cleanup.release(connection, user_id, attachment_id, claimed)

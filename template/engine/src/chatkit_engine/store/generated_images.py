@@ -1,7 +1,7 @@
-"""The rows of generated images: attachments that have the id of the item that shows them.
+"""Generated images: attachments that have the id of the item that shows them.
 
-A row is written by the turn that holds the thread's lease, before the item that shows it is. When
-a turn has ended, however it ended, an image without an item is one that nobody will ever see.
+The turn that holds the thread's lease writes an image's row before it writes the item. Once a turn
+has ended, an image without an item will never be shown, so it is deleted.
 """
 
 from collections.abc import Collection
@@ -19,14 +19,13 @@ PREFIX = "img"
 
 
 def add_and_claim(connection: Connection, lease: Lease, attachment: Attachment) -> float:
-    """Insert an image whose bytes are about to be written; return the claim on them.
-
-    The thread is locked, so that whoever deletes it finds the image.
+    """Insert an image whose blob is about to be written; return the claim on the blob.
 
     Raises:
-        NotFoundError: the thread was deleted meanwhile.
-        LeaseLost: the turn was ended from outside.
+        NotFoundError: the thread was deleted in the meantime.
+        LeaseLost: another process has closed the turn.
     """
+    # Without the lock, a concurrent delete of the thread could miss the image.
     threads.lock_thread(connection, lease.thread_id, lease.user_id)
     renew(connection, lease)
     save_attachment(connection, attachment, lease.user_id)
@@ -36,16 +35,16 @@ def add_and_claim(connection: Connection, lease: Lease, attachment: Attachment) 
 def load_all(
     connection: Connection, user_id: str, image_ids: Collection[str]
 ) -> dict[str, Attachment]:
-    """Return those of the user's images whose bytes are there, by id."""
-    mine = (attachments.c.user_id == user_id) & attachments.c.id.in_(image_ids)
-    whole = mine & attachments.c.size.is_not(None)
-    stored = connection.scalars(select(attachments.c.data).where(whole))
+    """Return the user's images whose blobs are stored, by id."""
+    is_image = (attachments.c.user_id == user_id) & attachments.c.id.in_(image_ids)
+    is_stored = attachments.c.size.is_not(None)
+    stored = connection.scalars(select(attachments.c.data).where(is_image, is_stored))
     return {image.id: image for image in map(ATTACHMENT.validate_json, stored)}
 
 
 def delete_unshown(connection: Connection, thread_id: str, user_id: str) -> None:
-    """Delete the images of a thread that no item shows, when its turn has ended."""
+    """Delete a thread's images that no item shows. Call it when the thread's turn has ended."""
     in_thread = (attachments.c.thread_id == thread_id) & (attachments.c.user_id == user_id)
-    generated = attachments.c.id.startswith(f"{PREFIX}_", autoescape=True)
-    shown = exists().where(items.c.thread_id == thread_id, items.c.id == attachments.c.id)
-    blob_cleanup.delete_attachments(connection, in_thread & generated & ~shown)
+    is_generated = attachments.c.id.startswith(f"{PREFIX}_", autoescape=True)
+    is_shown = exists().where(items.c.thread_id == thread_id, items.c.id == attachments.c.id)
+    blob_cleanup.delete_attachments(connection, in_thread & is_generated & ~is_shown)

@@ -1,6 +1,6 @@
 """Idempotency keys: a request that is sent again finds the turn that it started.
 
-A key belongs to its user and is known for a day.
+A key belongs to one user and is known for a day.
 """
 
 from dataclasses import dataclass, replace
@@ -13,11 +13,41 @@ from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.tables import turns
 
 KEY_SECONDS = 24 * 3600
+CLEARED: dict[Any, None] = {"idempotency_key": None, "fingerprint": None}
+
+is_old = turns.c.idempotency_key.is_not(None) & (
+    turns.c.created_at < database_now() - literal_column(str(KEY_SECONDS))
+)
+_has_key = (turns.c.user_id == bindparam("user")) & (turns.c.idempotency_key == bindparam("key"))
+_later = turns.alias()
+
+# A turn's items end where the next turn in the thread starts.
+_UNTIL = (
+    select(func.min(_later.c.after_seq))
+    .where(_later.c.thread_id == turns.c.thread_id, _later.c.seq > turns.c.seq)
+    .scalar_subquery()
+)
+_FIND = select(
+    turns.c.id,
+    turns.c.thread_id,
+    turns.c.message_id,
+    turns.c.fingerprint,
+    turns.c.state,
+    turns.c.holder,
+    turns.c.after_seq,
+    (turns.c.lease_expires_at < database_now()).label("is_expired"),
+    _UNTIL.label("until_seq"),
+).where(_has_key, ~is_old)
+_RELOAD = select(_UNTIL).where(turns.c.id == bindparam("turn"))
+_IS_TAKEN = select(turns.c.id).where(_has_key)
+_RELEASE = (
+    update(turns).where(_has_key, or_(is_old, turns.c.id == bindparam("turn"))).values(CLEARED)
+)
 
 
 @dataclass(frozen=True)
 class EarlierTurn:
-    """The turn that a key started. Its items stand after `after_seq`, up to `until_seq`."""
+    """The turn that a key started. Its items come after `after_seq`, up to `until_seq`."""
 
     turn_id: str
     thread_id: str
@@ -31,66 +61,34 @@ class EarlierTurn:
 def find(
     connection: Connection, user_id: str, key: str, process_lock: ProcessLock
 ) -> EarlierTurn | None:
-    """Return the key's turn; one whose process is dead counts as interrupted."""
+    """Return the turn that the key started. It is interrupted if its process has died."""
     row = connection.execute(_FIND, {"user": user_id, "key": key}).first()
     if row is None:
         return None
-    is_over = row.past or process_lock.is_dead(row.holder)
+    is_dead = row.is_expired or process_lock.is_dead(row.holder)
     return EarlierTurn(
         turn_id=row.id,
         thread_id=row.thread_id,
         message_id=row.message_id,
         fingerprint=row.fingerprint,
-        state="interrupted" if row.state == "running" and is_over else row.state,
+        state="interrupted" if row.state == "running" and is_dead else row.state,
         after_seq=row.after_seq,
         until_seq=row.until_seq,
     )
 
 
 def reload(connection: Connection, turn: EarlierTurn) -> EarlierTurn:
-    """Return the turn as it is by now: others may have begun behind it."""
+    """Return the turn with its current end, because another turn may have started after it."""
     until_seq = connection.scalar(_RELOAD, {"turn": turn.turn_id})
     return replace(turn, until_seq=until_seq)
 
 
 def is_taken(connection: Connection, user_id: str, key: str) -> bool:
-    """Say whether another turn has the key."""
-    return connection.scalar(_TAKEN, {"user": user_id, "key": key}) is not None
+    """Return whether a turn has the key."""
+    return connection.scalar(_IS_TAKEN, {"user": user_id, "key": key}) is not None
 
 
 def release(connection: Connection, user_id: str, key: str, turn_id: str | None) -> None:
-    """Take the key from the turn that is answered again, and from one that is too old."""
+    """Free the key if the turn `turn_id` has it, or a turn that is more than a day old."""
     values: dict[str, Any] = {"user": user_id, "key": key, "turn": turn_id or ""}
     connection.execute(_RELEASE, values)
-
-
-FORGOTTEN: dict[Any, None] = {"idempotency_key": None, "fingerprint": None}
-
-is_old = turns.c.idempotency_key.is_not(None) & (
-    turns.c.created_at < database_now() - literal_column(str(KEY_SECONDS))
-)
-
-_OWN = (turns.c.user_id == bindparam("user")) & (turns.c.idempotency_key == bindparam("key"))
-_later = turns.alias()
-
-_UNTIL = (
-    select(func.min(_later.c.after_seq))
-    .where(_later.c.thread_id == turns.c.thread_id, _later.c.seq > turns.c.seq)
-    .scalar_subquery()
-)
-
-_FIND = select(
-    turns.c.id,
-    turns.c.thread_id,
-    turns.c.message_id,
-    turns.c.fingerprint,
-    turns.c.state,
-    turns.c.holder,
-    turns.c.after_seq,
-    (turns.c.lease_expires_at < database_now()).label("past"),
-    _UNTIL.label("until_seq"),
-).where(_OWN, ~is_old)
-
-_RELOAD = select(_UNTIL).where(turns.c.id == bindparam("turn"))
-_TAKEN = select(turns.c.id).where(_OWN)
-_RELEASE = update(turns).where(_OWN, or_(is_old, turns.c.id == bindparam("turn"))).values(FORGOTTEN)

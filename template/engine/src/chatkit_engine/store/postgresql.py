@@ -1,7 +1,7 @@
-"""PostgreSQL through asyncpg, also behind a pooler that hands out a connection for a transaction.
+"""PostgreSQL through asyncpg, also behind PgBouncer in transaction mode.
 
-Such a pooler (PgBouncer's transaction mode) forbids whatever outlives a transaction: there are no
-session locks here, no LISTEN, and no named prepared statements.
+Such a pooler hands out a server connection for one transaction only. Nothing here may outlive a
+transaction, so there are no session locks, no LISTEN and no named prepared statements.
 """
 
 import asyncio
@@ -19,19 +19,21 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.database import Database, DatabaseUnavailable, P, T, Work
 
 log = structlog.stdlib.get_logger(__name__)
+
 CONNECT_SECONDS = 5
 RECYCLE_SECONDS = 1800
-TRIES = 3
-MAX_SEGMENTS = 256
-SWITCH_SEGMENT = "SELECT pg_logical_emit_message(false, 'wipe', ''), pg_switch_wal()"
+MAX_ATTEMPTS = 3
+MAX_WAL_SEGMENTS = 256
+SWITCH_WAL_SEGMENT = "SELECT pg_logical_emit_message(false, 'wipe', ''), pg_switch_wal()"
 
-# PostgreSQL's error codes (appendix A of its manual): the transaction lost to another one, and may
-# be tried again (a foreign key breaks when the row that it found is deleted just then); and the
-# server shuts down, starts up, is too busy, has no connection left, or no table yet.
-LOST_TO_ANOTHER = frozenset({"40001", "40P01", "23503"})
-NOT_AVAILABLE = ("08", "40", "53", "57P", "58", "42P01", "42703")
+# SQLSTATE codes (PostgreSQL manual, appendix A) after which the transaction may be run again:
+# serialization failure, deadlock, and a foreign key whose row was deleted in the meantime.
+RETRYABLE = frozenset({"40001", "40P01", "23503"})
+# Prefixes of codes that mean "not now": connection lost, transaction rolled back, out of resources,
+# shutting down or starting up, I/O error, and a table or column whose migration is pending.
+UNAVAILABLE = ("08", "40", "53", "57P", "58", "42P01", "42703")
 
-# What some hosts add to a URL for other drivers.
+# Some hosts add parameters for other drivers to the URL; asyncpg would pass them to the server.
 FOREIGN_OPTIONS = ("channel_binding", "connect_timeout", "pgbouncer", "connection_limit", "schema")
 
 
@@ -68,9 +70,9 @@ class PostgresDatabase(Database):
         return await self._finish(self._transact(work, args, kwargs))
 
     async def wipe(self, tables: Sequence[str]) -> None:
-        """Write the tables and their indexes anew, and the server's log (WAL) where it lets us.
+        """Rewrite the tables and their indexes, and overwrite the WAL if the role may do that.
 
-        Archives of the log, replicas and backups keep what they have.
+        WAL archives, replicas and backups keep their copies.
         """
         await self._finish(self._wipe(tables))
 
@@ -87,11 +89,11 @@ class PostgresDatabase(Database):
                 statement_cache_size=0,
             )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            log.exception("the database cannot be connected to")
+            log.exception("cannot connect to the database")
             raise DatabaseUnavailable from error
 
     async def _finish(self, work: Any) -> Any:
-        """Wait for the work; it goes on when the one who waits is cancelled."""
+        """Wait for a transaction, which goes on if the caller is cancelled."""
         task = asyncio.create_task(work)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -104,55 +106,52 @@ class PostgresDatabase(Database):
             raise DatabaseUnavailable from error
 
     async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
-        for tries_left in reversed(range(TRIES)):
+        for attempts_left in reversed(range(MAX_ATTEMPTS)):
             async with self._pool.connect() as connection:
                 try:
                     result = await connection.run_sync(work, *args, **kwargs)
                 except DBAPIError as error:
-                    if not (tries_left and _may_try_again(error)):
+                    may_retry = error.connection_invalidated or _sqlstate(error) in RETRYABLE
+                    if not (attempts_left and may_retry):
                         raise
                 else:
                     await connection.commit()
                     return result
-        raise AssertionError("the last try returns or raises")
+        raise AssertionError("the last attempt returns or raises")
 
     async def _wipe(self, tables: Sequence[str]) -> None:
         quote = self.engine.dialect.identifier_preparer.quote
         async with self._pool.connect() as connection:
-            alone = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            # VACUUM cannot run inside a transaction.
+            autocommit = await connection.execution_options(isolation_level="AUTOCOMMIT")
             for table in tables:
-                await alone.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {quote(table)}")
-            await alone.exec_driver_sql("VACUUM (FULL) pg_statistic")
+                await autocommit.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {quote(table)}")
+            # The statistics held samples of the deleted values.
+            await autocommit.exec_driver_sql("VACUUM (FULL) pg_statistic")
             try:
-                await _overwrite_log(alone)
+                await _overwrite_wal(autocommit)
             except ProgrammingError:
-                log.warning("this role may not overwrite the server's log: old rows stay in it")
+                log.warning("this role may not overwrite the WAL: deleted rows stay in it")
 
 
-async def _overwrite_log(connection: AsyncConnection) -> None:
-    """Switch through every segment of the log: the rest of one that is left is filled with zeros.
+async def _overwrite_wal(connection: AsyncConnection) -> None:
+    """Switch through every WAL segment, because the server fills the rest of each with zeros.
 
-    Twice, since the segment that was in use is free after the checkpoint only.
+    Twice, because the segment that was in use is recycled only after the checkpoint.
     """
     for _ in range(2):
         counted = await connection.exec_driver_sql("SELECT count(*) FROM pg_ls_waldir()")
-        for _ in range(min(counted.scalar_one(), MAX_SEGMENTS) + 1):
-            await connection.exec_driver_sql(SWITCH_SEGMENT)
+        for _ in range(min(counted.scalar_one(), MAX_WAL_SEGMENTS) + 1):
+            await connection.exec_driver_sql(SWITCH_WAL_SEGMENT)
         await connection.exec_driver_sql("CHECKPOINT")
 
 
-def _may_try_again(error: DBAPIError) -> bool:
-    return error.connection_invalidated or _code(error) in LOST_TO_ANOTHER
-
-
 def _is_unavailable(error: Exception) -> bool:
-    if isinstance(error, DBAPIError):
-        broken = error.connection_invalidated or isinstance(
-            error, InterfaceError | OperationalError
-        )
-        return broken or _code(error).startswith(NOT_AVAILABLE)
-    return True
+    if not isinstance(error, DBAPIError):
+        return True
+    is_broken = isinstance(error, InterfaceError | OperationalError)
+    return error.connection_invalidated or is_broken or _sqlstate(error).startswith(UNAVAILABLE)
 
 
-def _code(error: DBAPIError) -> str:
+def _sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")

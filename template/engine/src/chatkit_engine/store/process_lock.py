@@ -1,7 +1,7 @@
-"""Which processes are alive: each holds a lock file that the kernel releases when it dies.
+"""Lock files that show which processes are alive: the kernel releases a lock when its process dies.
 
-With it the lease of a process that was killed ends at once, instead of after its ten seconds.
-It serves SQLite, whose processes share a machine; elsewhere leases simply expire.
+Because of them, the leases of a killed process end at once instead of after ten seconds. They work
+for SQLite, whose processes share one machine. With PostgreSQL, leases just expire.
 """
 
 from pathlib import Path
@@ -12,14 +12,15 @@ from chatkit_engine.store.ids import new_id
 
 
 class ProcessLock:
-    """This process's lock beside the database file; without a file there is nobody to tell."""
+    """This process's lock file, next to the database file. Does nothing without a database file."""
 
     def __init__(self, database_file: Path | None) -> None:
         self.holder = new_id("proc")
         self._file = database_file
         self._lock: FileLock | None = None
 
-    def announce(self) -> None:
+    def acquire(self) -> None:
+        """Take the lock, and remove the files of processes that are dead."""
         if self._file is None:
             return
         for stale in self._file.parent.glob(f"{self._file.name}.proc_*.lock"):
@@ -27,13 +28,13 @@ class ProcessLock:
         self._lock = FileLock(self._path(self.holder), thread_local=False)
         self._lock.acquire(blocking=False)
 
-    def withdraw(self) -> None:
+    def release(self) -> None:
         if self._lock is not None:
             self._lock.release()
             Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def is_dead(self, holder: str) -> bool:
-        """Say whether `holder` surely runs no more. In doubt the answer is no."""
+        """Return whether the process `holder` is certainly dead. If in doubt, return False."""
         if self._lock is None or holder == self.holder:
             return False
         path = Path(self._path(holder))

@@ -1,23 +1,16 @@
-"""A search's words, in the spelling that both databases read: quoted, with `OR`.
+"""Full-text search over a user's own messages, ranked, with a snippet around each match.
 
-Search in SQLite: FTS5, ranked by BM25.
+Only candidates are ranked, because the work must not grow with the number of messages: the newest
+50 messages with all of the words, and the newest 50 with each of the words, so that a frequent word
+does not crowd out a rare one.
 
-Search in PostgreSQL: a GIN index over `tsvector`, ranked by cover density.
-
-Full-text search over the user's own threads: ranked, with the words around each match.
-
-Ranked are the newest fifty messages that have all of the words, and the newest fifty of each
-word: the work stays the same however many messages there are, and a word that is everywhere hides
-no rare one. On PostgreSQL, of a word that has more matches and is rare in the newest messages, any
-fifty are ranked beside those.
-
-SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density; its index reads
-the first 100,000 characters of a message.
+SQLite has FTS5, ranked by BM25. PostgreSQL has `tsvector`, ranked by cover density; its index has
+the first 100,000 characters of a message. A word that is rare among the user's newest messages
+contributes any 50 of its matches there, because a GIN index returns them in no order.
 """
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -26,175 +19,19 @@ from sqlalchemy import Connection, Row, text
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.items import THREAD, UNTRUSTED
 
-SNIPPET_WORDS = 16
-NEWEST = 50
-
-# The user is indexed with the text. BM25 is reckoned over the candidates alone: over all
-# messages it would count every user's at each search. CROSS keeps the index first, from the newest.
-_CANDIDATES_TABLE = """
-    CREATE VIRTUAL TABLE IF NOT EXISTS temp.candidates
-    USING fts5(text, tokenize='unicode61 remove_diacritics 2')
-"""
-
-_FIND_CANDIDATES = text(
-    """
-    SELECT items.seq FROM items_search CROSS JOIN items ON items.seq = items_search.rowid
-    WHERE items_search MATCH :query AND items.user_id = :user
-    ORDER BY items_search.rowid DESC
-    LIMIT :newest
-    """
-)
-
-_KEEP_CANDIDATES = text(
-    """
-    INSERT INTO candidates(rowid, text)
-    SELECT seq, text FROM items WHERE seq IN (SELECT value FROM json_each(:found))
-    """
-)
-
-_SQLITE = text(
-    """
-    SELECT items.thread_id, items.id AS item_id, threads.data AS thread,
-           snippet(candidates, 0, '**', '**', '…', :around) AS snippet
-    FROM candidates
-    JOIN items ON items.seq = candidates.rowid
-    JOIN threads ON threads.id = items.thread_id
-    WHERE candidates MATCH :words AND items.user_id = :user AND threads.user_id = :user
-    ORDER BY bm25(candidates), items.seq DESC
-    LIMIT :limit
-    """
-)
-
-FREQUENT = NEWEST // 10
-WALKED = 10 * NEWEST
-
-_RECENT = text(
-    """
-    WITH newest AS MATERIALIZED (
-        SELECT seq, to_tsvector('simple', left(text, 100000)) AS words FROM items
-        WHERE user_id = :user AND text <> '' ORDER BY seq DESC LIMIT :newest
-    )
-    SELECT query, array_agg(seq) AS found FROM newest, unnest(CAST(:queries AS text[])) AS query
-    WHERE newest.words @@ websearch_to_tsquery('simple', query)
-    GROUP BY query
-    """
-)
-
-# The index gives a word's matches in no order, so that finding the newest would read them all. A
-# frequent word's are found by walking the user's messages instead, which soon has enough.
-_WALK = """(
-    SELECT seq FROM (
-        SELECT seq, text FROM items
-        WHERE user_id = :user AND text <> '' ORDER BY seq DESC LIMIT :walked
-    ) AS newest
-    WHERE to_tsvector('simple', left(text, 100000)) @@ websearch_to_tsquery('simple', :{query})
-    LIMIT :newest
-)"""
-
-# The index's own expression (see the first migration): the user's name is one of its words, so that
-# the word is looked up among that user's messages alone.
-_LOOK_UP = """(
-    SELECT seq FROM items
-    WHERE user_id = :user AND text <> ''
-      AND to_tsvector('simple', left(text, 100000)) || array_to_tsvector(ARRAY['user ' || user_id])
-          @@ (CAST(:owner AS tsquery) && websearch_to_tsquery('simple', :{query}))
-      AND numnode(websearch_to_tsquery('simple', :{query})) > 0
-    LIMIT :newest
-)"""
-
-_POSTGRESQL = """
-    WITH hits AS (
-        SELECT items.seq, items.thread_id, items.id, items.text,
-               ts_rank_cd(to_tsvector('simple', left(items.text, 100000)),
-                          websearch_to_tsquery('simple', :words)) AS rank
-        FROM (SELECT unnest(CAST(:recent AS bigint[])) AS seq UNION {candidates}) AS candidates
-        JOIN items USING (seq)
-        ORDER BY rank DESC, items.seq DESC
-        LIMIT :limit
-    )
-    SELECT hits.thread_id, hits.id AS item_id, threads.data AS thread,
-           ts_headline('simple', left(hits.text, 100000), websearch_to_tsquery('simple', :words),
-               'StartSel=**, StopSel=**, MinWords=8, MaxWords={around}') AS snippet
-    FROM hits JOIN threads ON threads.id = hits.thread_id
-    WHERE threads.user_id = :user
-    ORDER BY hits.rank DESC, hits.seq DESC
-"""
-
 MAX_WORDS = 20
-
-
-def queries(words: list[str]) -> list[str]:
-    """Return what finds candidates: all the words together, and each of them."""
-    quoted = [f'"{word}"' for word in words]
-    return list(dict.fromkeys([" ".join(quoted), *quoted]))
-
-
-def any_of(words: list[str]) -> str:
-    return " OR ".join(f'"{word}"' for word in words)
-
-
-def search_sqlite(
-    connection: Connection, words: list[str], user_id: str, limit: int
-) -> Sequence[Row[Any]]:
-    found: set[int] = set()
-    for query in queries(words):
-        owned = f"{_indexed_owner(user_id)} text : ({query})"
-        newest = {"query": owned, "user": user_id, "newest": NEWEST}
-        found.update(connection.scalars(_FIND_CANDIDATES, newest))
-    connection.exec_driver_sql(_CANDIDATES_TABLE)
-    connection.exec_driver_sql("DELETE FROM candidates")
-    connection.execute(_KEEP_CANDIDATES, {"found": json.dumps(list(found))})
-    values: Mapping[str, object] = {
-        "words": any_of(words),
-        "user": user_id,
-        "around": SNIPPET_WORDS,
-        "limit": limit,
-    }
-    return connection.execute(_SQLITE, values).all()
-
-
-def _indexed_owner(user_id: str) -> str:
-    """Return the query's part for the user; one without a letter or digit is not indexed."""
-    if not re.search(r"[^\W_]", user_id):
-        return ""
-    quoted = user_id.replace('"', '""')
-    return f'user_id : "{quoted}" AND'
-
-
-def search_postgresql(
-    connection: Connection, words: list[str], user_id: str, limit: int
-) -> Sequence[Row[Any]]:
-    named = {f"query_{number}": query for number, query in enumerate(queries(words))}
-    values: dict[str, object] = {
-        **named,
-        "queries": list(named.values()),
-        "user": user_id,
-        "owner": _quoted(f"user {user_id}"),
-        "words": any_of(words),
-        "newest": NEWEST,
-        "walked": WALKED,
-        "limit": limit,
-    }
-    recent = {row.query: row.found for row in connection.execute(_RECENT, values)}
-    values["recent"] = [seq for found in recent.values() for seq in found]
-    candidates = " UNION ".join(
-        (_WALK if len(recent.get(query, ())) >= FREQUENT else _LOOK_UP).format(query=name)
-        for name, query in named.items()
-    )
-    statement = _POSTGRESQL.format(candidates=candidates, around=SNIPPET_WORDS)
-    return connection.execute(text(statement), values).all()
-
-
-def _quoted(lexeme: str) -> str:
-    """Return a text as one word of a `tsquery`."""
-    escaped = lexeme.replace("\\", "\\\\").replace("'", "''")
-    return f"'{escaped}'"
+SNIPPET_WORDS = 16
+CANDIDATES = 50
+# PostgreSQL: a word is frequent if this many of the newest 50 messages have it. Its newest matches
+# are then among the newest 500 messages.
+FREQUENT = CANDIDATES // 10
+SCANNED = 10 * CANDIDATES
 
 
 class SearchHit(BaseModel):
-    """A message that matches: where it is, and its words around the match in `**`.
+    """A matching message, with the words around the match; the match is marked with `**`.
 
-    It is `untrusted` where it may repeat a text of somebody else.
+    `untrusted` means that the thread has read text from a third party, which it may repeat.
     """
 
     thread_id: str
@@ -215,8 +52,17 @@ async def search_messages(
 
 
 def _search(connection: Connection, words: list[str], user_id: str, limit: int) -> list[SearchHit]:
-    search = search_sqlite if connection.dialect.name == "sqlite" else search_postgresql
-    return [_hit(row) for row in search(connection, words, user_id, limit)]
+    quoted = [f'"{word}"' for word in words]
+    # All words together, and each alone. Both databases read this spelling.
+    queries = list(dict.fromkeys([" ".join(quoted), *quoted]))
+    values = {
+        "user": user_id,
+        "any_word": " OR ".join(quoted),
+        "candidates": CANDIDATES,
+        "limit": limit,
+    }
+    search = _search_sqlite if connection.dialect.name == "sqlite" else _search_postgresql
+    return [_hit(row) for row in search(connection, queries, values)]
 
 
 def _hit(row: Row[Any]) -> SearchHit:
@@ -228,3 +74,129 @@ def _hit(row: Row[Any]) -> SearchHit:
         snippet=row.snippet,
         untrusted=UNTRUSTED in thread.metadata,
     )
+
+
+# BM25 weighs a word by how many rows have it. A table of the candidates alone keeps other users'
+# messages out of that count.
+_CREATE_CANDIDATES = """
+    CREATE VIRTUAL TABLE IF NOT EXISTS temp.candidates
+    USING fts5(text, tokenize='unicode61 remove_diacritics 2')
+"""
+
+# CROSS JOIN keeps SQLite from reordering: the index is read from the newest message on.
+_ADD_CANDIDATES = text(
+    """
+    INSERT OR REPLACE INTO candidates(rowid, text)
+    SELECT items.seq, items.text
+    FROM items_search CROSS JOIN items ON items.seq = items_search.rowid
+    WHERE items_search MATCH :query AND items.user_id = :user
+    ORDER BY items_search.rowid DESC
+    LIMIT :candidates
+    """
+)
+
+_RANK_SQLITE = text(
+    """
+    SELECT items.thread_id, items.id AS item_id, threads.data AS thread,
+           snippet(candidates, 0, '**', '**', '…', :snippet_words) AS snippet
+    FROM candidates
+    JOIN items ON items.seq = candidates.rowid
+    JOIN threads ON threads.id = items.thread_id
+    WHERE candidates MATCH :any_word AND items.user_id = :user AND threads.user_id = :user
+    ORDER BY bm25(candidates), items.seq DESC
+    LIMIT :limit
+    """
+)
+
+
+def _search_sqlite(
+    connection: Connection, queries: list[str], values: dict[str, Any]
+) -> Sequence[Row[Any]]:
+    connection.exec_driver_sql(_CREATE_CANDIDATES)
+    connection.exec_driver_sql("DELETE FROM candidates")
+    user: str = values["user"]
+    # The index has the user id as a column. An id without a letter or digit has no tokens.
+    is_indexed = re.search(r"[^\W_]", user)
+    owner = 'user_id : "{}" AND'.format(user.replace('"', '""')) if is_indexed else ""
+    for query in queries:
+        match = f"{owner} text : ({query})"
+        connection.execute(_ADD_CANDIDATES, {**values, "query": match})
+    return connection.execute(_RANK_SQLITE, {**values, "snippet_words": SNIPPET_WORDS}).all()
+
+
+# PostgreSQL uses the index only for the very expression that it was created with (migration 0001).
+_MATCH_NEWEST = text(
+    """
+    WITH newest AS MATERIALIZED (
+        SELECT seq, to_tsvector('simple', left(text, 100000)) AS words FROM items
+        WHERE user_id = :user AND text <> '' ORDER BY seq DESC LIMIT :candidates
+    )
+    SELECT query, array_agg(seq) AS found FROM newest, unnest(CAST(:queries AS text[])) AS query
+    WHERE newest.words @@ websearch_to_tsquery('simple', query)
+    GROUP BY query
+    """
+)
+
+# For a frequent word. The index would return all of its matches to find the newest.
+_SCAN = """(
+    SELECT seq FROM (
+        SELECT seq, text FROM items
+        WHERE user_id = :user AND text <> '' ORDER BY seq DESC LIMIT :scanned
+    ) AS newest
+    WHERE to_tsvector('simple', left(text, 100000)) @@ websearch_to_tsquery('simple', :{query})
+    LIMIT :candidates
+)"""
+
+# For a rare word. The index has "user ID" as one more word of each message, so that it is read for
+# this user alone. A query without lexemes would match all of the user's messages.
+_LOOK_UP = """(
+    SELECT seq FROM items
+    WHERE user_id = :user AND text <> ''
+      AND to_tsvector('simple', left(text, 100000)) || array_to_tsvector(ARRAY['user ' || user_id])
+          @@ (CAST(:owner AS tsquery) && websearch_to_tsquery('simple', :{query}))
+      AND numnode(websearch_to_tsquery('simple', :{query})) > 0
+    LIMIT :candidates
+)"""
+
+_RANK_POSTGRESQL = """
+    WITH hits AS (
+        SELECT seq, items.thread_id, items.id, text,
+               ts_rank_cd(to_tsvector('simple', left(text, 100000)),
+                          websearch_to_tsquery('simple', :any_word)) AS rank
+        FROM (SELECT unnest(CAST(:newest AS bigint[])) AS seq UNION {candidates}) AS candidates
+        JOIN items USING (seq)
+        ORDER BY rank DESC, seq DESC
+        LIMIT :limit
+    )
+    SELECT hits.thread_id, hits.id AS item_id, threads.data AS thread,
+           ts_headline('simple', left(hits.text, 100000),
+               websearch_to_tsquery('simple', :any_word), :headline) AS snippet
+    FROM hits JOIN threads ON threads.id = hits.thread_id
+    WHERE threads.user_id = :user
+    ORDER BY hits.rank DESC, hits.seq DESC
+"""
+
+
+def _search_postgresql(
+    connection: Connection, queries: list[str], values: dict[str, Any]
+) -> Sequence[Row[Any]]:
+    values = {**values, "queries": queries, "scanned": SCANNED}
+    newest = {row.query: row.found for row in connection.execute(_MATCH_NEWEST, values)}
+    named = {f"query_{number}": query for number, query in enumerate(queries)}
+    candidates = " UNION ".join(
+        (_SCAN if len(newest.get(query, ())) >= FREQUENT else _LOOK_UP).format(query=name)
+        for name, query in named.items()
+    )
+    values = {
+        **values,
+        **named,
+        "owner": _tsquery_word(f"user {values['user']}"),
+        "headline": f"StartSel=**, StopSel=**, MinWords=8, MaxWords={SNIPPET_WORDS}",
+        "newest": [seq for found in newest.values() for seq in found],
+    }
+    return connection.execute(text(_RANK_POSTGRESQL.format(candidates=candidates)), values).all()
+
+
+def _tsquery_word(lexeme: str) -> str:
+    escaped = lexeme.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

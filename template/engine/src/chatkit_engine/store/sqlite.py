@@ -1,8 +1,8 @@
-"""SQLite: WAL, one connection, in one thread of its own.
+"""SQLite in WAL mode: one connection, in a thread of its own.
 
 A transaction crosses into the thread once, however many statements it has. Writers take the lock
-at once (`BEGIN IMMEDIATE`): a read transaction that is upgraded after another process has written
-fails immediately, whatever the timeout.
+at once (`BEGIN IMMEDIATE`), because SQLite refuses to upgrade a read transaction after another
+process has written, whatever the busy timeout.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from chatkit_engine.store.database import Database, DatabaseUnavailable, P, T, Work
 
 log = structlog.stdlib.get_logger(__name__)
-BUSY_TIMEOUT_MS = 10_000
 
+BUSY_TIMEOUT_MS = 10_000
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
@@ -28,18 +28,11 @@ PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
 )
-
-QUICK_BYTES = 16 * 1024 * 1024
-
-# A full-text index keeps deleted words until it happens to merge them away. The copy that VACUUM
-# makes is too large for memory.
-INDEXES = "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%USING fts5(%'"
-
-WIPE = (
-    "PRAGMA temp_store = FILE",
-    "VACUUM",
-    "PRAGMA temp_store = MEMORY",
+FULL_TEXT_INDEXES = (
+    "SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE VIRTUAL TABLE%USING fts5(%'"
 )
+# VACUUM writes a copy of the whole database, which may be too large for memory.
+VACUUM = ("PRAGMA temp_store = FILE", "VACUUM", "PRAGMA temp_store = MEMORY")
 
 
 class SqliteDatabase(Database):
@@ -55,10 +48,6 @@ class SqliteDatabase(Database):
         name = self.url.database
         return Path(name) if name and name != ":memory:" else None
 
-    @property
-    def is_quickly_wiped(self) -> bool:
-        return self.file is not None and self.file.stat().st_size < QUICK_BYTES
-
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(self._read, work, args, kwargs)
 
@@ -66,7 +55,7 @@ class SqliteDatabase(Database):
         return await self._run(self._write, work, args, kwargs)
 
     async def wipe(self, tables: Sequence[str]) -> None:
-        """Write the file anew, and cut off its log; readers of other processes are waited for."""
+        """Rewrite the whole file and truncate the WAL; waits for the readers of other processes."""
         if self.file is not None:
             await self._run(self._wipe)
 
@@ -75,20 +64,18 @@ class SqliteDatabase(Database):
         self._thread.shutdown()
 
     async def _run(self, function: Callable[..., T], *args: Any) -> T:
+        loop = asyncio.get_running_loop()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+            return await loop.run_in_executor(self._thread, function, *args)
         except (OperationalError, InterfaceError) as error:
             if _is_faulty_sql(error):
                 raise
-            await self._reconnect()
+            # The connection may stay broken, for example if the file was read-only when it opened.
+            # A database in memory would be lost with its connection.
+            if self.file is not None:
+                await loop.run_in_executor(self._thread, self.engine.dispose)
             log.exception("the database is not available")
             raise DatabaseUnavailable from error
-
-    async def _reconnect(self) -> None:
-        """Leave a connection that may stay as it is, such as one that was opened read-only."""
-        if self.file is not None:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self.engine.dispose)
 
     def _read(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         with self.engine.connect() as connection:
@@ -107,21 +94,16 @@ class SqliteDatabase(Database):
 
     def _wipe(self) -> None:
         with self.engine.connect() as connection:
-            for index in connection.exec_driver_sql(INDEXES).scalars().all():
+            # FTS5 only marks words as deleted; they stay in the index until a later merge.
+            for index in connection.exec_driver_sql(FULL_TEXT_INDEXES).scalars().all():
                 rebuild = f"INSERT INTO {index}({index}) VALUES ('rebuild')"  # noqa: S608 (a name)
                 connection.exec_driver_sql(rebuild)
-            for statement in WIPE:
+            for statement in VACUUM:
                 connection.exec_driver_sql(statement)
             is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         if is_busy:
-            log.warning("the database's log is in use by another process and was not cut off")
+            log.warning("another process is reading the database: its WAL was not truncated")
             raise DatabaseUnavailable
-
-
-def _is_faulty_sql(error: DBAPIError) -> bool:
-    """SQLite gives one error for everything; a table that lacks awaits its migration."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return code == sqlite3.SQLITE_ERROR and "no such" not in str(error.orig)
 
 
 def _create_engine(url: URL) -> Engine:
@@ -142,3 +124,9 @@ def _set_pragmas(connection: Any, _: object) -> None:
     for pragma in PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
+
+
+def _is_faulty_sql(error: DBAPIError) -> bool:
+    """Return whether the statement is wrong. A missing table only means a pending migration."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return code == sqlite3.SQLITE_ERROR and "no such" not in str(error.orig)

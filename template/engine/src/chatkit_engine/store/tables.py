@@ -1,7 +1,7 @@
-"""The core's tables. `seq` gives the order; `data` holds the protocol's own JSON.
+"""The core's tables. `seq` is the order of the rows; `data` is the protocol's JSON.
 
-Times are seconds since the epoch (UTC), written by the database's clock. Whatever has a `user_id`
-is exported and erased with its user, a feature's tables among them.
+Times are seconds since the epoch (UTC), by the database's clock. Every table with a `user_id`,
+including those of features, is exported and erased with its user.
 """
 
 from sqlalchemy import (
@@ -22,8 +22,11 @@ from sqlalchemy.sql.schema import SchemaItem
 from chatkit_engine.store.database import database_now
 
 metadata = MetaData()
+# SQLite autoincrements only a primary key of type INTEGER.
 Sequence = BigInteger().with_variant(Integer, "sqlite")
-THREAD_ID = "threads.id"
+
+IS_KEYED = text("idempotency_key IS NOT NULL")
+IS_RUNNING = text("state = 'running'")
 
 
 def _rows(name: str, *columns: SchemaItem) -> Table:
@@ -39,7 +42,7 @@ def _rows(name: str, *columns: SchemaItem) -> Table:
 
 
 def _thread_id(*, nullable: bool = False) -> Column[str]:
-    reference = ForeignKey(THREAD_ID, ondelete="CASCADE")
+    reference = ForeignKey("threads.id", ondelete="CASCADE")
     return Column("thread_id", Text, reference, nullable=nullable)
 
 
@@ -48,7 +51,6 @@ threads = _rows(
     Column("id", Text, nullable=False, unique=True),
     Column("data", Text, nullable=False),
 )
-
 Index("ix_threads_user", threads.c.user_id, threads.c.seq)
 
 items = _rows(
@@ -60,9 +62,7 @@ items = _rows(
     Column("data", Text, nullable=False),
     UniqueConstraint("thread_id", "id"),
 )
-
 Index("ix_items_thread", items.c.thread_id, items.c.seq)
-
 Index("ix_items_user", items.c.user_id, items.c.seq)
 
 attachments = _rows(
@@ -70,11 +70,9 @@ attachments = _rows(
     Column("id", Text, nullable=False, unique=True),
     _thread_id(nullable=True),
     Column("data", Text, nullable=False),
-    Column("size", BigInteger, comment="Bytes that are stored; null until they are"),
+    Column("size", BigInteger, comment="In bytes; null until the blob is stored"),
 )
-
 Index("ix_attachments_thread", attachments.c.thread_id)
-
 Index("ix_attachments_user", attachments.c.user_id, attachments.c.seq)
 
 feedback = _rows(
@@ -94,24 +92,20 @@ turns = _rows(
     Column("lease_expires_at", Double, nullable=False),
     Column("ended_at", Double),
     Column("usage", Text),
-    Column("message_id", Text, comment="The user's message that is answered"),
+    Column("message_id", Text, comment="The user's message that the turn answers"),
     Column("after_seq", BigInteger, comment="The thread's last item before the turn"),
     Column("idempotency_key", Text),
-    Column("fingerprint", Text, comment="SHA-256 of the request that the key came with"),
+    Column("fingerprint", Text, comment="SHA-256 of the request with the key"),
 )
-
 Index("ix_turns_thread", turns.c.thread_id)
-
+# A thread has at most one running turn.
 Index(
     "ix_turns_running",
     turns.c.thread_id,
     unique=True,
-    sqlite_where=text("state = 'running'"),
-    postgresql_where=text("state = 'running'"),
+    sqlite_where=IS_RUNNING,
+    postgresql_where=IS_RUNNING,
 )
-
-IS_KEYED = text("idempotency_key IS NOT NULL")
-
 Index(
     "ix_turns_key",
     turns.c.user_id,
@@ -121,7 +115,7 @@ Index(
     postgresql_where=IS_KEYED,
 )
 
-# A row outlives its thread, and goes with its user.
+# No foreign key: usage stays when its thread is deleted.
 usage = _rows(
     "usage",
     Column("thread_id", Text),
@@ -133,25 +127,20 @@ usage = _rows(
     Column("cached_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
-    Column("cost", Double, comment="In USD; null where the model's price is not known"),
+    Column("cost", Double, comment="In USD; null if the model's price is unknown"),
 )
-
 Index("ix_usage_user", usage.c.user_id, usage.c.created_at)
-
 Index("ix_usage_thread", usage.c.thread_id, usage.c.seq)
 
-# Where a deleted thread or item stood, so that a page can go on after it.
+# The positions of deleted threads and items, so that a page can start after one (`pages.py`).
 tombstones = _rows(
     "tombstones",
     Column("scope", Text, nullable=False, comment="The thread of an item; empty for a thread"),
     Column("id", Text, nullable=False),
     Column("position", BigInteger, nullable=False),
 )
-
 Index("ix_tombstones_id", tombstones.c.id)
-
 Index("ix_tombstones_created", tombstones.c.created_at)
 
-# Bytes whose row is gone or not there yet (`dead_blobs.py`). They are deleted after the
-# transaction, and by the sweeper at the latest.
+# Blobs that are waiting for upload or deletion (`blob_cleanup.py`).
 dead_blobs = _rows("dead_blobs", Column("key", Text, nullable=False, unique=True))

@@ -1,4 +1,4 @@
-"""`INSERT ... ON CONFLICT`, which each database has in a dialect of its own."""
+"""`INSERT ... ON CONFLICT`, which SQLAlchemy has only as part of each dialect."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -17,10 +17,11 @@ def upsert(
     *,
     where: ColumnElement[bool] | None = None,
 ) -> Inserts:
-    """Return an insert for each database that updates the row in the way, if it is the same user's.
+    """Return an insert, by dialect, that updates a conflicting row if it has the same `user_id`.
 
-    `fill` gives the insert its values or its select. `where` is the condition of a partial unique
-    index. Without `changed` the row in the way stays as it is.
+    `key` names the columns of the unique index, and `where` is its condition if it is partial.
+    `changed` names the columns to update; without any, a conflicting row stays as it is.
+    `fill` adds the values, or the select, to the insert.
     """
 
     def build(empty: Any) -> Executable:
@@ -44,6 +45,6 @@ def upsert(
     }
 
 
-def run(connection: Connection, inserts: Inserts, values: Any = None) -> int:
-    """Run the insert of this connection's database; return how many rows it wrote."""
+def execute_upsert(connection: Connection, inserts: Inserts, values: Any = None) -> int:
+    """Execute the insert for the connection's dialect; return the number of rows written."""
     return connection.execute(inserts[connection.dialect.name], values).rowcount

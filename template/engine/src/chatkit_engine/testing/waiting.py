@@ -1,15 +1,15 @@
-"""Waits for what another task or process does."""
+"""Waits for a condition that another task or process makes true."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 TRIES = 200
-PAUSE_SECONDS = 0.05
+INTERVAL_SECONDS = 0.05
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     for _ in range(TRIES):
         if await condition():
             return
-        await asyncio.sleep(PAUSE_SECONDS)
-    raise AssertionError("it did not happen in time")
+        await asyncio.sleep(INTERVAL_SECONDS)
+    raise AssertionError("the condition did not become true in time")

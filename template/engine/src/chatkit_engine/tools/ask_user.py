@@ -1,4 +1,4 @@
-"""Questions to the user, with choices or free text, answered in a form."""
+"""The tool `ask_user`: asks questions in a form, with choices or free text."""
 
 from typing import Annotated, Literal
 
@@ -19,14 +19,14 @@ MAX_OPTIONS = 10
 MAX_CHARACTERS = 500
 
 
-def _sayable(text: str) -> str:
-    """Checked here, since not every provider takes the length of a text in a tool's schema."""
+def _check_text(text: str) -> str:
+    # Not `max_length`: some providers refuse it in a tool's schema.
     if not 0 < len(text.strip()) <= MAX_CHARACTERS or "\x00" in text:
         raise ValueError(f"must have from 1 to {MAX_CHARACTERS} characters")
     return text.strip()
 
 
-QuestionText = Annotated[str, AfterValidator(_sayable)]
+QuestionText = Annotated[str, AfterValidator(_check_text)]
 
 
 class Choice(BaseModel):

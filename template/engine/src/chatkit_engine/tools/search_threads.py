@@ -33,9 +33,9 @@ async def search_threads(ctx: RunContextWrapper[TurnContext], query: str) -> str
             (hit, _source(context, hit)) for hit in hits if hit.thread_id != context.thread.id
         ]
         titles = "\n".join(f"- {source.title}" for _hit, source in sources)
-        step.content = titles or context.say(NOTHING)
+        step.content = titles or context.translate(NOTHING)
     if any(hit.untrusted for hit, _source in sources):
-        context.distrust()
+        context.mark_untrusted()
     found = [f"- {context.cite(source)} {source.title}: {hit.snippet}" for hit, source in sources]
     return "\n".join([*found, CITE]) if found else NOTHING
 
@@ -43,9 +43,9 @@ async def search_threads(ctx: RunContextWrapper[TurnContext], query: str) -> str
 def _source(context: TurnContext, hit: SearchHit) -> EntitySource:
     return EntitySource(
         id=hit.thread_id,
-        title=hit.title or context.say(UNTITLED),
+        title=hit.title or context.translate(UNTITLED),
         icon=ICON,
-        group=context.say(GROUP),
+        group=context.translate(GROUP),
         interactive=True,
         data={"item_id": hit.item_id},
     )

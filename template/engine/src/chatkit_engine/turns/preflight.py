@@ -1,6 +1,7 @@
-"""What is checked before the status line: every thing that a request names, as the user.
+"""Checks a request before the response begins: its limits, and everything that it refers to.
 
-Upstream looks things up after the 200, where all that is left is to break the stream.
+The SDK looks things up when the status line (200) is sent already, so it can only break the stream.
+Every 4xx comes from here or from the transaction that begins the turn.
 """
 
 from base64 import b64decode
@@ -34,7 +35,7 @@ from chatkit_engine.errors import BadRequest, Conflict
 from chatkit_engine.i18n import _
 from chatkit_engine.run import approvals
 from chatkit_engine.run.runtime import Runtime
-from chatkit_engine.run.turn_store import check_open
+from chatkit_engine.run.thread_metadata import check_open
 from chatkit_engine.store.chatkit_store import SqlStore
 
 MAX_PAGE = 1000
@@ -48,69 +49,49 @@ async def check(
     context: RequestContext,
     runtime: Runtime,
 ) -> None:
-    """Check the limits and everything the request names.
+    """Check the limits and everything that the request refers to.
 
     Raises:
         NotFoundError: something does not exist or is not the user's.
-        BadRequest: a value is out of bounds, or an item is of another kind.
-        Conflict: the thread takes no more turns, or the item was answered already.
+        BadRequest: a value is out of range, or an item is of the wrong type.
+        Conflict: the thread is locked or closed, or the item was answered already.
     """
+    _check_limits(request)
     match request:
-        case ThreadsListReq() | ItemsListReq():
-            check_limit(request.params.limit)
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
-            named = request.params.input.attachments
-            await _check_attachments(named, store, runtime.attachments, context)
-        case InputTranscribeReq():
-            _check_base64(request.params.audio_base64)
-        case ThreadsUpdateReq():
-            if not 0 < len(request.params.title) <= MAX_TITLE:
-                raise BadRequest(_("'title' must have from 1 to {max} characters.", max=MAX_TITLE))
-        case ItemsFeedbackReq():
-            if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
-                raise BadRequest(_("'item_ids' must have from 1 to {max} ids.", max=MAX_FEEDBACK))
+            attachment_ids = request.params.input.attachments
+            await _check_attachments(attachment_ids, store, runtime.attachments, context)
         case AttachmentsDeleteReq():
             await store.load_attachment(request.params.attachment_id, context)
         case _:
             pass
     thread_id: str | None = getattr(request.params, "thread_id", None)
     if thread_id is not None:
+        # For the NotFoundError.
         await store.load_thread(thread_id, context)
         await _check_item(request, thread_id, store, context)
     await _check_action(request, store, context, runtime)
 
 
-async def _check_action(
-    request: ChatKitReq, store: SqlStore, context: RequestContext, runtime: Runtime
-) -> None:
+def _check_limits(request: ChatKitReq) -> None:
     match request:
-        case ThreadsCustomActionReq() if request.params.action.type == approvals.DECIDE:
-            decision = approvals.parse(request.params.action)
-            await approvals.check(decision, request.params.thread_id, store, context.user.id)
-        case ThreadsCustomActionReq():
-            runtime.actions.streamed(request.params.action)
-        case ThreadsAddClientToolOutputReq():
-            call = await _waiting_call(request.params.thread_id, store, context)
-            runtime.client_tools.check(call.name, request.params.result)
-        case ThreadsAddStructuredInputReq():
-            runtime.check_length(request.params.input.model_dump_json())
-        case ThreadsSyncCustomActionReq():
-            check_open(await store.load_thread(request.params.thread_id, context))
-            runtime.actions.sync(request.params.action)
+        case ThreadsListReq() | ItemsListReq():
+            limit = request.params.limit
+            if limit is not None and not 1 <= limit <= MAX_PAGE:
+                raise BadRequest(_("'limit' must be from 1 to {max}.", max=MAX_PAGE))
+        case InputTranscribeReq():
+            try:
+                b64decode(request.params.audio_base64)
+            except ValueError:
+                raise BadRequest(_("'audio_base64' is not valid base64.")) from None
+        case ThreadsUpdateReq():
+            if not 0 < len(request.params.title) <= MAX_TITLE:
+                raise BadRequest(_("'title' must have from 1 to {max} characters.", max=MAX_TITLE))
+        case ItemsFeedbackReq():
+            if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
+                raise BadRequest(_("'item_ids' must have from 1 to {max} ids.", max=MAX_FEEDBACK))
         case _:
             pass
-
-
-def _check_base64(text: str) -> None:
-    try:
-        b64decode(text)
-    except ValueError:
-        raise BadRequest(_("'audio_base64' is not base64.")) from None
-
-
-def check_limit(limit: int | None) -> None:
-    if limit is not None and not 1 <= limit <= MAX_PAGE:
-        raise BadRequest(_("'limit' must be from 1 to {max}.", max=MAX_PAGE))
 
 
 async def _check_attachments(
@@ -124,6 +105,7 @@ async def _check_attachments(
     if attachments is not None:
         await attachments.check(attachment_ids, context)
         return
+    # Without the feature there may still be attachments from before. Unknown ids get a 404.
     await store.load_attachment(attachment_ids[0], context)
     raise BadRequest(NO_ATTACHMENTS)
 
@@ -137,7 +119,7 @@ async def _check_item(
             _expect(item, UserMessageItem, _("Only a user's message can be answered again."))
         case ThreadsAddStructuredInputReq():
             item = await store.load_item(thread_id, request.params.item_id, context)
-            _expect(item, StructuredInputItem, _("This item asks for no input."))
+            _expect(item, StructuredInputItem, _("This item does not ask for input."))
             if isinstance(item, StructuredInputItem) and item.status != "pending":
                 raise Conflict(_("This input was given already."))
         case ThreadsCustomActionReq() | ThreadsSyncCustomActionReq():
@@ -148,12 +130,34 @@ async def _check_item(
             pass
 
 
-def _expect(item: ThreadItem, kind: type[ThreadItem], otherwise: str) -> None:
+async def _check_action(
+    request: ChatKitReq, store: SqlStore, context: RequestContext, runtime: Runtime
+) -> None:
+    match request:
+        case ThreadsCustomActionReq() if request.params.action.type == approvals.DECIDE:
+            decision = approvals.parse_decision(request.params.action)
+            thread_id = request.params.thread_id
+            await approvals.load_pending_call(decision, thread_id, store, context.user.id)
+        case ThreadsCustomActionReq():
+            runtime.actions.find_widget_action(request.params.action)
+        case ThreadsAddClientToolOutputReq():
+            call = await _pending_client_call(request.params.thread_id, store, context)
+            runtime.client_tools.check(call.name, request.params.result)
+        case ThreadsAddStructuredInputReq():
+            runtime.check_length(request.params.input.model_dump_json())
+        case ThreadsSyncCustomActionReq():
+            check_open(await store.load_thread(request.params.thread_id, context))
+            runtime.actions.find_sync_action(request.params.action)
+        case _:
+            pass
+
+
+def _expect(item: ThreadItem, kind: type[ThreadItem], detail: str) -> None:
     if not isinstance(item, kind):
-        raise BadRequest(otherwise)
+        raise BadRequest(detail)
 
 
-async def _waiting_call(
+async def _pending_client_call(
     thread_id: str, store: SqlStore, context: RequestContext
 ) -> ClientToolCallItem:
     newest = await store.load_thread_items(thread_id, None, 1, "desc", context)

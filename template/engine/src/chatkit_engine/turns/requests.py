@@ -1,7 +1,4 @@
-"""Reads and makes ChatKit requests.
-
-The types are built once: upstream builds them anew for each request.
-"""
+"""Parses ChatKit requests, and creates the request for a plain text message."""
 
 from typing import cast
 
@@ -20,16 +17,18 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError, model_valid
 from pydantic_core import from_json
 
 from chatkit_engine.context import ClientContext
-from chatkit_engine.errors import BadRequest, describe
+from chatkit_engine.errors import BadRequest, describe_errors
 from chatkit_engine.i18n import _
 
+# A smaller body cannot have enough entries to be a problem.
 LARGE_BODY = 64 * 1024
 MAX_ENTRIES = 5_000
+# Built once. The SDK builds this adapter for each request, which takes longer than parsing.
 REQUEST: TypeAdapter[ChatKitReq] = TypeAdapter(ChatKitReq)
 
 
 class _Envelope(BaseModel):
-    """Where a front end puts its context: ChatKit's own `metadata`, or beside the request."""
+    """The two places for a front end's context: ChatKit's `metadata`, or `context` beside it."""
 
     metadata: ClientContext = Field(default_factory=ClientContext)
     context: ClientContext = Field(default_factory=ClientContext)
@@ -39,15 +38,16 @@ class _Envelope(BaseModel):
     def _absent_when_null(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
+        # JavaScript clients send null for a field without a value.
         fields = cast(dict[str, object], value)
         return {key: field for key, field in fields.items() if field is not None}
 
 
 def parse_request(body: bytes) -> tuple[ChatKitReq, ClientContext]:
-    """Return the request and the context that came with it.
+    """Return the request, and the context that the front end sent with it.
 
     Raises:
-        BadRequest: the body is no ChatKit request, or has characters that cannot be stored.
+        BadRequest: the body is not a ChatKit request, or contains NUL characters.
     """
     if len(body) > LARGE_BODY:
         _check_sizes(body)
@@ -57,26 +57,28 @@ def parse_request(body: bytes) -> tuple[ChatKitReq, ClientContext]:
     except ValidationError as error:
         raise BadRequest(
             _("The body is not a ChatKit request; `errors` says why."),
-            errors=describe(error.errors(include_input=False, include_context=False)),
+            errors=describe_errors(error.errors(include_input=False, include_context=False)),
         ) from None
+    # JSON allows NUL only in escaped form. PostgreSQL cannot store it.
     if b"\\u0000" in body and _has_nul(from_json(body)):
         raise BadRequest(_("The request has NUL characters, which cannot be stored. Remove them."))
-    return request, _merged(envelope)
+    return request, _client_context(envelope)
 
 
 def _check_sizes(body: bytes) -> None:
-    """Refuse endless lists: each wrong entry would become an error with a text of its own."""
+    """Refuse huge lists, because pydantic creates an error message for each invalid entry."""
     try:
         value = from_json(body)
     except ValueError:
         return
-    if _longest(value) > MAX_ENTRIES:
+    if _max_entries(value) > MAX_ENTRIES:
         raise BadRequest(
             _("A list or object in the body has more than {max} entries.", max=MAX_ENTRIES)
         )
 
 
-def _longest(value: object) -> int:
+def _max_entries(value: object) -> int:
+    """Return the number of entries of the largest list or object in the value."""
     if isinstance(value, dict):
         entries = list(cast(dict[str, object], value).values())
     elif isinstance(value, list):
@@ -85,11 +87,11 @@ def _longest(value: object) -> int:
         return 0
     if len(entries) > MAX_ENTRIES:
         return len(entries)
-    return max([len(entries), *(_longest(entry) for entry in entries)])
+    return max([len(entries), *(_max_entries(entry) for entry in entries)])
 
 
 def user_message_request(text: str, thread_id: str | None) -> StreamingReq:
-    """Return the request that says `text`, in a new thread where none is given."""
+    """Return the request that sends `text`, in a new thread if `thread_id` is None."""
     message = UserMessageInput(
         content=[UserMessageTextContent(text=text)],
         attachments=[],
@@ -101,8 +103,8 @@ def user_message_request(text: str, thread_id: str | None) -> StreamingReq:
     return ThreadsAddUserMessageReq(params=params)
 
 
-def _merged(envelope: _Envelope) -> ClientContext:
-    beside, metadata = envelope.context, envelope.metadata
+def _client_context(envelope: _Envelope) -> ClientContext:
+    metadata, beside = envelope.metadata, envelope.context
     return ClientContext(
         page_context=metadata.page_context or beside.page_context,
         selected_text=metadata.selected_text or beside.selected_text,

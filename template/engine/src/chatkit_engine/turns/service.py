@@ -1,6 +1,4 @@
-"""A turn that was finished before: its stored events, sent again.
-
-The chat as the rest of the application sees it: answer a request, or start a turn."""
+"""The chat service: answers a ChatKit request, or starts a turn for it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -29,7 +27,7 @@ from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.idempotency import EarlierTurn
 from chatkit_engine.store.ids import new_id
-from chatkit_engine.store.leases import Key, Lease
+from chatkit_engine.store.leases import Lease, RequestKey
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
 from chatkit_engine.turns import preflight
@@ -37,7 +35,7 @@ from chatkit_engine.turns.turn import Encoder, Turn, Turns
 
 
 class Replay:
-    """Answers like the `Turn` that it repeats."""
+    """A completed turn that is sent again from the store. It has the interface of `Turn`."""
 
     replayed = True
 
@@ -52,14 +50,14 @@ class Replay:
                 yield chunk
 
     async def wait(self) -> None:
-        """There is nothing to wait for."""
+        """Return at once: the turn has ended."""
 
     async def stop(self) -> None:
-        """There is nothing to stop."""
+        """Do nothing: the turn has ended."""
 
 
 class ChatService:
-    """Runs ChatKit requests against one database with one assistant."""
+    """Handles ChatKit requests with one database and one runtime."""
 
     def __init__(
         self, database: Database, process_lock: ProcessLock, runtime: Runtime, blobs: Blobs
@@ -72,40 +70,42 @@ class ChatService:
         self._blobs = blobs
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
-        """Return the JSON answer to a request that needs no turn."""
-        await self._check(request, context)
+        """Return the JSON response to a request that needs no turn.
+
+        Raises:
+            NotFoundError, AppError: the request is refused.
+        """
+        await preflight.check(request, self.store, context, self._runtime)
         server = RequestServer(self._runtime, self.store, context)
-        answer = await server.answer(request, context)
+        response = await server.answer(request, context)
         if isinstance(request, ThreadsDeleteReq | AttachmentsDeleteReq):
+            # Delete the files now. If the file storage does not answer, the sweeper will do it.
             with suppress(Unavailable):
                 await delete_dead_blobs(self._database, self._blobs)
-        return answer
+        return response
 
     async def start(
         self,
         request: StreamingReq,
         context: RequestContext,
         encoder: Encoder | None = None,
-        key: Key | None = None,
+        key: RequestKey | None = None,
     ) -> Turn | Replay:
-        """Admit the request, store its message, and start its turn.
+        """Check the request, store its message, and start its turn.
 
-        With a key, a request that was sent before is not done twice: what was finished is
-        repeated, and what was cut off is answered again.
+        A request that was sent before with the same idempotency key does not run twice: a completed
+        turn is replayed, and the message of an interrupted turn is answered again.
 
         Raises:
             NotFoundError, AppError: the request is refused, and nothing was stored.
         """
         self.turns.refuse_if_draining()
-        earlier = await self._earlier(context, key) if key else None
+        earlier = await self._find_earlier(context, key) if key else None
         if earlier is not None and earlier.state == "completed":
-            return await self._repeat(request, earlier, context, encoder)
+            return await self._replay(request, earlier, context, encoder)
         return await self._start(request, context, encoder, key, earlier)
 
-    async def _check(self, request: ChatKitReq, context: RequestContext) -> None:
-        await preflight.check(request, self.store, context, self._runtime)
-
-    async def _earlier(self, context: RequestContext, key: Key) -> EarlierTurn | None:
+    async def _find_earlier(self, context: RequestContext, key: RequestKey) -> EarlierTurn | None:
         user_id = context.user.id
         earlier = await self._database.read(
             idempotency.find, user_id, key.value, self._process_lock
@@ -121,27 +121,30 @@ class ChatService:
         request: StreamingReq,
         context: RequestContext,
         encoder: Encoder | None,
-        key: Key | None,
-        again: EarlierTurn | None,
+        key: RequestKey | None,
+        earlier: EarlierTurn | None,
     ) -> Turn:
-        if again and again.message_id:
-            return await self._answer_again(request, again, context, encoder, key)
-        if _needs_lookups(request):
+        if earlier and earlier.message_id:
+            return await self._answer_again(request, earlier, context, encoder, key)
+        if _needs_preflight(request):
             try:
-                await self._check(request, context)
+                await preflight.check(request, self.store, context, self._runtime)
             except Conflict:
-                if again is None:
+                # The interrupted turn has stored the input already: an answered form, for example.
+                if earlier is None:
                     raise
-                return await self._answer_again(request, again, context, encoder, key)
+                return await self._answer_again(request, earlier, context, encoder, key)
         opens_thread = isinstance(request, ThreadsCreateReq)
         thread_id = new_id("thr") if opens_thread else request.params.thread_id
-        store, server = self._parts(thread_id, context, key)
+        store, server = self._create_server(thread_id, context, key)
         message = await server.prepare(request, thread_id, context)
+        is_retry = isinstance(request, ThreadsRetryAfterItemReq)
+        retried_id = request.params.item_id if is_retry else None
         opening = Opening(
             message,
             opens_thread,
-            retried=_retried(request),
-            again=again,
+            retried_id=retried_id,
+            earlier=earlier,
             image_domains=self._runtime.image_domains,
         )
         await store.begin(self._process_lock, opening)
@@ -153,16 +156,16 @@ class ChatService:
         earlier: EarlierTurn,
         context: RequestContext,
         encoder: Encoder | None,
-        key: Key | None,
+        key: RequestKey | None,
     ) -> Turn:
-        """Answer what an interrupted turn has stored, in place of what it wrote."""
-        store, server = self._parts(earlier.thread_id, context, key)
-        await store.begin(self._process_lock, Opening(again=earlier))
+        """Answer the stored message of an interrupted turn again, and replace its items."""
+        store, server = self._create_server(earlier.thread_id, context, key)
+        await store.begin(self._process_lock, Opening(earlier=earlier))
         opens_thread = isinstance(request, ThreadsCreateReq)
         events = server.stream_again(earlier.message_id, context, opens_thread=opens_thread)
         return self.turns.start(server, store, events, encoder or server)
 
-    async def _repeat(
+    async def _replay(
         self,
         request: StreamingReq,
         earlier: EarlierTurn,
@@ -178,28 +181,27 @@ class ChatService:
             earlier.until_seq,
             context.user.id,
         )
+        # A retried message is older than the items of its turn.
         if earlier.message_id and earlier.message_id not in {item.id for item in items}:
             message = await self.store.load_item(thread.id, earlier.message_id, context)
             items = [message, *items]
         opens_thread = isinstance(request, ThreadsCreateReq)
         stored = server.stored_events(thread, items, opens_thread=opens_thread)
         events = [server.outgoing(event) for event in stored]
-        used = await self._database.read(usage.of_turn, context.user.id, thread.id, earlier.turn_id)
+        used = await self._database.read(
+            usage.for_turn, context.user.id, thread.id, earlier.turn_id
+        )
         return Replay(events, encoder or server, used)
 
-    def _parts(
-        self, thread_id: str, context: RequestContext, key: Key | None
+    def _create_server(
+        self, thread_id: str, context: RequestContext, key: RequestKey | None
     ) -> tuple[TurnStore, RequestServer]:
         store = TurnStore(self._database, Lease(thread_id, context.user.id, key))
         return store, RequestServer(self._runtime, store, context)
 
 
-def _needs_lookups(request: ChatKitReq) -> bool:
-    """A plain message names its thread alone, which is looked up where the turn begins."""
+def _needs_preflight(request: ChatKitReq) -> bool:
+    """Return False for a plain message: the turn's first transaction checks its thread."""
     if isinstance(request, ThreadsCreateReq | ThreadsAddUserMessageReq):
         return bool(request.params.input.attachments)
     return True
-
-
-def _retried(request: StreamingReq) -> str | None:
-    return request.params.item_id if isinstance(request, ThreadsRetryAfterItemReq) else None

@@ -1,6 +1,7 @@
-"""Tidies up once a minute: turns of dead processes, old keys, old threads, and what features add.
+"""Cleans up once a minute: turns of dead processes, old idempotency keys, and expired threads.
 
-Several processes may sweep at once: each statement takes what no other has taken.
+Features add their own sweeps. Several processes may sweep at the same time, because each statement
+handles only rows that no other process has claimed.
 """
 
 import asyncio
@@ -23,16 +24,16 @@ Sweep = Callable[[], Awaitable[object]]
 
 
 class Sweeper:
-    """Runs every sweep, one after the other. One that fails is tried again next time."""
+    """Runs every sweep, one after the other. A failed sweep runs again in the next minute."""
 
     def __init__(self, database: Database, settings: Settings, more: Sequence[Sweep] = ()) -> None:
         self._database = database
         self._retention_seconds = (settings.retention_days or 0) * DAY_SECONDS
-        self._sweeps = [self._close_dead_turns, self._forget, self._expire_threads, *more]
+        self._sweeps = [self._close_dead_turns, self._forget_old_keys, self._expire_threads, *more]
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Sweep once a minute, until the context is left."""
+        """Sweep once a minute until the block ends."""
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -58,12 +59,15 @@ class Sweeper:
         if closed:
             log.warning("closed turns of dead processes", turns=closed)
 
-    async def _forget(self) -> None:
-        await self._database.write(leases.forget)
+    async def _forget_old_keys(self) -> None:
+        await self._database.write(leases.delete_old_records)
 
     async def _expire_threads(self) -> None:
         seconds = self._retention_seconds
-        while seconds and (expired := await self._database.write(leases.expire_threads, seconds)):
+        # In batches, because a long transaction would block other writers.
+        while seconds and (
+            expired := await self._database.write(leases.delete_idle_threads, seconds)
+        ):
             log.info("deleted threads past their retention", threads=expired)
 
 

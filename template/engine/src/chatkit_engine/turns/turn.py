@@ -1,9 +1,7 @@
-"""The bounded buffer between the pump, which writes a turn, and the response, which reads it.
+"""The life of a turn: a task pumps its events into a buffer, saves checkpoints, and ends it.
 
-One turn's life: it is admitted, pumped, checkpointed and ended, by one path for every end.
-
-A disconnect, a shutdown, an exception and success all go through `Turn._run`'s end, which saves
-what there is and gives the lease back.
+Success, an exception, a disconnect and a shutdown all end in the same place, the `finally` of
+`Turn._run`, because every end has to save what there is and release the lease.
 """
 
 import asyncio
@@ -27,66 +25,28 @@ from chatkit_engine.store.usage import Usage
 log = structlog.stdlib.get_logger(__name__)
 CHECKPOINT_SECONDS = 1.0
 STOP_SECONDS = 5.0
+# In checkpoints. A lease survives two renewals that fail.
 RENEW_EVERY = LEASE_SECONDS // 3
+# Half a minute in all, for a database that restarts or fails over.
 CLOSE_PAUSES = (0.2, 0.5, *(1.0,) * 29)
+# A comment line. SSE clients ignore it, and proxies keep the connection open.
 HEARTBEAT = b": ping\n\n"
-GONE = _("This thread was deleted or taken over meanwhile. The answer was not kept.")
-RESTARTING = _("The server is restarting. What was written is kept; please ask again.")
-
-
-class Buffer:
-    """One writer, one reader. The reader gets everything that waits, in one piece.
-
-    After `release` the writer is never held up again. A writer that is cancelled while it waits
-    for room would not pass the cancellation on to the model, so release comes before cancelling.
-    """
-
-    def __init__(self, limit: int = 256) -> None:
-        self._limit = limit
-        self._chunks: list[bytes] = []
-        self._bounded = True
-        self._ended = False
-        self._readable = asyncio.Event()
-        self._writable = asyncio.Event()
-
-    async def put(self, chunk: bytes) -> None:
-        while self._bounded and len(self._chunks) >= self._limit:
-            self._writable.clear()
-            await self._writable.wait()
-        self._chunks.append(chunk)
-        self._readable.set()
-
-    async def take(self) -> bytes:
-        """Wait for something and return it all; empty bytes mean the end."""
-        await self._readable.wait()
-        taken = b"".join(self._chunks)
-        self._chunks.clear()
-        if not self._ended:
-            self._readable.clear()
-        self._writable.set()
-        return taken
-
-    def release(self) -> None:
-        self._bounded = False
-        self._writable.set()
-
-    def end(self) -> None:
-        self._ended = True
-        self._readable.set()
+GONE = _("This thread was deleted or continued elsewhere. The answer was not saved.")
+RESTARTING = _("The server is restarting. The answer so far was saved; please ask again.")
 
 
 class Encoder(Protocol):
-    """Writes a turn's events for one kind of client; empty bytes are not sent."""
+    """Encodes a turn's events for one kind of client. Empty bytes are not sent."""
 
     def encode(self, event: ThreadStreamEvent) -> bytes: ...
 
     def end(self, outcome: Outcome, usage: Usage | None) -> bytes:
-        """Return what follows the last event, when all is stored."""
+        """Return what follows the last event, after everything is stored."""
         ...
 
 
 class Turn:
-    """Pumps one turn's events into a buffer, whether or not somebody still reads them."""
+    """Pumps one turn's events into a buffer, whether or not the response still reads it."""
 
     replayed = False
 
@@ -109,7 +69,7 @@ class Turn:
         self._task = asyncio.create_task(self._run())
 
     async def chunks(self, heartbeat_seconds: float) -> AsyncIterator[bytes]:
-        """Yield the encoded events as they come, and a comment when there are none for a while."""
+        """Yield the encoded events, and an SSE comment if there is none for `heartbeat_seconds`."""
         while True:
             try:
                 async with asyncio.timeout(heartbeat_seconds):
@@ -122,37 +82,35 @@ class Turn:
             yield chunk
 
     async def wait(self) -> None:
-        """Return when the turn has ended and all of it is stored, for want of a reader."""
+        """Wait until the turn is stored. Its output is discarded because nobody reads it."""
         self._buffer.release()
         await self.done()
 
     async def stop(self, farewell: ErrorEvent | None = None) -> None:
-        """Stop the turn if it runs, and return when what it has is stored.
+        """Stop the turn if it is running, and return when everything is stored.
 
-        The user's input is let through: it was sent, so it is kept. The buffer lets go first: a
-        pump that waits for room in it would never see the model's stream end.
+        The model is stopped first, so that the stream ends normally within 5 seconds and the user's
+        input is stored. After that, the task is cancelled. `farewell` is the last event.
         """
         self._farewell = self._farewell or farewell
         self._buffer.release()
         self._server.stop()
+        # Unlike `wait_for`, `wait` does not cancel the task after the timeout.
         await asyncio.wait({self._task}, timeout=STOP_SECONDS)
-        self._cancel()
+        # Not while the task is saving the end.
+        if not self._ending.is_set():
+            self._task.cancel()
         await self.done()
 
     async def done(self) -> None:
-        """Return when the turn has ended."""
+        """Wait until the turn has ended."""
         await asyncio.wait({self._task})
 
     def on_end(self, callback: Callable[[], object]) -> None:
         self._task.add_done_callback(lambda _: callback())
 
-    def _cancel(self) -> None:
-        """Cancel the pump, unless it is already saving its end."""
-        if not self._ending.is_set():
-            self._task.cancel()
-
     async def _run(self) -> None:
-        checkpoints = asyncio.create_task(self._keep_checkpoints())
+        checkpoints = asyncio.create_task(self._save_checkpoints())
         try:
             async for event in self._events:
                 await self._forward(event)
@@ -194,13 +152,14 @@ class Turn:
                 await self._store.abandon(self._server.usage)
             if self._outcome != "failed":
                 await self._put(ErrorEvent(code=ErrorCode.STREAM_ERROR, allow_retry=True))
+        # Now, because the farewell says that the answer was saved.
         if self._outcome == "interrupted" and self._farewell:
             await self._put(self._farewell)
         if last := self._encoder.end(self._outcome, self._server.usage):
             await self._buffer.put(last)
 
     async def _close(self) -> None:
-        """Store the turn's end. A database that is away has a while to come back."""
+        """Store the turn's end, retrying for half a minute while the database is unavailable."""
         for pause in CLOSE_PAUSES:
             with suppress(DatabaseUnavailable):
                 await self._store_end()
@@ -211,7 +170,7 @@ class Turn:
     async def _store_end(self) -> None:
         await self._store.close(self._outcome, self._partial_items.snapshot(), self._server.usage)
 
-    async def _keep_checkpoints(self) -> None:
+    async def _save_checkpoints(self) -> None:
         ticks = 0
         while not self._ending.is_set():
             with suppress(TimeoutError):
@@ -226,15 +185,58 @@ class Turn:
         try:
             await self._store.checkpoint(self._partial_items.snapshot())
         except LeaseLost:
+            # The task then fails to close the turn as well, and tells the client about it.
             log.warning("the turn was ended from outside", turn=self._store.lease.turn_id)
             self._server.stop()
         except Exception:
+            # The items are still unsaved: try again at the next checkpoint.
             self._partial_items.dirty = True
             log.exception("a checkpoint failed", turn=self._store.lease.turn_id)
 
 
+class Buffer:
+    """A bounded buffer between the turn's task, which writes, and the response, which reads.
+
+    After `release` the writer never waits again. Release before cancelling the writer: a writer
+    that is cancelled while it waits for space would not pass the cancellation on to the model.
+    """
+
+    def __init__(self, limit: int = 256) -> None:
+        self._limit = limit
+        self._chunks: list[bytes] = []
+        self._bounded = True
+        self._ended = False
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+
+    async def put(self, chunk: bytes) -> None:
+        while self._bounded and len(self._chunks) >= self._limit:
+            self._writable.clear()
+            await self._writable.wait()
+        self._chunks.append(chunk)
+        self._readable.set()
+
+    async def take(self) -> bytes:
+        """Wait for chunks and return all of them joined. Empty bytes mean the end."""
+        await self._readable.wait()
+        chunks = b"".join(self._chunks)
+        self._chunks.clear()
+        if not self._ended:
+            self._readable.clear()
+        self._writable.set()
+        return chunks
+
+    def release(self) -> None:
+        self._bounded = False
+        self._writable.set()
+
+    def end(self) -> None:
+        self._ended = True
+        self._readable.set()
+
+
 class Turns:
-    """The turns that run in this process."""
+    """The turns that are running in this process."""
 
     def __init__(self) -> None:
         self._running: set[Turn] = set()
@@ -253,11 +255,12 @@ class Turns:
         return turn
 
     def refuse_if_draining(self) -> None:
+        """Raise `Unavailable` while the server shuts down."""
         if self.draining:
             raise Unavailable(_("The server is restarting. Try again in a few seconds."))
 
     async def drain(self, grace_seconds: float) -> None:
-        """Take no more turns, let the running ones end, and interrupt and save the rest."""
+        """Accept no more turns, wait for the running ones, then interrupt and save the rest."""
         self.draining = True
         running = list(self._running)
         if running:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from chatkit_engine.features.mcp.settings import McpSettings
-from chatkit_engine.settings.core import explain
+from chatkit_engine.settings.base import settings_errors
 
 SECRET = "hunter2-hunter2"
 
@@ -17,7 +17,7 @@ def _explained(monkeypatch: pytest.MonkeyPatch, value: str) -> str:
     with pytest.raises(ValidationError) as caught:
         McpSettings()
     assert SECRET not in str(caught.value)
-    return "\n".join(explain(caught.value))
+    return "\n".join(settings_errors(caught.value))
 
 
 @pytest.mark.parametrize(

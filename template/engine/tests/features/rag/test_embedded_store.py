@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from features.rag.shelf import (
+from features.rag.corpus import (
     ADA,
     DIMENSIONS,
     EMBEDDER,
     EVE,
-    Shelf,
+    Corpus,
     embedded,
     fill,
-    open_shelf,
+    open_corpus,
     random_vectors,
     unit,
 )
@@ -44,79 +44,81 @@ ASK = st.tuples(
 
 
 @pytest.fixture
-async def shelf(each_database: Settings) -> AsyncGenerator[Shelf]:
-    async with open_shelf(each_database, embedded) as shelf:
-        yield shelf
+async def corpus(each_database: Settings) -> AsyncGenerator[Corpus]:
+    async with open_corpus(each_database, embedded) as corpus:
+        yield corpus
 
 
 @pytest.fixture
-async def other(each_database: Settings, shelf: Shelf) -> AsyncGenerator[Shelf]:
+async def other(each_database: Settings, corpus: Corpus) -> AsyncGenerator[Corpus]:
     """Another process's store on the same database."""
-    async with open_shelf(each_database, embedded) as other:
+    async with open_corpus(each_database, embedded) as other:
         yield other
 
 
-async def test_what_another_process_does_is_seen(shelf: Shelf, other: Shelf) -> None:
+async def test_what_another_process_does_is_seen(corpus: Corpus, other: Corpus) -> None:
     async def found() -> list[str]:
         [matches] = await other.store.search(ADA, NORTH, 10)
         return [match.chunk_id for match in matches]
 
-    await shelf.keep(ADA, "doc", {"first": NORTH, "second": EAST})
+    await corpus.keep(ADA, "doc", {"first": NORTH, "second": EAST})
     assert await found() == ["first", "second"]
 
-    await shelf.keep(ADA, "more", {"third": unit(3, 1)})
+    await corpus.keep(ADA, "more", {"third": unit(3, 1)})
     assert await found() == ["first", "third", "second"]
 
-    await shelf.keep(ADA, "doc", {"second": EAST})
+    await corpus.keep(ADA, "doc", {"second": EAST})
     assert await found() == ["third", "second"]
 
-    await shelf.remove(ADA, "more")
+    await corpus.remove(ADA, "more")
     assert await found() == ["second"]
 
 
 async def test_a_library_that_was_erased_and_made_anew_is_not_taken_for_the_old_one(
-    shelf: Shelf, other: Shelf
+    corpus: Corpus, other: Corpus
 ) -> None:
-    await shelf.keep(ADA, "doc", {"old": NORTH})
+    await corpus.keep(ADA, "doc", {"old": NORTH})
     assert await other.find(ADA, NORTH) == ["old"]
 
-    await shelf.database.write(
+    await corpus.database.write(
         lambda connection: [
             connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 (names)
             for table in ("rag_chunks", "rag_documents", "rag_libraries")
         ]
     )
-    await shelf.keep(ADA, "doc", {"new": EAST})
+    await corpus.keep(ADA, "doc", {"new": EAST})
 
     [found] = await other.store.search(ADA, NORTH, 10)
     assert [match.chunk_id for match in found] == ["new"]
 
 
-async def test_another_embedders_vectors_are_not_compared(shelf: Shelf) -> None:
-    await shelf.keep(ADA, "doc", {"ours": EAST})
-    await Shelf(shelf.database, shelf.store, "another").keep(ADA, "other", {"theirs": NORTH})
+async def test_another_embedders_vectors_are_not_compared(corpus: Corpus) -> None:
+    await corpus.keep(ADA, "doc", {"ours": EAST})
+    await Corpus(corpus.database, corpus.store, "another").keep(ADA, "other", {"theirs": NORTH})
 
-    assert await shelf.find(ADA, NORTH) == ["ours"]
+    assert await corpus.find(ADA, NORTH) == ["ours"]
 
 
 @pytest.mark.parametrize("max_bytes", [0, 30 * DIMENSIONS * 4, 50 * DIMENSIONS * 4])
-async def test_results_are_right_when_memory_is_too_small(shelf: Shelf, max_bytes: int) -> None:
-    small = EmbeddedStore(shelf.database, EMBEDDER, DIMENSIONS, max_bytes)
-    shelf = Shelf(shelf.database, small)
+async def test_results_are_right_when_memory_is_too_small(corpus: Corpus, max_bytes: int) -> None:
+    small = EmbeddedStore(corpus.database, EMBEDDER, DIMENSIONS, max_bytes)
+    corpus = Corpus(corpus.database, small)
     for number, owner in enumerate((SHARED, ADA, EVE, "mallory")):
-        await fill(shelf, owner, 20, number)
+        await fill(corpus, owner, 20, number)
 
     for _ in range(2):
         for number, owner in enumerate((ADA, EVE, "mallory"), start=1):
             all_of_it = np.concatenate([random_vectors(20, 0), random_vectors(20, number)])
             similarities = sorted((all_of_it @ NORTH[0]).tolist(), reverse=True)
-            found = await shelf.search(owner, NORTH, 50)
+            found = await corpus.search(owner, NORTH, 50)
             assert [match.similarity for match in found] == pytest.approx(similarities, abs=1e-5)
 
 
-async def test_searches_at_once_read_a_library_once_and_agree(shelf: Shelf, other: Shelf) -> None:
-    await fill(shelf, ADA, 1200, seed=1)
-    await fill(shelf, SHARED, 1000, seed=2)
+async def test_searches_at_once_read_a_library_once_and_agree(
+    corpus: Corpus, other: Corpus
+) -> None:
+    await fill(corpus, ADA, 1200, seed=1)
+    await fill(corpus, SHARED, 1000, seed=2)
     statements: list[str] = []
 
     @event.listens_for(other.database.engine, "before_cursor_execute")
@@ -128,7 +130,7 @@ async def test_searches_at_once_read_a_library_once_and_agree(shelf: Shelf, othe
     assert len(found[0][0]) == 20
     assert all(each == found[0] for each in found)
     reads = [each for each in statements if "rag_chunks.embedding" in each]
-    assert len(reads) == 3 + 3, "a piece has 500 chunks, and the last one fewer"
+    assert len(reads) == 3 + 3, "a chunk has 500 chunks, and the last one fewer"
 
 
 def test_it_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_it_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
 
 
 async def _migrate(path: Path) -> None:
-    async with open_shelf(Settings(database_url=f"sqlite:///{path}"), embedded):
+    async with open_corpus(Settings(database_url=f"sqlite:///{path}"), embedded):
         pass
 
 
@@ -157,22 +159,22 @@ async def _follow(
 ) -> None:
     """Change documents and search, and compare each search with what is known to be there."""
     known: dict[tuple[str, str], dict[str, Matrix]] = {}
-    async with open_shelf(Settings(database_url=f"sqlite:///{path}"), embedded) as shelf:
+    async with open_corpus(Settings(database_url=f"sqlite:///{path}"), embedded) as corpus:
         for number, (keep, ask) in enumerate(steps):
             owner, name, size, seed = keep
             document = f"{owner}:{name}"
             vectors = random_vectors(max(size, 1), seed)
-            pieces = {f"{document}:{number}:{row}": vectors[[row]] for row in range(size)}
-            if pieces:
-                await shelf.keep(owner, document, pieces)
+            chunks = {f"{document}:{number}:{row}": vectors[[row]] for row in range(size)}
+            if chunks:
+                await corpus.keep(owner, document, chunks)
             else:
-                await shelf.remove(owner, document)
-            known[owner, document] = pieces
-            await _compare(shelf, known, ask, random_vectors(1, seed + 1000))
+                await corpus.remove(owner, document)
+            known[owner, document] = chunks
+            await _compare(corpus, known, ask, random_vectors(1, seed + 1000))
 
 
 async def _compare(
-    shelf: Shelf,
+    corpus: Corpus,
     known: dict[tuple[str, str], dict[str, Matrix]],
     ask: tuple[str, int, set[str] | None],
     query: Matrix,
@@ -183,12 +185,12 @@ async def _compare(
         within = [document for owner, document in known if owner in of_owners]
     expected = {
         chunk_id: float(vector[0] @ query[0])
-        for (owner, document), pieces in known.items()
+        for (owner, document), chunks in known.items()
         if owner in (user, SHARED) and (within is None or document in within)
-        for chunk_id, vector in pieces.items()
+        for chunk_id, vector in chunks.items()
     }
     best = sorted(expected.values(), reverse=True)[:limit]
-    [found] = await shelf.store.search(user, query, limit, within)
+    [found] = await corpus.store.search(user, query, limit, within)
     assert [match.similarity for match in found] == pytest.approx(best, abs=1e-5)
     for match in found:
         assert match.similarity == pytest.approx(expected[match.chunk_id], abs=1e-5)

@@ -20,7 +20,7 @@ from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
 from chatkit_engine.features.rag.embeddings.openai import OpenAiEmbedder
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.settings import RagSettings
-from chatkit_engine.settings.core import explain
+from chatkit_engine.settings.base import settings_errors
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.fake_model_api.embeddings import vector_of
 
@@ -65,7 +65,7 @@ async def _asking(
 async def _failure(embedder: Embedder) -> EmbeddingsUnavailable:
     with pytest.raises(EmbeddingsUnavailable) as failed:
         await embedder.embed(["a"])
-    assert failed.value.detail == "The documents cannot be searched just now. Try again later."
+    assert failed.value.detail == "The documents cannot be searched at the moment. Try again later."
     return failed.value
 
 
@@ -186,7 +186,7 @@ async def test_a_busy_api_is_asked_again_when_it_says_so(model_api: FakeModelApi
         (Reply(status=403), "OPENAI_API_KEY"),
         (Reply(status=404), "EMBEDDING_MODEL"),
         (Reply(status=400), "refused the texts"),
-        (Reply(status=429), "limits"),
+        (Reply(status=429), "rate limit"),
         (Reply(status=500), "does not answer"),
         (Reply(cut_after_words=0), "does not answer"),
     ],
@@ -291,4 +291,4 @@ def test_what_lacks_stops_the_start_with_the_fix(
     with pytest.raises(ValidationError) as refused:
         _create(core, **own)
 
-    assert says in explain(refused.value)[0]
+    assert says in settings_errors(refused.value)[0]

@@ -6,7 +6,7 @@ import pytest
 
 from chatkit_engine.features.rag import rows
 from chatkit_engine.features.rag.fulltext import WordHits, find_words
-from chatkit_engine.features.rag.rows import Chunk, Document
+from chatkit_engine.features.rag.rows import ChunkRow, Document
 from chatkit_engine.features.rag.tables import MIGRATIONS
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
@@ -29,13 +29,13 @@ async def database(each_database: Settings) -> AsyncGenerator[Database]:
 async def _keep(database: Database, owner: str, *texts: str, publish: bool = True) -> str:
     """Keep a document of these texts, as chunks with the ids `owner 0` and so on."""
     document = Document(owner, new_id("doc"), "docs", new_id("src"), "Title", content_hash="x")
-    pieces = [
-        Chunk(f"{owner} {number} {document.id}", number, "Heading", "", text, str(number), b"")
+    chunks = [
+        ChunkRow(f"{owner} {number} {document.id}", number, "Heading", "", text, str(number), b"")
         for number, text in enumerate(texts)
     ]
-    await database.write(rows.stage, document, pieces, "none")
+    await database.write(rows.stage, document, chunks, "none")
     if publish:
-        positions = {piece.id: piece.position for piece in pieces}
+        positions = {chunk.id: chunk.position for chunk in chunks}
         await database.write(rows.publish, document, positions)
     return document.id
 

@@ -44,8 +44,8 @@ def test_ingest_says_what_it_did(folder: Path) -> None:
     assert first.exit_code == 0, first.output
     assert first.stdout.splitlines() == [
         "docs: 2 added, 0 changed, 0 unchanged, 0 deleted, 0 refused",
-        "3 passages written, 3 embedded by local-1",
-        "left out, as no reader is for them: 1 .png",
+        "3 chunks written, 3 embedded by local-1",
+        "skipped, because no reader supports them: 1 .png",
     ]
     assert "2/2 b.txt" in first.stderr
     assert "docs: 0 added, 0 changed, 1 unchanged, 1 deleted, 0 refused" in second.stdout
@@ -58,7 +58,9 @@ def test_refused_files_are_named_with_the_reason(folder: Path) -> None:
 
     assert result.exit_code == 1
     assert "2 added" in result.stdout
-    assert "refused latin?[31m.md: It is not text in UTF-8: save it as UTF-8." in result.stderr
+    assert (
+        "refused latin?[31m.md: The file is not text in UTF-8: save it as UTF-8." in result.stderr
+    )
     assert "\x1b" not in result.output
 
 
@@ -198,7 +200,7 @@ def test_ctrl_c_is_answered_and_the_next_run_goes_on(
     again = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     assert process.returncode == 130
-    assert errors.splitlines()[-1] == "Interrupted: run it again to go on."
+    assert errors.splitlines()[-1] == "Interrupted: run it again to continue."
     assert "Traceback" not in errors
     assert again.returncode == 0, again.stderr
     requests = model_api.embeddings.requests

@@ -8,13 +8,13 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 import typer
-from features.rag.shelf import (
+from features.rag.corpus import (
     ADA,
     EVE,
-    Shelf,
+    Corpus,
     fill,
     normalized,
-    open_shelf,
+    open_corpus,
     pgvector,
     random_vectors,
     unit,
@@ -45,29 +45,29 @@ INDEXES = "SELECT indexdef FROM pg_indexes WHERE indexdef LIKE '%hnsw%'"
 
 
 @pytest.fixture
-async def shelf(postgres_url: str) -> AsyncGenerator[Shelf]:
-    async with open_shelf(Settings(database_url=postgres_url), pgvector) as shelf:
-        yield shelf
+async def corpus(postgres_url: str) -> AsyncGenerator[Corpus]:
+    async with open_corpus(Settings(database_url=postgres_url), pgvector) as corpus:
+        yield corpus
 
 
 @pytest.fixture
-async def by_index(postgres: Postgres, postgres_url: str) -> AsyncGenerator[Shelf]:
-    """A shelf whose database prefers the index to comparing everything, as with many rows."""
+async def by_index(postgres: Postgres, postgres_url: str) -> AsyncGenerator[Corpus]:
+    """A corpus whose database prefers the index to comparing everything, as with many rows."""
     name = make_url(postgres_url).database
     postgres.server.psql(f"ALTER DATABASE {name} SET enable_sort = off")
-    async with open_shelf(Settings(database_url=postgres_url), pgvector) as shelf:
-        yield shelf
-        await shelf.database.read(run_sql, "SELECT pg_stat_force_next_flush()")
-        [(scans,)] = await shelf.database.read(run_sql, SCANS)
+    async with open_corpus(Settings(database_url=postgres_url), pgvector) as corpus:
+        yield corpus
+        await corpus.database.read(run_sql, "SELECT pg_stat_force_next_flush()")
+        [(scans,)] = await corpus.database.read(run_sql, SCANS)
         assert scans > 0
 
 
-async def test_the_index_misses_hardly_any_of_the_nearest(by_index: Shelf) -> None:
+async def test_the_index_misses_hardly_any_of_the_nearest(by_index: Corpus) -> None:
     dimensions, limit = 384, 50
     matrix, queries = _like_texts(2000, dimensions), _like_texts(20, dimensions)
     store = PgvectorStore(by_index.database, "wide", dimensions)
-    shelf = Shelf(by_index.database, store, "wide")
-    await shelf.keep_matrix(SHARED, "doc", [str(number) for number in range(2000)], matrix)
+    corpus = Corpus(by_index.database, store, "wide")
+    await corpus.keep_matrix(SHARED, "doc", [str(number) for number in range(2000)], matrix)
 
     found = await store.search(ADA, queries, limit)
 
@@ -79,7 +79,7 @@ async def test_the_index_misses_hardly_any_of_the_nearest(by_index: Shelf) -> No
     assert sum(hits) / (limit * len(hits)) >= 0.95
 
 
-async def test_the_index_gives_all_of_a_few_chunks_among_many(by_index: Shelf) -> None:
+async def test_the_index_gives_all_of_a_few_chunks_among_many(by_index: Corpus) -> None:
     await fill(by_index, SHARED, 2000, seed=1)
     await fill(by_index, EVE, 2000, seed=2)
     query = random_vectors(1, 3)
@@ -95,11 +95,11 @@ async def test_the_index_gives_all_of_a_few_chunks_among_many(by_index: Shelf) -
     ("dimensions", "operators"), [(3072, "halfvec_ip_ops"), (4096, None)], ids=str
 )
 async def test_long_vectors_are_indexed_by_halves_or_not_at_all(
-    shelf: Shelf, dimensions: int, operators: str | None
+    corpus: Corpus, dimensions: int, operators: str | None
 ) -> None:
-    store = PgvectorStore(shelf.database, "long", dimensions)
+    store = PgvectorStore(corpus.database, "long", dimensions)
     matrix = random_vectors(30, 1, dimensions)
-    await Shelf(shelf.database, store, "long").keep_matrix(
+    await Corpus(corpus.database, store, "long").keep_matrix(
         ADA, "doc", [str(number) for number in range(30)], matrix
     )
 
@@ -107,66 +107,66 @@ async def test_long_vectors_are_indexed_by_halves_or_not_at_all(
 
     assert found[0].chunk_id == "7"
     assert found[0].similarity == pytest.approx(1, abs=1e-5)
-    indexes = await shelf.database.read(run_sql, INDEXES)
+    indexes = await corpus.database.read(run_sql, INDEXES)
     assert [operators in str(index) for (index,) in indexes if operators] == [True] * len(indexes)
     assert len(indexes) == (1 if operators else 0)
 
 
-async def test_processes_that_start_at_once_make_one_index(shelf: Shelf) -> None:
-    await shelf.keep(ADA, "doc", {"first": NORTH})
-    stores = [PgvectorStore(shelf.database, "fresh", 16) for _ in range(5)]
+async def test_processes_that_start_at_once_make_one_index(corpus: Corpus) -> None:
+    await corpus.keep(ADA, "doc", {"first": NORTH})
+    stores = [PgvectorStore(corpus.database, "fresh", 16) for _ in range(5)]
 
     vectors = Vectors(ADA, "doc", ["first"], NORTH)
     await asyncio.gather(*(store.add(vectors) for store in stores))
 
-    assert len(await shelf.database.read(run_sql, INDEXES)) == 2
+    assert len(await corpus.database.read(run_sql, INDEXES)) == 2
 
 
 async def test_a_role_that_may_not_create_an_index_adds_and_searches(
-    shelf: Shelf, postgres: Postgres, postgres_url: str
+    corpus: Corpus, postgres: Postgres, postgres_url: str
 ) -> None:
     _create_plain_role(postgres, "writer", make_url(postgres_url).database)
-    await shelf.database.write(
+    await corpus.database.write(
         run_sql, "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO writer"
     )
-    await shelf.database.write(run_sql, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO writer")
+    await corpus.database.write(run_sql, "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO writer")
     settings = Settings(database_url=_as_user(postgres_url, "writer"))
     async with aclosing(open_database(settings)) as database:
-        limited = Shelf(database, pgvector(database))
+        limited = Corpus(database, pgvector(database))
         await limited.keep(ADA, "doc", {"north": NORTH, "east": EAST})
         assert await limited.find(ADA, NORTH) == ["north", "east"]
 
 
-async def test_vectors_go_with_their_chunks_rows(shelf: Shelf) -> None:
-    await shelf.keep(ADA, "doc", {"north": NORTH})
+async def test_vectors_go_with_their_chunks_rows(corpus: Corpus) -> None:
+    await corpus.keep(ADA, "doc", {"north": NORTH})
 
-    await shelf.database.write(run_sql, "DELETE FROM rag_chunks")
+    await corpus.database.write(run_sql, "DELETE FROM rag_chunks")
 
-    assert await shelf.store.search(ADA, NORTH, 10) == [[]]
+    assert await corpus.store.search(ADA, NORTH, 10) == [[]]
 
 
-async def test_export_and_erase_cover_the_vectors(shelf: Shelf) -> None:
+async def test_export_and_erase_cover_the_vectors(corpus: Corpus) -> None:
     blobs = Blobs(Settings())
-    await shelf.keep(ADA, "hers", {"ada's": NORTH})
-    await shelf.keep(EVE, "eves", {"eve's": EAST})
+    await corpus.keep(ADA, "hers", {"ada's": NORTH})
+    await corpus.keep(EVE, "eves", {"eve's": EAST})
 
     lines = [
-        json.loads(line) async for line in await export_user(shelf.database, blobs, ADA, every_row)
+        json.loads(line) async for line in await export_user(corpus.database, blobs, ADA, every_row)
     ]
-    erased = await erase_user(shelf.database, blobs, ADA, [], wipe=True)
+    erased = await erase_user(corpus.database, blobs, ADA, [], wipe=True)
 
     rows = [line["row"] for line in lines if line.get("table") == "rag_vectors"]
     assert [row["chunk_id"] for row in rows] == ["ada's"]
     assert rows[0]["embedding"].startswith("[1,0,0")
     assert erased["rag_vectors"] == 1
-    assert await shelf.find(EVE, EAST) == ["eve's"]
+    assert await corpus.find(EVE, EAST) == ["eve's"]
     await blobs.aclose()
 
 
 async def test_a_project_moves_from_sqlite_without_the_vectors_table(
     file_settings: Settings, postgres_url: str
 ) -> None:
-    async with open_shelf(file_settings, pgvector) as old:
+    async with open_corpus(file_settings, pgvector) as old:
         assert await pending(old.database, CHAINS) == []
         await old.stage(ADA, "doc", ["chunk"], NORTH)
         async with aclosing(open_database(Settings(database_url=postgres_url))) as new:
@@ -178,10 +178,10 @@ async def test_a_project_moves_from_sqlite_without_the_vectors_table(
     assert tables == [(0,)]
 
 
-async def test_a_chunk_that_is_not_there_has_no_vector(shelf: Shelf) -> None:
-    await shelf.store.add(Vectors(ADA, "doc", ["unknown"], NORTH))
+async def test_a_chunk_that_is_not_there_has_no_vector(corpus: Corpus) -> None:
+    await corpus.store.add(Vectors(ADA, "doc", ["unknown"], NORTH))
 
-    assert await shelf.store.search(ADA, NORTH, 10) == [[]]
+    assert await corpus.store.search(ADA, NORTH, 10) == [[]]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
-from features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, random_vectors, unit
+from features.rag.corpus import ADA, DIMENSIONS, EMBEDDER, EVE, random_vectors, unit
 from qdrant_client import AsyncQdrantClient
 
 from chatkit_engine.errors import Unavailable
@@ -66,7 +66,7 @@ async def test_a_server_that_is_not_there_is_unavailable(
         with pytest.raises(Unavailable) as refused:
             await CALLS[call](store)
 
-    advice = "The documents cannot be searched just now. Try again later."
+    advice = "The documents cannot be searched at the moment. Try again later."
     assert refused.value.detail == advice
     assert translate(refused.value.detail, "de").startswith("Die Dokumente")
     assert KEY not in caplog.text
@@ -79,7 +79,7 @@ async def test_whatever_a_server_answers_wrongly_is_unavailable(trouble: str, ca
         with pytest.raises(Unavailable) as refused:
             await CALLS[call](store)
 
-    assert "cannot be searched just now" in refused.value.detail
+    assert "cannot be searched at the moment" in refused.value.detail
     assert f"api-key: {KEY}".encode() in asked[0]
 
 

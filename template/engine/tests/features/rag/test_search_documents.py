@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from features.rag.library import ingest
+from features.rag.documents_in_app import ingest
 from support.app import SECRET, Running, make_settings, running_app
 
 from chatkit_engine.security.authentication import issue_token

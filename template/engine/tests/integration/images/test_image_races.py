@@ -14,7 +14,7 @@ from support.store import ADA, NOW, THREAD, fill
 from chatkit_engine.run.turn_store import Opening, TurnStore
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files, generated_images
-from chatkit_engine.store.attachments import Details, make_attachment
+from chatkit_engine.store.attachments import AttachmentDetails, make_attachment
 from chatkit_engine.store.blob_cleanup import CLAIM_SECONDS, delete_dead_blobs
 from chatkit_engine.store.blobs import Blobs, blob_key
 from chatkit_engine.store.chatkit_store import SqlStore
@@ -23,7 +23,7 @@ from chatkit_engine.store.leases import Lease, LeaseLost
 from chatkit_engine.store.process_lock import ProcessLock
 
 IMAGE = make_attachment(
-    "img_1", "a red circle", "image/png", Details(size=len(FINAL), uploaded=True)
+    "img_1", "a red circle", "image/png", AttachmentDetails(size=len(FINAL), uploaded=True)
 ).model_copy(update={"thread_id": THREAD})
 ITEM = GeneratedImageItem(
     id=IMAGE.id,

@@ -10,7 +10,7 @@ from chatkit_engine.errors import Unprocessable, UnsupportedMediaType
 from chatkit_engine.features.attachments.file_types import TEXTS
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.i18n import _
-from chatkit_engine.store.attachments import IMAGES, PDF, sniffed_type
+from chatkit_engine.store.attachments import IMAGES, PDF, sniff_type
 
 HEAD_BYTES = 16
 TAIL_BYTES = 1024
@@ -55,7 +55,7 @@ class Inspector:
         """
         self.check_type(declared)
         file.seek(0)
-        found = sniffed_type(file.read(HEAD_BYTES))
+        found = sniff_type(file.read(HEAD_BYTES))
         if found is None and declared in TEXTS:
             _check_text(file)
         elif found != declared:

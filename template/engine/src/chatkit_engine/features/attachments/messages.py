@@ -33,7 +33,7 @@ from chatkit_engine.context import RequestContext, User
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.features.attachments.uploads import Uploads
 from chatkit_engine.security.links import Purpose
-from chatkit_engine.store.attachments import IMAGES, PDF, Details, details_of
+from chatkit_engine.store.attachments import IMAGES, PDF, AttachmentDetails, details_of
 from chatkit_engine.store.blobs import BlobMissing, Blobs, blob_key
 
 TEXT_BYTES_PER_TOKEN = 4
@@ -106,7 +106,7 @@ def _tokens(attachment: Attachment) -> int:
     return ceil(details.size / TEXT_BYTES_PER_TOKEN)
 
 
-def _image_tokens(details: Details) -> int:
+def _image_tokens(details: AttachmentDetails) -> int:
     """Count tiles as https://platform.openai.com/docs/guides/images-vision does.
 
     An image whose size is not known counts as the largest.

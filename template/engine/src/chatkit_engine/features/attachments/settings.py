@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from chatkit_engine.features.attachments.file_types import SUPPORTED
-from chatkit_engine.settings.core import SettingsBase
+from chatkit_engine.settings.base import SettingsBase
 
 
 class AttachmentsSettings(SettingsBase):

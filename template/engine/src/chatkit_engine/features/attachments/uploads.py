@@ -18,11 +18,11 @@ from chatkit_engine.features.attachments.inspection import InspectedFile, Inspec
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.i18n import _
 from chatkit_engine.store import blob_cleanup, files
-from chatkit_engine.store.attachments import Details, details_of, make_attachment
+from chatkit_engine.store.attachments import AttachmentDetails, details_of, make_attachment
 from chatkit_engine.store.blob_cleanup import delete_dead_blobs
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.files import Files, Stored
+from chatkit_engine.store.files import Files, StoredFile
 from chatkit_engine.store.ids import new_id
 
 IN_MEMORY_BYTES = 1024 * 1024
@@ -79,7 +79,7 @@ class Uploads:
         name = display_name(params.name)
         declared = declared_type(params.mime_type, name)
         self._inspector.check_type(declared)
-        details = Details(size=params.size, uploaded=False)
+        details = AttachmentDetails(size=params.size, uploaded=False)
         attachment = make_attachment(new_id("atc"), name, declared, details)
         limit = self._settings.attachment_max_waiting
         await self._database.write(rows.add, user.id, attachment, limit)
@@ -123,11 +123,11 @@ class Uploads:
             attachment = _uploaded(attachment_id, announced.name, found, size)
             claimed = await self._database.write(files.claim, user_id, attachment_id)
             await self._files.write(
-                user_id, attachment, read_chunks(file), claimed, blob_cleanup.give_up
+                user_id, attachment, read_chunks(file), claimed, blob_cleanup.release
             )
         return attachment
 
-    async def load(self, user_id: str, attachment_id: str) -> Stored:
+    async def load(self, user_id: str, attachment_id: str) -> StoredFile:
         return await self._database.read(files.load, user_id, attachment_id)
 
     async def check(self, user: User, attachment_ids: list[str]) -> None:
@@ -167,5 +167,5 @@ class Uploads:
 
 
 def _uploaded(attachment_id: str, name: str, found: InspectedFile, size: int) -> Attachment:
-    details = Details(size=size, uploaded=True, width=found.width, height=found.height)
+    details = AttachmentDetails(size=size, uploaded=True, width=found.width, height=found.height)
     return make_attachment(attachment_id, name, found.mime_type, details)

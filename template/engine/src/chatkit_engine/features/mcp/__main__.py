@@ -1,4 +1,6 @@
-"""`python -m chatkit_engine.features.mcp`: the server over stdio. It ends when its standard input does.
+"""`python -m chatkit_engine.features.mcp APP`: the server over stdio, until its input ends.
+
+APP is the name of the application's package, `app` unless another one is given.
 
 It opens the database and leaves migrations to the application. Its log goes to standard error.
 """
@@ -14,7 +16,8 @@ from chatkit_engine.features.mcp.server import create_server
 from chatkit_engine.features.mcp.settings import McpSettings
 from chatkit_engine.features.mcp.users import user_of_call
 from chatkit_engine.observability.logs import configure_logging, hide_secrets
-from chatkit_engine.settings.core import Settings, explain
+from chatkit_engine.settings.base import settings_errors
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 
@@ -24,7 +27,7 @@ def main(app: str = "app") -> None:
         settings, own = settings_class(app)(), McpSettings()
         database = open_database(settings)
     except ValidationError as error:
-        sys.exit("\n".join(explain(error)))
+        sys.exit("\n".join(settings_errors(error)))
     except OSError:
         sys.exit("DATABASE_URL: its folder cannot be made or written. Name another.")
     configure_logging(settings)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chatkit_engine.context import Text
 from chatkit_engine.discovery import feature_modules
-from chatkit_engine.errors import AppError, describe
+from chatkit_engine.errors import AppError, describe_errors
 from chatkit_engine.features.mcp.users import UserOf
 from chatkit_engine.store.database import Database, DatabaseUnavailable
 from chatkit_engine.store.search import search_messages
@@ -102,7 +102,7 @@ def _told(cause: BaseException | None) -> str | None:
 
 
 def _problems(error: ValidationError) -> str:
-    problems = describe(error.errors(include_input=False, include_context=False))
+    problems = describe_errors(error.errors(include_input=False, include_context=False))
     return WRONG_ARGUMENTS.format(
         "; ".join(f"{each['field']}: {each['message']}" for each in problems)
     )

@@ -18,9 +18,9 @@ from pydantic import (
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
-from chatkit_engine.errors import describe
+from chatkit_engine.errors import describe_errors
 from chatkit_engine.security.authentication import is_usable_subject
-from chatkit_engine.settings.core import SettingsBase
+from chatkit_engine.settings.base import SettingsBase
 from chatkit_engine.settings.urls import check_base_url
 
 EXAMPLE = '{"docs": {"url": "https://docs.example.com/mcp"}}'
@@ -110,5 +110,5 @@ class McpSettings(SettingsBase):
 
 
 def _problems(error: ValidationError) -> str:
-    problems = describe(error.errors(include_input=False, include_context=False))
+    problems = describe_errors(error.errors(include_input=False, include_context=False))
     return "; ".join(f"{each['field'] or 'it'}: {each['message']}" for each in problems)

@@ -1,4 +1,4 @@
-"""The commands for documents."""
+"""The commands `ingest` and `evaluate`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,37 +16,46 @@ commands = typer.Typer()
 @commands.command()
 def ingest(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(exists=True, help="A folder, or one file.")],
+    path: Annotated[Path, typer.Argument(exists=True, help="A folder, or a single file.")],
     name: Annotated[
-        str | None, typer.Option(help="The collection; else the name of the folder or file.")
+        str | None,
+        typer.Option(help="The collection. Default: the name of the folder or file."),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="Whose alone; else every user's.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Owner's user id. Default: shared with all users.")
+    ] = None,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Delete what the collection has, if all of it is gone."),
+        typer.Option(
+            "--replace",
+            help="Delete the collection's documents even if none of them is in the folder.",
+        ),
     ] = False,
 ) -> None:
-    """Have documents found: those that changed are embedded, those that are gone are deleted."""
+    """Make documents searchable: embed what changed, and delete documents whose files are gone."""
     collection = name if name is not None else path.resolve().name
     if not (collection.isprintable() and 0 < len(collection) <= MAX_NAME):
-        fail(f"--name must have from 1 to {MAX_NAME} printable characters.")
+        fail(f"--name must be 1 to {MAX_NAME} printable characters.")
     if user is not None and not is_usable_subject(user):
-        fail("--user must have from 1 to 255 printable characters.")
-    # The readers of files are slow to import, and no other command needs them.
-    from chatkit_engine.features.rag.command_work import ingest_and_tell  # noqa: PLC0415
+        fail(
+            "--user must be 1 to 255 printable characters. Leave it out to share the documents "
+            "with all users."
+        )
+    from chatkit_engine.features.rag.ingest_command import run_ingest  # noqa: PLC0415
 
-    is_whole = ingest_and_tell(project_of(ctx), path, collection, user or SHARED, replace=replace)
-    raise typer.Exit(0 if is_whole else 1)
+    is_complete = run_ingest(project_of(ctx), path, collection, user or SHARED, replace=replace)
+    raise typer.Exit(0 if is_complete else 1)
 
 
 @commands.command()
 def evaluate(
     ctx: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="Documents, and questions.json.")
+        Path,
+        typer.Argument(exists=True, file_okay=False, help="Documents and a `questions.json`."),
     ],
 ) -> None:
-    """Ask questions whose answers are known: recall@5 and MRR, by what the ranking has."""
-    from chatkit_engine.features.rag.command_work import evaluate_and_tell  # noqa: PLC0415
+    """Measure the search with questions whose answers are known: recall@5 and MRR."""
+    from chatkit_engine.features.rag.evaluation import run_evaluation  # noqa: PLC0415
 
-    evaluate_and_tell(project_of(ctx), folder)
+    run_evaluation(project_of(ctx), folder)

@@ -1,8 +1,4 @@
-"""The vector store that the settings ask for, and its place in the application.
-
-Which embedder the settings choose.
-
-What the commands for documents need: the settings' embedder and store, and the database."""
+"""Creates the embedder and vector store that the settings name, for the app and the commands."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
@@ -27,84 +23,77 @@ from chatkit_engine.settings.providers import CUSTOM, OPENAI, Endpoint
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, Migrations, pending, upgrade
-from chatkit_engine.terminal import Project, explained
+from chatkit_engine.terminal import Project, explain_settings_errors
 
 LOCAL = "local"
 DEFAULT_MODEL = "text-embedding-3-small"
 MIN_SIMILARITY = 0.25
-PATIENCE = 8
+# A command retries a busy API more often than a turn does, because nobody waits for its answer.
+COMMAND_RETRIES = 8
 
 
-def create_vector_store(
-    settings: RagSettings, database: Database, embedder: Embedder
-) -> VectorStore:
-    """Return the store, which is not connected to anything yet.
-
-    Raises:
-        ValidationError: the database has no such vectors.
-    """
-    match settings.vector_store:
-        case "embedded":
-            return EmbeddedStore(database, embedder.name, embedder.dimensions)
-        case "pgvector":
-            if database.url.get_backend_name() != "postgresql":
-                raise wrong_setting(
-                    "vector_store",
-                    "pgvector needs PostgreSQL: set DATABASE_URL, or VECTOR_STORE=embedded",
-                )
-            return PgvectorStore(database, embedder.name, embedder.dimensions)
-        case "qdrant":
-            return _create_qdrant_store(settings, embedder)
-
-
-def add_vector_store(builder: Builder, settings: RagSettings, embedder: Embedder) -> VectorStore:
-    """Return the store; have it closed at the end, and a user's vectors erased with the user.
-
-    Its tables refer to the documents' ones, whose migrations must be added before.
-    """
-    store = create_vector_store(settings, builder.database, embedder)
-
-    @asynccontextmanager
-    async def closed() -> AsyncGenerator[None]:
-        async with aclosing(store):
-            yield
-
-    if settings.vector_store == "pgvector":
-        builder.add_migrations(pgvector_tables.MIGRATIONS)
-    builder.add_eraser(store.remove_user)
-    builder.add_resource(closed)
-    return store
-
-
-def _create_qdrant_store(settings: RagSettings, embedder: Embedder) -> VectorStore:
-    # Its client takes a second to import.
-    from chatkit_engine.features.rag.vectors.qdrant import QdrantStore, connect  # noqa: PLC0415
-
-    url, key = str(settings.qdrant_url), settings.qdrant_api_key
-    client = connect(url, key.get_secret_value() if key else None)
-    return QdrantStore(client, embedder.name, embedder.dimensions, settings.qdrant_collections, url)
-
-
-class Model(NamedTuple):
-    """What is known of a model: the length of its vectors, and the cosine that tells nothing."""
+class ModelFacts(NamedTuple):
+    """The length of a model's vectors, and the cosine below which a match means nothing."""
 
     dimensions: int | None
     min_similarity: float
 
 
+KNOWN_MODELS = {
+    DEFAULT_MODEL: ModelFacts(1536, MIN_SIMILARITY),
+    "text-embedding-3-large": ModelFacts(3072, MIN_SIMILARITY),
+    "text-embedding-ada-002": ModelFacts(1536, 0.75),
+}
+
+
+@dataclass(frozen=True)
+class RagComponents:
+    """What a command needs."""
+
+    settings: Settings
+    database: Database
+    chains: list[Migrations]
+    embedder: Embedder
+    store: VectorStore
+
+
+def load_components(project: Project) -> RagComponents:
+    """Create a command's components from the settings. Nothing is connected yet."""
+    with explain_settings_errors():
+        patient = {"database_timeout_seconds": None, "llm_max_retries": COMMAND_RETRIES}
+        settings, own = project.settings().model_copy(update=patient), RagSettings()
+        configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
+        hide_secrets(own)
+        database = open_database(settings)
+        embedder = create_embedder(own, settings)
+        store = create_vector_store(own, database, embedder)
+    chains = [CORE, MIGRATIONS]
+    if own.vector_store == "pgvector":
+        chains.append(pgvector_tables.MIGRATIONS)
+    return RagComponents(settings, database, chains, embedder, store)
+
+
+async def migrate(components: RagComponents) -> None:
+    """Apply pending migrations in development. In production, ask for the command `migrate`."""
+    if not components.settings.is_production:
+        await upgrade(components.database, components.chains)
+    elif waiting := await pending(components.database, components.chains):
+        raise Conflict(f"Run `migrate` first. Pending migrations: {', '.join(waiting)}.")
+
+
 def create_embedder(settings: RagSettings, core: Settings) -> Embedder:
-    """Return the embedder: a model where one is named or OpenAI's key is there, else the local one.
+    """Return an embedding model if one is configured or OpenAI's key is set, else the local one.
 
     Raises:
-        ValidationError: what the model needs is not set.
+        ValidationError: a setting that the model needs is missing.
     """
     key = settings.embedding_api_key or core.openai_api_key
-    is_model = settings.embedding_model or settings.embedding_base_url or key
-    if not is_model or settings.embedding_model == LOCAL:
+    has_model = settings.embedding_model or settings.embedding_base_url or key
+    if not has_model or settings.embedding_model == LOCAL:
         return LocalEmbedder()
     endpoint = _endpoint(settings, core)
     model = endpoint.model or DEFAULT_MODEL
-    known = MODELS.get(model, Model(None, MIN_SIMILARITY))
+    known = KNOWN_MODELS.get(model, ModelFacts(None, MIN_SIMILARITY))
     dimensions = settings.embedding_dimensions or known.dimensions
     if dimensions is None:
         raise wrong_setting(
@@ -121,7 +110,7 @@ def create_embedder(settings: RagSettings, core: Settings) -> Embedder:
 
 
 def _endpoint(settings: RagSettings, core: Settings) -> Endpoint:
-    """Return where the model is. OpenAI's key goes to OpenAI, or to what stands in for it."""
+    """Return the model's endpoint. OpenAI's key is sent only to OpenAI or its configured proxy."""
     model = settings.embedding_model or DEFAULT_MODEL
     if settings.embedding_base_url:
         return Endpoint(CUSTOM, model, settings.embedding_base_url, settings.embedding_api_key)
@@ -136,46 +125,51 @@ def _endpoint(settings: RagSettings, core: Settings) -> Endpoint:
     return Endpoint(OPENAI, model, url, key)
 
 
-"""How often an API that is busy is asked again: nobody waits for an answer here."""
+def add_vector_store(builder: Builder, settings: RagSettings, embedder: Embedder) -> VectorStore:
+    """Create the store and register it with the application, which closes it when it stops.
+
+    Add the documents' migrations first, because the store's tables refer to theirs.
+    """
+    store = create_vector_store(settings, builder.database, embedder)
+
+    @asynccontextmanager
+    async def closed() -> AsyncGenerator[None]:
+        async with aclosing(store):
+            yield
+
+    if settings.vector_store == "pgvector":
+        builder.add_migrations(pgvector_tables.MIGRATIONS)
+    builder.add_eraser(store.remove_user)
+    builder.add_resource(closed)
+    return store
 
 
-@dataclass(frozen=True)
-class RagComponents:
-    """What a run needs, open."""
+def create_vector_store(
+    settings: RagSettings, database: Database, embedder: Embedder
+) -> VectorStore:
+    """Return the store. It does not connect to anything yet.
 
-    settings: Settings
-    database: Database
-    chains: list[Migrations]
-    embedder: Embedder
-    store: VectorStore
-
-
-def load_components(project: Project) -> RagComponents:
-    """Make what the settings ask for; nothing is connected yet."""
-    with explained():
-        patient = {"database_timeout_seconds": None, "llm_max_retries": PATIENCE}
-        settings, own = project.settings().model_copy(update=patient), RagSettings()
-        configure_logging(settings, None if settings.log_level == "DEBUG" else "CRITICAL")
-        hide_secrets(own)
-        database = open_database(settings)
-        embedder = create_embedder(own, settings)
-        store = create_vector_store(own, database, embedder)
-    chains = [CORE, MIGRATIONS]
-    if own.vector_store == "pgvector":
-        chains.append(pgvector_tables.MIGRATIONS)
-    return RagComponents(settings, database, chains, embedder, store)
+    Raises:
+        ValidationError: the database does not support it.
+    """
+    match settings.vector_store:
+        case "embedded":
+            return EmbeddedStore(database, embedder.name, embedder.dimensions)
+        case "pgvector":
+            if database.url.get_backend_name() != "postgresql":
+                raise wrong_setting(
+                    "vector_store",
+                    "pgvector needs PostgreSQL: set DATABASE_URL, or VECTOR_STORE=embedded",
+                )
+            return PgvectorStore(database, embedder.name, embedder.dimensions)
+        case "qdrant":
+            return _create_qdrant_store(settings, embedder)
 
 
-async def migrate(parts: RagComponents) -> None:
-    """Apply migrations in development; production runs `migrate` when it chooses to."""
-    if not parts.settings.is_production:
-        await upgrade(parts.database, parts.chains)
-    elif waiting := await pending(parts.database, parts.chains):
-        raise Conflict(f"Run `migrate` first; not applied yet: {', '.join(waiting)}.")
+def _create_qdrant_store(settings: RagSettings, embedder: Embedder) -> VectorStore:
+    # Its client takes a second to import.
+    from chatkit_engine.features.rag.vectors.qdrant import QdrantStore, connect  # noqa: PLC0415
 
-
-MODELS = {
-    DEFAULT_MODEL: Model(1536, MIN_SIMILARITY),
-    "text-embedding-3-large": Model(3072, MIN_SIMILARITY),
-    "text-embedding-ada-002": Model(1536, 0.75),
-}
+    url, key = str(settings.qdrant_url), settings.qdrant_api_key
+    client = connect(url, key.get_secret_value() if key else None)
+    return QdrantStore(client, embedder.name, embedder.dimensions, settings.qdrant_collections, url)

@@ -1,4 +1,4 @@
-"""Retrieval: documents that are ingested, searched by a tool, and cited."""
+"""Document search (RAG): ingested documents are searched by a tool, and cited in answers."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
@@ -22,21 +22,21 @@ def install(builder: Builder) -> None:
     embedder = create_embedder(settings, builder.settings)
     builder.add_migrations(MIGRATIONS)
     store = add_vector_store(builder, settings, embedder)
-    asking = CachedEmbedder(embedder, settings.search_cache_seconds)
+    cached = CachedEmbedder(embedder, settings.search_cache_seconds)
     ranking = Ranking.of(settings, embedder)
-    search = DocumentSearch(builder.database, asking, store, ranking)
+    search = DocumentSearch(builder.database, cached, store, ranking)
     builder.add_tools(*create_tools(CachedSearch(builder.database, search, settings)))
-    here = vectors_in(store, embedder)
+    current_store = vectors_in(store, embedder)
 
     @asynccontextmanager
     async def closed() -> AsyncGenerator[None]:
-        async with aclosing(asking):
+        async with aclosing(cached):
             yield
 
     async def documents() -> HealthStatus:
-        waiting = await builder.database.read(rows.count_elsewhere, here)
-        advice = f"{waiting} are not in this vector store: run `ingest` on them again"
-        return HealthStatus(name="documents", ok=True, detail=advice if waiting else "")
+        missing = await builder.database.read(rows.count_elsewhere, current_store)
+        advice = f"{missing} are missing from this vector store: run `ingest` on them again"
+        return HealthStatus(name="documents", ok=True, detail=advice if missing else "")
 
     builder.add_resource(closed)
     builder.add_health_check(documents)

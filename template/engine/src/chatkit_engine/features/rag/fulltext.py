@@ -1,7 +1,7 @@
 """Full-text search over the chunks that a user may read.
 
-Frequent words are left out where rarer ones are enough: the work stays the same however many chunks
-there are, and such words rank nothing.
+Frequent words are ignored if rarer ones match enough chunks. They hardly affect the ranking, and
+the cost of a search would otherwise grow with the number of chunks.
 """
 
 import json
@@ -13,16 +13,14 @@ from functools import cached_property
 from sqlalchemy import Connection, text
 
 from chatkit_engine.features.rag.vectors.store import SHARED
-from chatkit_engine.features.rag.words import UNSPACED, WORD, fold, telling
+from chatkit_engine.features.rag.words import UNSPACED, WORD, fold, search_terms
 
 MAX_WORDS = 20
 MAX_RANKED = 1000
-BEGINNING = 6
-
+PREFIX = 6
 _SQLITE_COUNT = """
     SELECT term, doc FROM rag_words WHERE term IN (SELECT value FROM json_each(:terms))
 """
-
 _SQLITE = """
     SELECT id FROM (
         SELECT rag_chunks.id, rag_chunks.seq, bm25(rag_search, 2.0, 1.0) AS score
@@ -34,9 +32,7 @@ _SQLITE = """
     ORDER BY score, seq
     LIMIT :limit
 """
-
 _SQLITE_WITHIN = "AND rag_chunks.document_id IN (SELECT value FROM json_each(:documents))"
-
 _POSTGRESQL_COUNT = """
     SELECT word AS term, (
         SELECT count(*) FROM (
@@ -47,7 +43,6 @@ _POSTGRESQL_COUNT = """
     ) AS doc
     FROM unnest(CAST(:words AS text[])) AS word
 """
-
 _POSTGRESQL = """
     SELECT id FROM (
         SELECT id, seq, words FROM rag_chunks
@@ -58,38 +53,37 @@ _POSTGRESQL = """
     ORDER BY ts_rank_cd(words, websearch_to_tsquery('simple', :query), 1) DESC, seq
     LIMIT :limit
 """
-
 _POSTGRESQL_WITHIN = "AND document_id = ANY(CAST(:documents AS text[]))"
 
 
 @dataclass(frozen=True)
 class WordHits:
-    """The chunks that have a query's words, best first, and how much each word tells."""
+    """The chunks that have a query's words, best first, and the weight of each word."""
 
     chunk_ids: Sequence[str]
     weights: Mapping[str, float]
 
     def coverage(self, text: str) -> float:
-        """Return which share of what the query's words tell is in the text, 0 to 1."""
+        """Return the share, by weight, of the query's words that are in the text: 0 to 1."""
         if not self.weights:
             return 0.0
         folded = fold(text.casefold())
         words = set(WORD.findall(folded))
-        said = words | {word[:BEGINNING] for word in words}
+        known = words | {word[:PREFIX] for word in words}
         found = sum(
             weight
-            for begins, weight in self._by_beginning.items()
-            if begins in (folded if UNSPACED.match(begins) else said)
+            for prefix, weight in self._by_prefix.items()
+            if prefix in (folded if UNSPACED.match(prefix) else known)
         )
-        return found / sum(self._by_beginning.values())
+        return found / sum(self._by_prefix.values())
 
     @cached_property
-    def _by_beginning(self) -> dict[str, float]:
-        """The weights by how the words begin, which is what their forms mostly share."""
+    def _by_prefix(self) -> dict[str, float]:
+        """The weights by the words' prefixes, which the forms of a word usually share."""
         weights: dict[str, float] = {}
         for word, weight in self.weights.items():
-            begins = fold(word.casefold())[:BEGINNING]
-            weights[begins] = max(weight, weights.get(begins, 0.0))
+            prefix = fold(word.casefold())[:PREFIX]
+            weights[prefix] = max(weight, weights.get(prefix, 0.0))
         return weights
 
 
@@ -100,7 +94,7 @@ def find_words(
     limit: int,
     document_ids: Sequence[str] | None = None,
 ) -> list[WordHits]:
-    """Return for each query the chunks of the user's own and of the shared documents."""
+    """Return the hits of each query in the user's own and the shared documents."""
     return [_find(connection, user_id, query, limit, document_ids) for query in queries]
 
 
@@ -112,11 +106,11 @@ def _find(
     document_ids: Sequence[str] | None,
 ) -> WordHits:
     dialect = DIALECTS[connection.dialect.name]
-    words = telling(query, MAX_WORDS)
+    words = search_terms(query, MAX_WORDS)
     values: dict[str, object] = {"user": user_id, "shared": SHARED, "most": MAX_RANKED}
     counts = dialect.count(connection, words, values)
     weights = {word: 1 / (1 + math.log1p(counts.get(word, 0))) for word in words}
-    ranked = _rare_enough(counts)
+    ranked = _rarest(counts)
     if not ranked or document_ids == []:
         return WordHits([], weights)
     values["query"] = " OR ".join(f'"{word}"' for word in ranked)
@@ -127,8 +121,8 @@ def _find(
     return WordHits(list(connection.scalars(text(statement), values)), weights)
 
 
-def _rare_enough(counts: Mapping[str, int]) -> list[str]:
-    """Return the rarest words that occur at all: one, or as many as `MAX_RANKED` chunks have."""
+def _rarest(counts: Mapping[str, int]) -> list[str]:
+    """Return the rarest words that occur: at least one, and while their chunks fit `MAX_RANKED`."""
     ranked: list[str] = []
     left = MAX_RANKED
     for word in sorted((word for word in counts if counts[word]), key=lambda word: counts[word]):
@@ -151,8 +145,8 @@ def _count_sqlite(
 def _count_postgresql(
     connection: Connection, words: Sequence[str], values: Mapping[str, object]
 ) -> dict[str, int]:
-    asked = {**values, "words": list(words)}
-    rows = connection.execute(text(_POSTGRESQL_COUNT), asked).all()
+    parameters = {**values, "words": list(words)}
+    rows = connection.execute(text(_POSTGRESQL_COUNT), parameters).all()
     return {row.term: row.doc for row in rows}
 
 

@@ -1,4 +1,7 @@
-"""The documents' statements. Each filters on the owner, or on the user and what is shared."""
+"""The SQL statements for documents and chunks.
+
+Each filters on the owner, or on the user's own and the shared rows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -8,12 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, se
 
 from chatkit_engine.features.rag.tables import chunks, documents, libraries
 from chatkit_engine.features.rag.vectors.store import SHARED
-from chatkit_engine.store.upsert import run, upsert
+from chatkit_engine.store.upsert import execute_upsert, upsert
 
 
 @dataclass(frozen=True)
 class Document:
-    """What is known of a file. `content_hash` is empty until all of it is ingested."""
+    """A file's document. `content_hash` is empty until the document is complete."""
 
     user_id: str
     id: str
@@ -28,8 +31,8 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """A passage of a document, with its vector as bytes. `hash` is of what was embedded."""
+class ChunkRow:
+    """A chunk with its vector as bytes. `hash` is of the text that was embedded."""
 
     id: str
     position: int
@@ -42,7 +45,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Passage:
-    """A chunk as it is found: what it says, and where that stands."""
+    """A chunk as a search returns it, with the details of its document."""
 
     chunk_id: str
     document_id: str
@@ -58,11 +61,34 @@ class Passage:
 
 
 class LibraryVersion(NamedTuple):
-    """How far a library has come. One that was erased and made anew has a higher `seq`."""
+    """The version of an owner's documents.
+
+    `seq` is higher after the owner was erased and has documents again. `purged` is the version at
+    which chunks were deleted last.
+    """
 
     seq: int
     version: int
     purged: int
+
+
+_DOCUMENT = [documents.c[field.name] for field in fields(Document)]
+_NEW_LIBRARY = upsert(libraries, [], [])
+_NEW_DOCUMENT = upsert(documents, [], [])
+_NEW_CHUNK = upsert(chunks, [], [])
+_PASSAGE = (
+    chunks.c.id.label("chunk_id"),
+    chunks.c.document_id,
+    chunks.c.position,
+    chunks.c.heading,
+    chunks.c.anchor,
+    chunks.c.text,
+    documents.c.source,
+    documents.c.title,
+    documents.c.url,
+    documents.c.chapter,
+    documents.c.lesson,
+)
 
 
 def readable(user_id: str, owner: ColumnElement[str]) -> ColumnElement[bool]:
@@ -76,7 +102,7 @@ def list_documents(connection: Connection, user_id: str, collection: str) -> lis
 
 
 def list_readable(connection: Connection, user_id: str) -> list[Document]:
-    """Return the documents that the user may read, and that are complete."""
+    """Return the complete documents that the user may read."""
     mine = readable(user_id, documents.c.user_id) & (documents.c.content_hash != "")
     return _documents(connection, select(*_DOCUMENT).where(mine).order_by(documents.c.seq))
 
@@ -90,7 +116,7 @@ def count_elsewhere(connection: Connection, vectors_in: str) -> int:
 def known_vectors(
     connection: Connection, user_id: str, document_id: str, embedder: str
 ) -> dict[str, tuple[str, bytes]]:
-    """Return the ids and vectors of a document's chunks by their hashes, staged ones among them."""
+    """Return the ids and vectors of a document's chunks by hash, including staged chunks."""
     columns = (chunks.c.hash, chunks.c.id, chunks.c.embedding)
     known = _of(user_id, document_id) & (chunks.c.embedder == embedder)
     found = connection.execute(select(*columns).where(known)).all()
@@ -98,25 +124,24 @@ def known_vectors(
 
 
 def stage(
-    connection: Connection, document: Document, added: Sequence[Chunk], embedder: str
+    connection: Connection, document: Document, added: Sequence[ChunkRow], embedder: str
 ) -> None:
-    """Keep chunks of a document that is being ingested, where nobody finds them yet.
+    """Insert chunks of a document that is being ingested. No search finds them yet.
 
-    The document's row is made with the first of them, and stays as it is afterwards. A chunk that
-    another run has staged already stays, too.
+    The document's row is inserted if it does not exist. Existing rows are left as they are.
     """
     incomplete = {**vars(document), "content_hash": "", "vectors_in": ""}
-    run(connection, _NEW_DOCUMENT, incomplete)
+    execute_upsert(connection, _NEW_DOCUMENT, incomplete)
     shared = {"user_id": document.user_id, "document_id": document.id, "embedder": embedder}
     values = [{**vars(chunk), **shared, "staged": True, "version": 0} for chunk in added]
     if values:
-        run(connection, _NEW_CHUNK, values)
+        execute_upsert(connection, _NEW_CHUNK, values)
 
 
 def publish(connection: Connection, document: Document, positions: Mapping[str, int]) -> list[str]:
-    """Let the document be its chunks of these ids, in this order; return the ids that it loses."""
+    """Publish the chunks with these ids, delete the others, and return the ids of those."""
     version = _next_version(connection, document.user_id)
-    run(connection, _NEW_DOCUMENT, vars(document))
+    execute_upsert(connection, _NEW_DOCUMENT, vars(document))
     own = (documents.c.user_id == document.user_id) & (documents.c.id == document.id)
     connection.execute(update(documents).where(own).values(vars(document)))
     mine = _of(document.user_id, document.id)
@@ -127,15 +152,16 @@ def publish(connection: Connection, document: Document, positions: Mapping[str, 
             connection.execute(moved.values(position=positions[row.id]))
     new = update(chunks).where(mine, chunks.c.staged)
     connection.execute(new.values(staged=False, version=version))
-    lost = [row.id for row in existing if row.id not in positions]
-    _purge(connection, document.user_id, version, chunks.c.id.in_(lost) if lost else None)
-    return lost
+    removed = [row.id for row in existing if row.id not in positions]
+    if removed:
+        _purge(connection, document.user_id, version, chunks.c.id.in_(removed))
+    return removed
 
 
 def move_anchors(
     connection: Connection, user_id: str, document_id: str, anchors: Mapping[str, str]
 ) -> None:
-    """Give a document's chunks the anchors that they have now, by their ids."""
+    """Update the anchors of a document's chunks, by chunk id."""
     mine = _of(user_id, document_id)
     for row in connection.execute(select(chunks.c.id, chunks.c.anchor).where(mine)).all():
         if row.anchor != anchors.get(row.id, row.anchor):
@@ -144,9 +170,9 @@ def move_anchors(
 
 
 def mark_indexed(connection: Connection, user_id: str, document_id: str, store: str) -> None:
-    """Remember that the document's vectors are in the store of that name.
+    """Record that the document's vectors are in the store of that name.
 
-    It counts as a change: what was found before may lack them.
+    This counts as a change, because cached results may lack the document.
     """
     _next_version(connection, user_id)
     own = (documents.c.user_id == user_id) & (documents.c.id == document_id)
@@ -172,27 +198,23 @@ def remove_all(connection: Connection, user_id: str) -> None:
 
 
 def versions(connection: Connection, user_id: str) -> dict[str, LibraryVersion]:
-    """Return the versions of the user's library and of the shared one, where there are such."""
+    """Return the versions of the user's own and the shared documents, by owner."""
     mine = readable(user_id, libraries.c.user_id)
     rows = connection.execute(select(libraries).where(mine)).all()
     return {row.user_id: LibraryVersion(row.seq, row.version, row.purged) for row in rows}
 
 
 def load_passages(connection: Connection, user_id: str, ids: Sequence[str]) -> dict[str, Passage]:
-    """Return the passages of these ids that the user may read."""
+    """Return the passages with these ids that the user may read."""
     joined = select(*_PASSAGE).join(documents, documents.c.id == chunks.c.document_id)
-    # Through an expression, so that SQLite looks up the ids and does not read all of the owner's.
+    # The expression keeps SQLite from using the index on the owner: the ids are the faster way.
     owners = (func.coalesce(each.c.user_id, each.c.user_id) for each in (chunks, documents))
     mine = and_(*(readable(user_id, owner) for owner in owners))
     found = joined.where(mine, ~chunks.c.staged, chunks.c.id.in_(ids))
     return {row.chunk_id: Passage(*row) for row in connection.execute(found)}
 
 
-def _purge(
-    connection: Connection, user_id: str, version: int, gone: ColumnElement[bool] | None
-) -> None:
-    if gone is None:
-        return
+def _purge(connection: Connection, user_id: str, version: int, gone: ColumnElement[bool]) -> None:
     deleted = connection.execute(delete(chunks).where(chunks.c.user_id == user_id, gone)).rowcount
     if deleted:
         own = libraries.c.user_id == user_id
@@ -200,8 +222,8 @@ def _purge(
 
 
 def _next_version(connection: Connection, user_id: str) -> int:
-    """Count a change of the owner's library. Whoever changes it next waits for this transaction."""
-    run(connection, _NEW_LIBRARY, {"user_id": user_id, "version": 0, "purged": 0})
+    """Return the next version of the owner's documents. Concurrent changes wait for this one."""
+    execute_upsert(connection, _NEW_LIBRARY, {"user_id": user_id, "version": 0, "purged": 0})
     counted = update(libraries).where(libraries.c.user_id == user_id)
     counted = counted.values(version=libraries.c.version + 1).returning(libraries.c.version)
     return connection.execute(counted).scalar_one()
@@ -213,23 +235,3 @@ def _of(user_id: str, document_id: str) -> ColumnElement[bool]:
 
 def _documents(connection: Connection, found: Select[Any]) -> list[Document]:
     return [Document(**row) for row in connection.execute(found).mappings()]
-
-
-_DOCUMENT = [documents.c[field.name] for field in fields(Document)]
-_NEW_LIBRARY = upsert(libraries, [], [])
-_NEW_DOCUMENT = upsert(documents, [], [])
-_NEW_CHUNK = upsert(chunks, [], [])
-
-_PASSAGE = (
-    chunks.c.id.label("chunk_id"),
-    chunks.c.document_id,
-    chunks.c.position,
-    chunks.c.heading,
-    chunks.c.anchor,
-    chunks.c.text,
-    documents.c.source,
-    documents.c.title,
-    documents.c.url,
-    documents.c.chapter,
-    documents.c.lesson,
-)

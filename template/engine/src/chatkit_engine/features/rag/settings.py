@@ -1,16 +1,19 @@
-"""The documents' settings."""
+"""The settings of the document search."""
 
 from typing import Literal, LiteralString, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from chatkit_engine.settings.core import SettingsBase
+from chatkit_engine.settings.base import SettingsBase
 from chatkit_engine.settings.urls import check_base_url
 
 
 class RagSettings(SettingsBase):
-    """Where vectors are kept, and what makes them. `.env.example` explains each."""
+    """Settings of the vector store, the embedding model and the search.
+
+    `.env.example` explains each of them.
+    """
 
     vector_store: Literal["embedded", "pgvector", "qdrant"] = "embedded"
     qdrant_url: str | None = None
@@ -35,12 +38,12 @@ class RagSettings(SettingsBase):
     def _reachable_store(self) -> Self:
         if self.vector_store == "qdrant" and self.qdrant_url is None:
             raise ValueError(
-                "VECTOR_STORE=qdrant needs QDRANT_URL: set it, such as http://127.0.0.1:6333"
+                "VECTOR_STORE=qdrant needs QDRANT_URL, for example http://127.0.0.1:6333"
             )
         return self
 
 
 def wrong_setting(name: str, advice: LiteralString) -> ValidationError:
-    """Return the error of a setting that the other settings leave no room for."""
+    """Return the error for a setting that conflicts with other settings."""
     problem = InitErrorDetails(type=PydanticCustomError("setting", advice), loc=(name,), input=None)
     return ValidationError.from_exception_data("settings", [problem], hide_input=True)

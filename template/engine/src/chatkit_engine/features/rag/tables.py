@@ -1,8 +1,9 @@
-"""The documents' tables, in a metadata and a chain of migrations of their own.
+"""The tables of the documents, with their own metadata and chain of migrations.
 
-A row whose `user_id` is empty is shared: every user may read it. `staged` chunks belong to an
-`ingest` that is not through: nobody finds them. A library's `version` counts its changes, `purged`
-is the version at which chunks were deleted last, and a chunk has the version that it came with.
+A row with an empty `user_id` is shared: every user may read it. A library is all documents of one
+owner; its `version` counts changes, and `purged` is the version at which chunks were deleted last.
+A chunk has the version at which it was published. `staged` chunks belong to an unfinished `ingest`,
+and no search finds them.
 """
 
 from pathlib import Path
@@ -82,7 +83,6 @@ chunks = Table(
 )
 
 Index("ix_rag_chunks_document", chunks.c.document_id, chunks.c.user_id, chunks.c.position)
-
 Index("ix_rag_chunks_user", chunks.c.user_id, chunks.c.version)
 
 MIGRATIONS = Migrations("rag", Path(__file__).parent / "migrations" / "versions", metadata)

@@ -1,16 +1,14 @@
-"""Words as searches compare them, and which of them tell nothing."""
+"""Splits texts into words for the searches, and knows the stop words."""
 
 import re
 import unicodedata
 from itertools import pairwise
 
 WORD = re.compile(r"[^\W_]+")
-
-# Chinese and Japanese, which put no spaces between words.
+# Chinese and Japanese letters: these languages put no spaces between words.
 UNSPACED = re.compile(r"([\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+)")
-
-# English and German words that are in most texts.
-_PLAIN = """
+# The most frequent words of English and German.
+_STOP_WORDS = """
 a about all also am an and any are as at be because been but by can could did do does for from
 get had has have he her his how i if in into is it its just like may me might more most must my
 no not of on one or our out over own please shall she should so some tell than that the their
@@ -21,8 +19,7 @@ ein eine einem einen einer eines er es fur geht habe haben hat hier ich ihr im i
 keine konnen man mein mich mir mit muss nach nicht noch nur ob oder sein sich sie sind so uber
 um und uns von vor wann war warum was welche wenn wer werden wie wir wird wo zu zum zur
 """
-
-PLAIN = frozenset(_PLAIN.split())
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 
 
 def fold(text: str) -> str:
@@ -34,11 +31,21 @@ def fold(text: str) -> str:
 
 
 def words_of(text: str) -> list[str]:
-    """Return the text's words in order, in lower case; where no spaces part them, their pairs."""
-    return [word for run in WORD.findall(text.lower()) for word in _parted(run)]
+    """Return the words in order and in lower case.
+
+    Text without spaces between words is returned as pairs of letters.
+    """
+    return [word for run in WORD.findall(text.lower()) for word in _split_run(run)]
 
 
-def _parted(run: str) -> list[str]:
+def search_terms(text: str, limit: int) -> list[str]:
+    """Return each word once, without stop words unless there are no others."""
+    words = list(dict.fromkeys(words_of(text)))
+    kept = [word for word in words if fold(word) not in STOP_WORDS]
+    return (kept or words)[:limit]
+
+
+def _split_run(run: str) -> list[str]:
     if run.isascii() or not UNSPACED.search(run):
         return [run]
     parts = [part for part in UNSPACED.split(run) if part]
@@ -47,10 +54,3 @@ def _parted(run: str) -> list[str]:
 
 def _pairs(letters: str) -> list[str]:
     return [first + second for first, second in pairwise(letters)] or [letters]
-
-
-def telling(text: str, limit: int) -> list[str]:
-    """Return what a search looks for: each word once, without plain ones where others are left."""
-    words = list(dict.fromkeys(words_of(text)))
-    kept = [word for word in words if fold(word) not in PLAIN]
-    return (kept or words)[:limit]

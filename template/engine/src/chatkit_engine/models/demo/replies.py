@@ -1,6 +1,4 @@
-"""Values that fit a JSON schema, for the demo model.
-
-What the demo model answers: a handoff or a tool that is spelled out, a value, or text."""
+"""Chooses the demo model's reply: a handoff or a tool call that the message names, or text."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -16,62 +14,26 @@ from pydantic_core import to_json
 from chatkit_engine.models.text_model import text_message
 from chatkit_engine.store.ids import new_id
 
-Schema = Mapping[str, Any]
-
 NOTICE = (
     "No model key is set, so a demo model answers. Set LLM_PROVIDER and its key for a real one."
 )
-
 TRANSFER = "transfer_to_"
+# Words of tool names that a message need not repeat.
 FILLERS = frozenset({"app", "current", "get", "my", "the", "user"})
-
+# A passage that a tool quotes, with the mark of its source.
 QUOTED = re.compile(
     r"(?P<mark>\[\d+\]) <(?P<tag>\w+)[^\n]*>\n(?P<text>.*?)\n</(?P=tag)>", re.DOTALL
 )
-
 MAX_QUOTED = 600
-NOT_SAID = ("Hidden context", "The following graphical UI widget")
+# User messages that the user has not written.
+GENERATED_PREFIXES = ("Hidden context", "The following graphical UI widget")
+
+Schema = Mapping[str, Any]
 T = TypeVar("T")
 
 
-def value_of(schema: Schema, text: str) -> Any:
-    """Return a value that fits the schema. Its texts are the text; lists are as short as may be."""
-    return _value(schema, text, schema.get("$defs", {}))
-
-
-def _value(rule: Schema, text: str, named: Mapping[str, Schema]) -> Any:
-    if "$ref" in rule:
-        return _value(named[rule["$ref"].rpartition("/")[2]], text, named)
-    for fixed in ("default", "const"):
-        if fixed in rule:
-            return rule[fixed]
-    if "enum" in rule:
-        return rule["enum"][0]
-    if "anyOf" in rule:
-        options: list[Schema] = rule["anyOf"]
-        return None if {"type": "null"} in options else _value(options[0], text, named)
-    return _value_of_type(rule, text, named)
-
-
-def _value_of_type(rule: Schema, text: str, named: Mapping[str, Schema]) -> Any:
-    match rule.get("type"):
-        case "object":
-            properties: Mapping[str, Schema] = rule.get("properties", {})
-            return {name: _value(each, text, named) for name, each in properties.items()}
-        case "array":
-            return [_value(rule["items"], text, named) for _ in range(rule.get("minItems", 0))]
-        case "integer" | "number":
-            return max(1, rule.get("minimum", 1))
-        case "boolean":
-            return False
-        case "null":
-            return None
-        case _:
-            return text
-
-
 class Conversation:
-    """What the demo model reads: the last message, and what was done about it since."""
+    """The last message of the input, and the tool outputs and handoffs since."""
 
     def __init__(self, input: str | list[TResponseInputItem]) -> None:
         self.message = ""
@@ -85,7 +47,7 @@ class Conversation:
 
     @property
     def subject(self) -> str:
-        """What follows the message's first colon, or else all of it."""
+        """The part of the message after its first colon, or else all of it."""
         return self.message.partition(":")[2].strip() or self.message
 
     def _read(self, item: dict[str, Any]) -> None:
@@ -93,7 +55,9 @@ class Conversation:
             self._called[item["call_id"]] = item["name"]
         elif item.get("type") == "function_call_output":
             self._read_output(self._called.get(item["call_id"], ""), str(item["output"]))
-        elif item.get("role") == "user" and not (text := _text(item)).startswith(NOT_SAID):
+        elif item.get("role") == "user" and not (text := _text(item)).startswith(
+            GENERATED_PREFIXES
+        ):
             self.message = text
             self.messages += 1
             self.tool_output = self.handed_to = None
@@ -111,47 +75,45 @@ def reply_to(
     handoffs: Sequence[Handoff[Any, Any]],
     schema: Mapping[str, Any] | None,
 ) -> ResponseOutputItem:
-    """Hand off once, then call a tool once, then answer: with a value where there is a schema.
-
-    An agent with neither tools nor handoffs answers another agent, who needs no notice.
-    """
+    """Hand off once, then call a tool once, then answer. A schema is filled in at once."""
     if schema is not None:
         return text_message(to_json(value_of(schema, conversation.subject)).decode())
-    handoff = _spelled_out(conversation.message, {each.tool_name: each for each in handoffs})
+    handoff = _mentioned(conversation.message, {each.tool_name: each for each in handoffs})
     if handoff is not None and conversation.handed_to is None:
         return _call(handoff.tool_name, {})
     functions = {each.name: each for each in tools if isinstance(each, FunctionTool)}
-    tool = _spelled_out(conversation.message, functions)
+    tool = _mentioned(conversation.message, functions)
     if tool is not None and conversation.tool_output is None:
         return _call(tool.name, value_of(tool.params_json_schema, conversation.subject))
+    # An agent without tools and handoffs is used as a tool, so its answer needs no notice.
     is_first = conversation.messages == 1 and (tools or handoffs)
     notice = f"({NOTICE})\n\n" if is_first else ""
     return text_message(notice + _answer(conversation))
 
 
 def _answer(conversation: Conversation) -> str:
-    """Repeat what a tool answered, with the marks of its sources, or else what the user said."""
+    """Repeat the tool's output, or else the user's message."""
     greeting = f"{conversation.handed_to} here. " if conversation.handed_to else ""
     if conversation.tool_output is not None:
-        return f"{greeting}The tool answered: {_gist(conversation.tool_output)}"
+        return f"{greeting}The tool answered: {_first_quote(conversation.tool_output)}"
     return f"{greeting}You said: {conversation.message}"
 
 
-def _gist(output: str) -> str:
-    """Return the first of the passages that a tool quotes, with its mark, or else all it said."""
+def _first_quote(output: str) -> str:
+    """Return the first passage that a tool quotes, with its mark, or else the whole output."""
     quoted = QUOTED.search(output)
     return f"{quoted['text'].strip()[:MAX_QUOTED]} {quoted['mark']}" if quoted else output
 
 
-def _spelled_out(message: str, named: Mapping[str, T]) -> T | None:
-    """Return what most of whose name's words the message has, if it has all that count."""
-    said = _words(message)
-    found = [
+def _mentioned(message: str, named: Mapping[str, T]) -> T | None:
+    """Return the value whose name's words are all in the message; the longest name wins."""
+    message_words = _words(message)
+    matches = [
         (len(words), name)
         for name in named
-        if (words := _words(name.replace("_", " ")) - FILLERS) and words <= said
+        if (words := _words(name.replace("_", " ")) - FILLERS) and words <= message_words
     ]
-    return named[max(found, key=lambda pair: pair[0])[1]] if found else None
+    return named[max(matches, key=lambda pair: pair[0])[1]] if matches else None
 
 
 def _words(text: str) -> set[str]:
@@ -173,3 +135,41 @@ def _call(name: str, arguments: dict[str, Any]) -> ResponseFunctionToolCall:
         arguments=to_json(arguments).decode(),
         type="function_call",
     )
+
+
+def value_of(schema: Schema, text: str) -> Any:
+    """Return a value that fits the JSON schema. Strings are `text`; lists are minimal."""
+    return _value(schema, text, schema.get("$defs", {}))
+
+
+def _value(rule: Schema, text: str, definitions: Mapping[str, Schema]) -> Any:
+    if "$ref" in rule:
+        return _value(definitions[rule["$ref"].rpartition("/")[2]], text, definitions)
+    for fixed in ("default", "const"):
+        if fixed in rule:
+            return rule[fixed]
+    if "enum" in rule:
+        return rule["enum"][0]
+    if "anyOf" in rule:
+        options: list[Schema] = rule["anyOf"]
+        return None if {"type": "null"} in options else _value(options[0], text, definitions)
+    return _value_of_type(rule, text, definitions)
+
+
+def _value_of_type(rule: Schema, text: str, definitions: Mapping[str, Schema]) -> Any:
+    match rule.get("type"):
+        case "object":
+            properties: Mapping[str, Schema] = rule.get("properties", {})
+            return {name: _value(each, text, definitions) for name, each in properties.items()}
+        case "array":
+            return [
+                _value(rule["items"], text, definitions) for _ in range(rule.get("minItems", 0))
+            ]
+        case "integer" | "number":
+            return max(1, rule.get("minimum", 1))
+        case "boolean":
+            return False
+        case "null":
+            return None
+        case _:
+            return text

@@ -1,4 +1,4 @@
-"""Runs one component's migrations: the core's or a feature's, each with its own version table."""
+"""Runs one chain of migrations for Alembic. Each chain has its own version table."""
 
 from typing import Literal, cast
 
@@ -15,7 +15,7 @@ def _is_ours(name: str | None, kind: str, _: object) -> bool:
 
 
 def _render(kind: str, item: object, _: object) -> str | Literal[False]:
-    """Write the type itself: pyright knows only a part of what calling it makes."""
+    """Write `sa.Double` without a call, because its type is only partially known to pyright."""
     return "sa.Double" if kind == "type" and isinstance(item, Double) else False
 
 

@@ -154,7 +154,7 @@ def _told(tool: FunctionTool, *, is_own: bool) -> Callable[..., Any]:
         if not isinstance(output, dict):
             return str(output)
         if not is_own:
-            context.context.distrust()
+            context.context.mark_untrusted()
         return str(cast(dict[str, Any], output)["text"])
 
     return told

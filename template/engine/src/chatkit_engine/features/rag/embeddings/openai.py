@@ -1,4 +1,4 @@
-"""Vectors of a model behind the OpenAI wire."""
+"""Embeds with a model behind an API like OpenAI's."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,30 +13,28 @@ from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 log = structlog.stdlib.get_logger(__name__)
 MAX_TEXTS = 256
 MAX_CHARACTERS = 100_000
+# A token has at least one byte, and OpenAI's models accept 8,191 tokens.
 MAX_BYTES = 8000
-
-"""A token has at least one byte, and OpenAI's models take 8,191 tokens."""
-
-ADVICE = {
-    401: "The embeddings' API refused the key: check EMBEDDING_API_KEY, or else OPENAI_API_KEY.",
-    403: "The embeddings' API refused the key: check EMBEDDING_API_KEY, or else OPENAI_API_KEY.",
-    404: "The embeddings' API does not know the model: check EMBEDDING_MODEL, EMBEDDING_BASE_URL.",
-    429: "The embeddings' API takes no more requests just now: check its limits, or wait.",
-}
-
-NO_ANSWER = "The embeddings' API does not answer: check EMBEDDING_BASE_URL, or wait."
-REFUSED = "The embeddings' API refused the texts: check EMBEDDING_MODEL, EMBEDDING_DIMENSIONS."
-UNREADABLE = "The embeddings' API gave no vectors that can be read: check EMBEDDING_BASE_URL."
-
-OTHER_LENGTH = (
-    "The embeddings' API gave vectors of length {length}: set EMBEDDING_DIMENSIONS to it."
-)
-
 SERVER_ERROR = 500
+ADVICE = {
+    401: "The embeddings API refused the key: check EMBEDDING_API_KEY or OPENAI_API_KEY.",
+    403: "The embeddings API refused the key: check EMBEDDING_API_KEY or OPENAI_API_KEY.",
+    404: "The embeddings API does not know the model: check EMBEDDING_MODEL, EMBEDDING_BASE_URL.",
+    429: "The embeddings API has reached its rate limit: check the limit, or try again later.",
+}
+NO_ANSWER = "The embeddings API does not answer: check EMBEDDING_BASE_URL, or try again later."
+REFUSED = "The embeddings API refused the texts: check EMBEDDING_MODEL, EMBEDDING_DIMENSIONS."
+UNREADABLE = "The embeddings API returned no valid vectors: check EMBEDDING_BASE_URL."
+OTHER_LENGTH = (
+    "The embeddings API returned vectors of length {length}: set EMBEDDING_DIMENSIONS to {length}."
+)
 
 
 class OpenAiEmbedder:
-    """Asks the model, in batches. `shortened` is the length to ask for, where it is not its own."""
+    """Sends texts to the model in batches.
+
+    `shortened` is the length of vectors to ask for, if it differs from the model's own.
+    """
 
     def __init__(
         self,
@@ -69,16 +67,20 @@ class OpenAiEmbedder:
         except APIError as error:
             log.warning("the embeddings failed", error=type(error).__name__)
             raise EmbeddingsUnavailable(_advice(error)) from None
-        except (ValueError, TypeError, AttributeError):  # what the client or numpy cannot read
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+        ):  # from the client or numpy, for a bad answer
             log.warning("the embeddings cannot be read")
             raise EmbeddingsUnavailable(UNREADABLE) from None
 
     def _matrix(self, answer: CreateEmbeddingResponse, count: int) -> Matrix:
-        """Return the vectors in the order of the texts, and of unit length.
+        """Return the vectors in the order of the texts, scaled to unit length.
 
         Raises:
-            EmbeddingsUnavailable: they are of another length than was said.
-            ValueError: they are not one for each text, or no vectors.
+            EmbeddingsUnavailable: the vectors do not have the configured length.
+            ValueError: the answer is not one vector for each text.
         """
         data = sorted(answer.data, key=lambda each: each.index)
         matrix = np.array([each.embedding for each in data], np.float32)
@@ -95,7 +97,7 @@ class OpenAiEmbedder:
 def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
     batch: list[str] = []
     length = 0
-    for text in map(_shortened, texts):
+    for text in map(_truncated, texts):
         if batch and (len(batch) == MAX_TEXTS or length + len(text) > MAX_CHARACTERS):
             yield batch
             batch, length = [], 0
@@ -105,8 +107,8 @@ def _batches(texts: Iterable[str]) -> Iterable[list[str]]:
         yield batch
 
 
-def _shortened(text: str) -> str:
-    """Cut the text to what a model takes; one that is empty is refused there."""
+def _truncated(text: str) -> str:
+    """Cut the text to the length that models accept. They refuse empty texts, so send `-`."""
     return text.encode()[:MAX_BYTES].decode(errors="ignore").strip() or "-"
 
 

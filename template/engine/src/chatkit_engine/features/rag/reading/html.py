@@ -1,6 +1,8 @@
-"""The text of HTML elements: paragraphs apart, lists and tables as lines, `pre` as it is.
+"""Reads HTML: the text of the main content, without navigation, scripts and hidden elements.
 
-HTML: what an article says, without what stands around it."""
+Paragraphs are separated by empty lines, lists and tables become lines, and `pre` becomes fenced
+code. The walk uses no recursion, because pages may be nested deeper than Python's limit.
+"""
 
 import re
 from collections.abc import Iterable
@@ -22,12 +24,10 @@ from chatkit_engine.features.rag.reading.document import (
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 CELLS = ("td", "th")
-
 INLINE = re.compile(
     r"a|abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|label|mark|q|ruby|rp|rt|s|samp|"
     r"small|span|strong|strike|sub|sup|time|tt|u|var|wbr"
 )
-
 SPACES = re.compile(r"\s+")
 MANY_LINES = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+")
 PERMALINK = re.compile(r"\s*[¶#]\s*$")
@@ -37,13 +37,47 @@ PARAGRAPH = "\n\n"
 HEAD_BYTES = 2048
 UTF8 = "utf-8"
 CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
-AROUND = "script, style, template, noscript, svg, nav, footer, aside, [hidden]"
+BOILERPLATE = "script, style, template, noscript, svg, nav, footer, aside, [hidden]"
 PAGE_HEADER = "header"
 CONTENT = ("main", "[role=main]", "article")
 
 
+def read(data: bytes, name: str) -> Parsed:
+    page = BeautifulSoup(decode(data, _encoding(data)), "html.parser")
+    title = label(page.title.get_text()) if page.title else ""
+    url = _canonical_url(page)
+    content = _content(page)
+    walk = Walk(content)
+    return Parsed(title or walk.first_heading or PurePosixPath(name).stem, walk.sections, url)
+
+
+def _encoding(data: bytes) -> str:
+    """Return the declared encoding. A declaration found in ASCII bytes rules out UTF-16."""
+    declared = CHARSET.search(data[:HEAD_BYTES])
+    name = declared[1].decode().lower() if declared else UTF8
+    return UTF8 if name.startswith("utf-16") else name
+
+
+def _content(page: BeautifulSoup) -> Tag:
+    """Return the main content, without navigation, scripts and hidden elements."""
+    for element in page.select(BOILERPLATE):
+        element.extract()
+    for selector in CONTENT:
+        found = page.select(selector)
+        if len(found) == 1:
+            return found[0]
+    for header in page.select(PAGE_HEADER):
+        header.extract()
+    return page.body or page
+
+
+def _canonical_url(page: BeautifulSoup) -> str | None:
+    link = page.select_one("link[rel=canonical][href]")
+    return safe_url(str(link["href"])) if link else None
+
+
 class Walk:
-    """Goes through an element once, however deep it is, and collects its sections."""
+    """Visits an element's descendants in order, and collects the sections."""
 
     def __init__(self, root: Tag) -> None:
         self._layouts = _layouts(root)
@@ -54,7 +88,7 @@ class Walk:
         self.sections: list[Section] = []
         self.first_heading = ""
         self._go(root)
-        self._close()
+        self._end_section()
 
     def _go(self, root: Tag) -> None:
         waiting: list[PageElement | str] = [root]
@@ -65,17 +99,17 @@ class Walk:
             elif not isinstance(element, NavigableString):
                 self._parts.append(str(element))
             elif type(element) is NavigableString:
-                self._say(SPACES.sub(" ", element))
+                self._append(SPACES.sub(" ", element))
 
-    def _say(self, text: str) -> None:
+    def _append(self, text: str) -> None:
         starts_line = not self._parts or self._parts[-1].endswith("\n")
         if text := text.lstrip() if starts_line else text:
             self._parts.append(text)
 
     def _enter(self, tag: Tag) -> Iterable[PageElement | str]:
-        """Return what to go through in the place of an element."""
+        """Return the nodes and texts to visit in place of an element."""
         if tag.name in HEADINGS:
-            self._start(tag)
+            self._start_section(tag)
             return ()
         if tag.name == "pre":
             return (_fenced(tag.get_text()),)
@@ -87,21 +121,21 @@ class Walk:
             return ("\n- ", *tag.children, "\n")
         return tag.children if INLINE.fullmatch(tag.name) else (PARAGRAPH, *tag.children, PARAGRAPH)
 
-    def _start(self, heading: Tag) -> None:
-        self._close()
+    def _start_section(self, heading: Tag) -> None:
+        self._end_section()
         text = PERMALINK.sub("", SPACES.sub(" ", heading.get_text())).strip()
         self.first_heading = self.first_heading or text
         self._path = self._outline.enter(int(heading.name[1]), text)
         self._anchor = _anchor(heading)
 
-    def _close(self) -> None:
+    def _end_section(self) -> None:
         text = MANY_LINES.sub(PARAGRAPH, clean("".join(self._parts))).strip()
         self.sections.append(Section(self._path, self._anchor, text))
         self._parts = []
 
 
 def _layouts(root: Tag) -> set[int]:
-    """Return the tables that hold headings or other tables: those lay a page out."""
+    """Return the ids of layout tables: those that contain headings or other tables."""
     inner = root.find_all(["table", *HEADINGS])
     around = (islice(element.parents, MAX_DEPTH) for element in inner)
     tables = (next((each for each in above if each.name == "table"), None) for above in around)
@@ -109,7 +143,7 @@ def _layouts(root: Tag) -> set[int]:
 
 
 def _anchor(heading: Tag) -> str:
-    """Return the id of the heading, of a link in it, or of the section that it begins."""
+    """Return the id of the heading, of a link inside it, or of the section that it starts."""
     inner = heading.find(["a", "span"], id=True) or heading.find("a", attrs={"name": True})
     candidates = [heading.get("id")]
     if inner is not None:
@@ -121,9 +155,10 @@ def _anchor(heading: Tag) -> str:
 
 
 def _rows(table: Tag) -> Iterable[str]:
-    """Yield the rows as lines. Each row and cell ends where the next one begins.
+    """Yield the rows as lines.
 
-    They need not be closed, and then the parser puts all that follow into the first one.
+    A row or cell ends where the next one begins. Closing tags are optional, and without them the
+    parser nests all later rows in the first one.
     """
     rows: list[list[list[str]]] = []
     for element in table.descendants:
@@ -141,37 +176,3 @@ def _fenced(text: str) -> str:
     longest = max(map(len, LONGEST_FENCE.findall(text)), default=2)
     fence = "`" * (longest + 1)
     return f"\n\n{fence}\n{text.strip()}\n{fence}\n\n"
-
-
-def read(data: bytes, name: str) -> Parsed:
-    page = BeautifulSoup(decode(data, _encoding(data)), "html.parser")
-    title = label(page.title.get_text()) if page.title else ""
-    url = _canonical_url(page)
-    content = _content(page)
-    walk = Walk(content)
-    return Parsed(title or walk.first_heading or PurePosixPath(name).stem, walk.sections, url)
-
-
-def _encoding(data: bytes) -> str:
-    """Return the encoding that the page declares; what can be found so cannot be UTF-16."""
-    declared = CHARSET.search(data[:HEAD_BYTES])
-    name = declared[1].decode().lower() if declared else UTF8
-    return UTF8 if name.startswith("utf-16") else name
-
-
-def _content(page: BeautifulSoup) -> Tag:
-    """Return the part that the page is there for, without navigation, scripts and the hidden."""
-    for element in page.select(AROUND):
-        element.extract()
-    for place in CONTENT:
-        found = page.select(place)
-        if len(found) == 1:
-            return found[0]
-    for header in page.select(PAGE_HEADER):
-        header.extract()
-    return page.body or page
-
-
-def _canonical_url(page: BeautifulSoup) -> str | None:
-    link = page.select_one("link[rel=canonical][href]")
-    return safe_url(str(link["href"])) if link else None

@@ -1,8 +1,8 @@
-"""The anchors of headings, as GitHub makes them.
+"""Reads Markdown, with a section for each heading.
 
-The lines `key: value` between two `---` at the top of a Markdown file.
-
-Markdown: a section for each heading. Its text stays Markdown, which models read well."""
+The text of a section stays Markdown, because models read it well. Front matter (`key: value` lines
+between two `---` at the top) may set the title, URL, chapter and lesson. Anchors are like GitHub's.
+"""
 
 import re
 from collections import Counter
@@ -27,58 +27,18 @@ NOT_IN_SLUGS = re.compile(r"[^\w\- ]")
 FENCE = "---"
 PAIR = re.compile(r"([A-Za-z_][\w-]*)\s*:\s+(\S.*)")
 QUOTED = re.compile(r"""(["'])(.*)\1""")
-
-# Blocks alone, of a text that is clean already: the inline rules are slow on some texts, and nobody
-# needs their outcome here.
+# Parses blocks only: the inline rules are slow on some texts, and their result is not needed.
 BLOCKS = MarkdownIt("commonmark").enable("table").disable(["normalize", "inline"])
 INLINE = MarkdownIt("commonmark")
 OWN_ANCHOR = re.compile(r"\s*\{#([\w.:-]+)\}$")
 MAX_HEADING = 400
-
-# Parsed, each line of a table or a heading takes a thousand times its bytes.
+# The parser needs about a thousand times the bytes of a line in a table or of a heading.
 MAX_LINES = 200_000
-TOO_LONG = f"It has more than {MAX_LINES:,} lines: split it."
-
-
-class Slugs:
-    """Makes each heading of a document an anchor that no other has."""
-
-    def __init__(self) -> None:
-        self._times: Counter[str] = Counter()
-
-    def make(self, heading: str) -> str:
-        base = NOT_IN_SLUGS.sub("", heading.strip().lower()).replace(" ", "-")
-        slug = base
-        while slug in self._times:
-            slug = f"{base}-{self._times[base]}"
-            self._times[base] += 1
-        self._times[slug] = 1
-        return slug
-
-
-def split_front_matter(text: str) -> tuple[dict[str, str], str]:
-    """Return the values by key, and the rest. Lists and nested values are not read."""
-    lines = text.split("\n")
-    if lines[0].rstrip() != FENCE:
-        return {}, text
-    for number, line in enumerate(lines[1:], 1):
-        if line.rstrip() == FENCE:
-            return _values(lines[1:number]), "\n".join(lines[number + 1 :])
-    return {}, text
-
-
-def _values(lines: list[str]) -> dict[str, str]:
-    pairs = [pair for line in lines if (pair := PAIR.fullmatch(line.rstrip()))]
-    return {pair[1].lower(): _unquoted(pair[2]) for pair in pairs}
-
-
-def _unquoted(value: str) -> str:
-    quoted = QUOTED.fullmatch(value)
-    return quoted[2] if quoted else value
+TOO_LONG = f"The file has more than {MAX_LINES:,} lines: split it."
 
 
 class Heading(NamedTuple):
-    """A heading, and the lines it is on."""
+    """A heading and the range of its lines."""
 
     level: int
     text: str
@@ -102,7 +62,7 @@ def read(data: bytes, name: str) -> Parsed:
 
 
 def _headings(text: str) -> Iterable[Heading]:
-    """Yield the headings, except those in lists and quotations."""
+    """Yield the headings, except those in lists and quotes."""
     tokens = BLOCKS.parse(text)
     for opening, content in pairwise(tokens):
         if opening.type == "heading_open" and opening.level == 0 and opening.map:
@@ -125,7 +85,7 @@ def _sections(text: str, headings: list[Heading]) -> list[Section]:
 
 
 def _plain(inline: str) -> str:
-    """Return a heading's words without its marks."""
+    """Return a heading's text without its markup."""
     return "".join(_words(INLINE.parseInline(inline)[0].children or []))
 
 
@@ -135,3 +95,40 @@ def _words(tokens: list[Token]) -> Iterable[str]:
             yield token.content
         elif token.type == "softbreak":
             yield " "
+
+
+class Slugs:
+    """Makes a unique anchor for each heading of a document."""
+
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+
+    def make(self, heading: str) -> str:
+        base = NOT_IN_SLUGS.sub("", heading.strip().lower()).replace(" ", "-")
+        slug = base
+        while slug in self._times:
+            slug = f"{base}-{self._times[base]}"
+            self._times[base] += 1
+        self._times[slug] = 1
+        return slug
+
+
+def split_front_matter(text: str) -> tuple[dict[str, str], str]:
+    """Return the front matter's values by key, and the rest. Nested values are ignored."""
+    lines = text.split("\n")
+    if lines[0].rstrip() != FENCE:
+        return {}, text
+    for number, line in enumerate(lines[1:], 1):
+        if line.rstrip() == FENCE:
+            return _values(lines[1:number]), "\n".join(lines[number + 1 :])
+    return {}, text
+
+
+def _values(lines: list[str]) -> dict[str, str]:
+    pairs = [pair for line in lines if (pair := PAIR.fullmatch(line.rstrip()))]
+    return {pair[1].lower(): _unquoted(pair[2]) for pair in pairs}
+
+
+def _unquoted(value: str) -> str:
+    quoted = QUOTED.fullmatch(value)
+    return quoted[2] if quoted else value

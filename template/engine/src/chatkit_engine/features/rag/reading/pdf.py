@@ -1,4 +1,4 @@
-"""PDF: a section for each page, under the headings of the file's outline."""
+"""Reads PDF, with a section for each page under the headings of the file's outline."""
 
 import logging
 from collections.abc import Iterable
@@ -18,15 +18,14 @@ from chatkit_engine.features.rag.reading.document import (
     label,
 )
 
-ENCRYPTED = "It is encrypted: save it without a password."
-BROKEN = "It is no PDF that can be read: print it to a new PDF."
-SCANNED = "It has no text, only images: run OCR on it first."
-TOO_LONG = "It has too much text: split it."
-TOO_SLOW = "It takes too long to read: split it, or print it to a new PDF."
+ENCRYPTED = "The PDF is encrypted: save it without a password."
+BROKEN = "The file is not a readable PDF: print it to a new PDF."
+SCANNED = "The PDF has images only, no text: run OCR on it first."
+TOO_LONG = "The PDF has too much text: split it."
+TOO_SLOW = "The PDF takes too long to read: split it, or print it to a new PDF."
 MAX_CHARACTERS = 20_000_000
 MAX_SECONDS = 120
-
-# It warns of each flaw in somebody else's file.
+# pypdf logs a warning for each flaw of a file.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 
@@ -34,14 +33,14 @@ def read(data: bytes, name: str) -> Parsed:
     try:
         reader = PdfReader(BytesIO(data))
         is_encrypted = reader.is_encrypted
-    except Exception:  # pypdf raises errors of many kinds for hostile bytes
+    except Exception:  # hostile bytes make pypdf raise errors of many kinds
         raise Unreadable(BROKEN) from None
     try:
         sections = _sections(reader)
         title = label(str((reader.metadata and reader.metadata.title) or ""))
     except Unreadable:
         raise
-    except Exception:  # and so it does here
+    except Exception:  # here too
         raise Unreadable(ENCRYPTED if is_encrypted else BROKEN) from None
     if not any(section.text for section in sections):
         raise Unreadable(SCANNED)
@@ -53,14 +52,14 @@ def _sections(reader: PdfReader) -> list[Section]:
     sections: list[Section] = []
     path: tuple[str, ...] = ()
     length = 0
-    latest = monotonic() + MAX_SECONDS
+    deadline = monotonic() + MAX_SECONDS
     for number, page in enumerate(reader.pages):
         on_page = paths.get(number, [path])
         text = clean(page.extract_text()).strip()
         length += len(text)
         if length > MAX_CHARACTERS:
             raise Unreadable(TOO_LONG)
-        if monotonic() > latest:
+        if monotonic() > deadline:
             raise Unreadable(TOO_SLOW)
         sections.append(Section(on_page[0], f"page={number + 1}", text))
         path = on_page[-1]
@@ -71,7 +70,7 @@ def _paths(reader: PdfReader) -> dict[int, list[tuple[str, ...]]]:
     """Return the paths of the headings that begin on each page."""
     try:
         entries = list(_entries(reader, reader.outline, 1))
-    except Exception:  # a broken outline takes no page away
+    except Exception:  # the pages can be read without an outline
         return {}
     outline = Outline()
     paths: dict[int, list[tuple[str, ...]]] = {}

@@ -1,6 +1,4 @@
-"""Plain text: one section, with the file's name for a title.
-
-From a file to a document: one reader for each kind of file."""
+"""Reads a file as a document, with one reader for each kind of file."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,27 +14,38 @@ from chatkit_engine.features.rag.reading.document import (
     label,
 )
 
-DAMAGED = "It cannot be read: it is damaged, or not what its name says."
+DAMAGED = "The file cannot be read: it is damaged, or its suffix does not match its content."
 
 
-def read(data: bytes, name: str) -> Parsed:
+def _read_text(data: bytes, name: str) -> Parsed:
     return Parsed(PurePosixPath(name).stem, [Section((), "", decode(data))])
 
 
+READERS: Mapping[str, Reader] = {
+    ".md": markdown.read,
+    ".markdown": markdown.read,
+    ".mdx": markdown.read,
+    ".txt": _read_text,
+    ".html": html.read,
+    ".htm": html.read,
+    ".pdf": pdf.read,
+}
+
+
 def read_document(data: bytes, source: str) -> Parsed:
-    """Return what a file says, with its chapter and lesson: its own words for them, else its path.
+    """Read a file. If it does not name its chapter and lesson, they come from its path.
 
     It blocks: call it in a thread.
 
     Raises:
-        Unreadable: nothing can be read in it.
+        Unreadable: the message says why.
     """
     path = PurePosixPath(source)
     try:
         parsed = READERS[path.suffix.lower()](data, path.name)
     except Unreadable:
         raise
-    except Exception:  # parsers raise errors of many kinds for hostile bytes
+    except Exception:  # hostile bytes make parsers raise errors of many kinds
         raise Unreadable(DAMAGED) from None
     chapter = path.parts[0] if len(path.parts) > 1 else ""
     return replace(
@@ -45,14 +54,3 @@ def read_document(data: bytes, source: str) -> Parsed:
         chapter=label(chapter if parsed.chapter is None else parsed.chapter),
         lesson=label(path.stem if parsed.lesson is None else parsed.lesson),
     )
-
-
-READERS: Mapping[str, Reader] = {
-    ".md": markdown.read,
-    ".markdown": markdown.read,
-    ".mdx": markdown.read,
-    ".txt": read,
-    ".html": html.read,
-    ".htm": html.read,
-    ".pdf": pdf.read,
-}

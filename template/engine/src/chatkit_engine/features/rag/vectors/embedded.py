@@ -1,6 +1,7 @@
-"""An owner's vectors in memory, and the few owners' that are kept there.
+"""Exact search in the memory of this process, over the vectors in the chunks' rows.
 
-Exact search over the chunks' own rows, with the vectors in this process's memory."""
+The vectors of recent owners stay in memory. Each search first loads what has changed.
+"""
 
 import asyncio
 from collections import OrderedDict
@@ -26,12 +27,99 @@ from chatkit_engine.store.database import Database
 
 log = structlog.stdlib.get_logger(__name__)
 T = TypeVar("T")
-PIECE = 500
+Ts = TypeVarTuple("Ts")
+BLOCK = 500
 MAX_BYTES = 1024**3
 
 
+class EmbeddedStore:
+    """Searches the vectors in memory. Adding and removing does nothing: the rows are the store."""
+
+    name = "embedded"
+
+    def __init__(
+        self,
+        database: Database,
+        embedder_name: str,
+        dimensions: int,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._database = database
+        self._embedder = embedder_name
+        self._dimensions = dimensions
+        self._cache = VectorCache(max_bytes)
+        self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vectors")
+
+    async def add(self, vectors: Vectors) -> None:
+        """Do nothing: the chunks' rows are the store."""
+
+    async def remove(self, user_id: str, chunk_ids: Sequence[str]) -> None:
+        """Do nothing: the chunks' rows are the store."""
+
+    async def remove_user(self, user_id: str) -> None:
+        """Drop the vectors from memory. The rows are deleted with the user's other rows."""
+        self._cache.drop(user_id)
+
+    async def search(
+        self,
+        user_id: str,
+        queries: Matrix,
+        limit: int,
+        document_ids: Sequence[str] | None = None,
+    ) -> list[list[Match]]:
+        """Return the nearest of the user's own and the shared vectors for each query."""
+        versions = await self._database.read(rows.versions, user_id)
+        for gone in {user_id, SHARED} - versions.keys():
+            self._cache.drop(gone)
+        current = [await self._current(owner, at) for owner, at in versions.items()]
+        return await self._compute(_nearest, current, queries, limit, document_ids)
+
+    async def aclose(self) -> None:
+        """Stop the thread. The application closes the database."""
+        self._thread.shutdown(wait=False)
+
+    async def _compute(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
+        """Run the work in the store's only thread.
+
+        Several threads would be slower, because numpy already uses all cores for one computation,
+        and its threads would wait for each other while the event loop waits for them.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
+
+    async def _current(self, owner: str, at: LibraryVersion) -> "OwnerVectors":
+        """Return the owner's vectors at that version or later."""
+        # The lock lets concurrent searches load the vectors once.
+        async with self._loading.setdefault(owner, asyncio.Lock()):
+            known = self._cache.get(owner)
+            if known and known.at[:2] >= at[:2]:
+                return known
+            if known is None or known.at.seq < at.seq or known.at.version < at.purged:
+                known = OwnerVectors.empty(at._replace(version=0), self._dimensions)
+            blocks = await self._load(owner, known.at.version, at.version)
+            vectors = await self._compute(known.extended, at, blocks)
+            self._cache.put(owner, vectors)
+            return vectors
+
+    async def _load(self, owner: str, after: int, until: int) -> list["VectorBlock"]:
+        """Return the chunks of the versions after `after`, up to `until`, in blocks."""
+        blocks: list[VectorBlock] = []
+        # A block begins after a version and a row of it.
+        last: tuple[int, int] | None = (after + 1, 0)
+        while last is not None:
+            block = await self._database.read(
+                _load_block, owner, self._embedder, self._dimensions, last, until
+            )
+            blocks.append(block)
+            last = block.last
+        return blocks
+
+
 class VectorBlock(NamedTuple):
-    """Some chunks as they are read: a row of the matrix for each, and the last one's place."""
+    """Vectors that were read together, with a row of the matrix for each chunk.
+
+    `last` is the position after which the next block begins, if there is one.
+    """
 
     chunk_ids: list[str]
     document_ids: list[str]
@@ -40,8 +128,11 @@ class VectorBlock(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Library:
-    """One owner's vectors, as they were at a version. `document_of` has numbers, not ids."""
+class OwnerVectors:
+    """The vectors of one owner, at a version.
+
+    `document_of` has the number of each chunk's document. `numbers` maps document ids to numbers.
+    """
 
     at: LibraryVersion
     matrix: Matrix
@@ -50,20 +141,20 @@ class Library:
     numbers: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
-    def empty(cls, at: LibraryVersion, dimensions: int) -> "Library":
+    def empty(cls, at: LibraryVersion, dimensions: int) -> "OwnerVectors":
         return cls(at, np.empty((0, dimensions), np.float32))
 
-    def extended(self, at: LibraryVersion, pieces: Sequence[VectorBlock]) -> "Library":
-        """Return the library with more chunks, at a later version."""
-        if not any(piece.chunk_ids for piece in pieces):
+    def extended(self, at: LibraryVersion, blocks: Sequence[VectorBlock]) -> "OwnerVectors":
+        """Return the vectors with more chunks, at a later version."""
+        if not any(block.chunk_ids for block in blocks):
             return replace(self, at=at)
-        added = [document_id for piece in pieces for document_id in piece.document_ids]
+        added = [document_id for block in blocks for document_id in block.document_ids]
         numbers = dict(self.numbers)
         numbered = [numbers.setdefault(document_id, len(numbers)) for document_id in added]
-        return Library(
+        return OwnerVectors(
             at,
-            np.concatenate([self.matrix, *(piece.matrix for piece in pieces)]),
-            [*self.chunk_ids, *(chunk_id for piece in pieces for chunk_id in piece.chunk_ids)],
+            np.concatenate([self.matrix, *(block.matrix for block in blocks)]),
+            [*self.chunk_ids, *(chunk_id for block in blocks for chunk_id in block.chunk_ids)],
             np.concatenate([self.document_of, np.array(numbered, np.int64)]),
             numbers,
         )
@@ -71,7 +162,7 @@ class Library:
     def nearest(
         self, queries: Matrix, limit: int, document_ids: Sequence[str] | None
     ) -> list[list[Match]]:
-        """Return for each query the nearest chunks, best first."""
+        """Return the nearest chunks for each query, best first."""
         similarities = queries @ self.matrix.T
         rows = np.arange(len(self.chunk_ids))
         if document_ids is not None:
@@ -89,26 +180,26 @@ class Library:
         return [Match(self.chunk_ids[int(rows[each])], float(similarities[each])) for each in best]
 
 
-class KeptLibraries:
-    """The libraries that were used last, as many as fit.
+class VectorCache:
+    """Keeps the vectors of recent owners, up to a size.
 
-    The shared one stays, since every search wants it, and so does the one that came last: what is
-    too large for the bound alone would otherwise be read anew for each search.
+    The shared vectors always stay, because every search uses them. So does the latest entry,
+    because vectors that exceed the limit alone would otherwise be loaded for each search.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, Library] = OrderedDict()
+        self._kept: OrderedDict[str, OwnerVectors] = OrderedDict()
 
-    def get(self, owner: str) -> Library | None:
+    def get(self, owner: str) -> OwnerVectors | None:
         if owner in self._kept:
             self._kept.move_to_end(owner)
         return self._kept.get(owner)
 
-    def keep(self, owner: str, library: Library) -> None:
-        if library.matrix.nbytes > self._max_bytes:
-            log.warning("vectors outgrow the memory meant for them: use pgvector or Qdrant")
-        self._kept[owner] = library
+    def put(self, owner: str, vectors: OwnerVectors) -> None:
+        if vectors.matrix.nbytes > self._max_bytes:
+            log.warning("the vectors exceed their memory limit: use pgvector or Qdrant")
+        self._kept[owner] = vectors
         self._kept.move_to_end(owner)
         size = sum(each.matrix.nbytes for each in self._kept.values())
         for other in [name for name in self._kept if name not in (owner, SHARED)]:
@@ -120,96 +211,7 @@ class KeptLibraries:
         self._kept.pop(owner, None)
 
 
-Ts = TypeVarTuple("Ts")
-
-
-class EmbeddedStore:
-    """Searches an owner's vectors in memory, which each search first brings up to date.
-
-    There is nothing to add or remove: the chunks' rows, which have the vectors, are the store.
-    """
-
-    name = "embedded"
-
-    def __init__(
-        self,
-        database: Database,
-        embedder_name: str,
-        dimensions: int,
-        max_bytes: int = MAX_BYTES,
-    ) -> None:
-        self._database = database
-        self._embedder = embedder_name
-        self._dimensions = dimensions
-        self._kept = KeptLibraries(max_bytes)
-        self._loading: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="vectors")
-
-    async def add(self, vectors: Vectors) -> None:
-        """Do nothing: the chunks' rows are the store."""
-
-    async def remove(self, user_id: str, chunk_ids: Sequence[str]) -> None:
-        """Do nothing: the chunks' rows are the store."""
-
-    async def remove_user(self, user_id: str) -> None:
-        """Forget the vectors that are in memory; the rows go with the user's other rows."""
-        self._kept.drop(user_id)
-
-    async def search(
-        self,
-        user_id: str,
-        queries: Matrix,
-        limit: int,
-        document_ids: Sequence[str] | None = None,
-    ) -> list[list[Match]]:
-        """Return for each query the nearest of the user's own and the shared vectors."""
-        versions = await self._database.read(rows.versions, user_id)
-        for gone in {user_id, SHARED} - versions.keys():
-            self._kept.drop(gone)
-        libraries = [await self._library(owner, at) for owner, at in versions.items()]
-        return await self._compute(_nearest, libraries, queries, limit, document_ids)
-
-    async def aclose(self) -> None:
-        """End its thread; the database is closed by whoever opened it."""
-        self._thread.shutdown(wait=False)
-
-    async def _compute(self, work: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Compute in the store's one thread: numpy uses every core for one thing at a time.
-
-        In several threads its own ones wait for each other, and the event loop for all of them.
-        """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *args)
-
-    async def _library(self, owner: str, at: LibraryVersion) -> Library:
-        """Return the owner's library, not older than that version; one search at a time loads."""
-        async with self._loading.setdefault(owner, asyncio.Lock()):
-            known = self._kept.get(owner)
-            if known and known.at[:2] >= at[:2]:
-                return known
-            if known is None or known.at.seq < at.seq or known.at.version < at.purged:
-                known = Library.empty(at._replace(version=0), self._dimensions)
-            pieces = await self._load(owner, known.at.version, at.version)
-            library = await self._compute(known.extended, at, pieces)
-            self._kept.keep(owner, library)
-            return library
-
-    async def _load(self, owner: str, after: int, until: int) -> list[VectorBlock]:
-        """Return the chunks that came after one version, until another, in pieces.
-
-        What comes later is of a later version, and has its turn in the next search.
-        """
-        pieces: list[VectorBlock] = []
-        last: tuple[int, int] | None = (after + 1, 0)
-        while last is not None:
-            piece = await self._database.read(
-                _load_piece, owner, self._embedder, self._dimensions, last, until
-            )
-            pieces.append(piece)
-            last = piece.last
-        return pieces
-
-
-def _load_piece(
+def _load_block(
     connection: Connection,
     owner: str,
     embedder: str,
@@ -217,32 +219,28 @@ def _load_piece(
     after: tuple[int, int],
     until: int,
 ) -> VectorBlock:
-    place = chunks.c.version, chunks.c.seq
+    position = chunks.c.version, chunks.c.seq
     columns = chunks.c.id, chunks.c.document_id, chunks.c.embedding
     mine = (chunks.c.user_id == owner) & (chunks.c.embedder == embedder) & ~chunks.c.staged
-    # The first condition says nothing new, but is what an index can be used for.
-    next_ones = chunks.c.version.between(after[0], until) & (tuple_(*place) > tuple_(*after))
-    wanted = select(*place, *columns).where(mine, next_ones).order_by(*place).limit(PIECE)
+    # The first condition follows from the second, but only the first can use the index.
+    next_ones = chunks.c.version.between(after[0], until) & (tuple_(*position) > tuple_(*after))
+    wanted = select(*position, *columns).where(mine, next_ones).order_by(*position).limit(BLOCK)
     found = connection.execute(wanted).all()
     joined = b"".join(row.embedding for row in found)
     return VectorBlock(
         [row.id for row in found],
         [row.document_id for row in found],
         np.frombuffer(joined, "<f4").reshape(-1, dimensions),
-        (found[-1].version, found[-1].seq) if len(found) == PIECE else None,
+        (found[-1].version, found[-1].seq) if len(found) == BLOCK else None,
     )
 
 
 def _nearest(
-    libraries: Sequence[Library],
+    owners: Sequence[OwnerVectors],
     queries: Matrix,
     limit: int,
     document_ids: Sequence[str] | None,
 ) -> list[list[Match]]:
-    found = [library.nearest(queries, limit, document_ids) for library in libraries]
+    found = [vectors.nearest(queries, limit, document_ids) for vectors in owners]
     by_query = [[each[number] for each in found] for number in range(len(queries))]
-    return [nlargest(limit, chain(*each), key=_similarity) for each in by_query]
-
-
-def _similarity(match: Match) -> float:
-    return match.similarity
+    return [nlargest(limit, chain(*each), key=lambda match: match.similarity) for each in by_query]

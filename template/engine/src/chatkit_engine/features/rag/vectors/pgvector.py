@@ -1,9 +1,7 @@
-"""The statements of vectors on PostgreSQL. Each filters on the owner.
+"""Keeps vectors in PostgreSQL, with the extension `vector` (pgvector 0.8 or newer).
 
-Vectors are of unit length, so the inner product is the cosine; `<#>` is its negative.
-
-
-Vectors in PostgreSQL, with the extension `vector` (pgvector 0.8 or newer)."""
+Vectors have unit length, so the inner product is the cosine. The operator `<#>` is its negative.
+"""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -34,29 +32,104 @@ from chatkit_engine.features.rag.tables import chunks
 from chatkit_engine.features.rag.vectors.pgvector_tables import vectors
 from chatkit_engine.features.rag.vectors.store import SHARED, Match, Vectors, short_name
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.upsert import run, upsert
+from chatkit_engine.store.upsert import execute_upsert, upsert
 
+log = structlog.stdlib.get_logger(__name__)
 INDEX_LOCK = 0x76656374
 MAX_INDEXED, MAX_INDEXED_HALVES = 2000, 4000
-
-# Wide enough to miss one in 200 of the nearest 50 of 20,000 vectors that are like texts'. An index
-# gives what is nearest of everybody's: the scan goes on until it has enough of the owner's.
+MAX_NUMBERS = 50_000
+# With these values, a search for the nearest 50 of 20,000 vectors like those of texts misses one in
+# 200. The scan is iterative because the index knows no owners: it must skip the vectors of others.
 SCAN = {
     "hnsw.ef_search": "200",
     "hnsw.iterative_scan": "strict_order",
     "hnsw.max_scan_tuples": "2147483647",
     "hnsw.scan_mem_multiplier": "100",
 }
+_CHUNK = select(
+    chunks.c.user_id,
+    chunks.c.id,
+    chunks.c.document_id,
+    bindparam("embedder", type_=Text),
+    cast(bindparam("embedding", type_=ARRAY(REAL)), VECTOR()),
+).where(chunks.c.id == bindparam("chunk_id"), chunks.c.user_id == bindparam("owner"))
+_CHANGED = ["document_id", "embedder", "embedding"]
+_ADD = upsert(
+    vectors,
+    ["chunk_id"],
+    _CHANGED,
+    lambda insert: insert.from_select(["user_id", "chunk_id", *_CHANGED], _CHUNK),
+)
 
-log = structlog.stdlib.get_logger(__name__)
-NUMBERS_OF_A_BATCH = 50_000
+
+class PgvectorStore:
+    """Searches an HNSW index, which the first `add` creates for the embedder.
+
+    Vectors with more than 4,000 dimensions have no index, so a search compares all of them.
+    """
+
+    name = "pgvector"
+
+    def __init__(self, database: Database, embedder_name: str, dimensions: int) -> None:
+        self._database = database
+        self._statements = VectorStatements(short_name(embedder_name, dimensions), dimensions)
+        self._is_indexed = not self._statements.has_index
+        self._indexing = asyncio.Lock()
+
+    async def add(self, vectors: Vectors) -> None:
+        """Add vectors, or replace those of the same chunks. The chunks must be in the database."""
+        await self._index()
+        for batch in _batches(vectors):
+            await self._database.write(self._statements.add, batch)
+
+    async def remove(self, user_id: str, chunk_ids: Sequence[str]) -> None:
+        """Remove vectors of the owner."""
+        await self._database.write(remove, user_id, chunk_ids)
+
+    async def remove_user(self, user_id: str) -> None:
+        """Remove all vectors of the owner."""
+        await self._database.write(remove_user, user_id)
+
+    async def search(
+        self,
+        user_id: str,
+        queries: Matrix,
+        limit: int,
+        document_ids: Sequence[str] | None = None,
+    ) -> list[list[Match]]:
+        """Return the nearest of the user's own and the shared vectors for each query."""
+        return await self._database.read(
+            self._statements.search, user_id, queries.tolist(), limit, document_ids
+        )
+
+    async def aclose(self) -> None:
+        """Do nothing: the application closes the database."""
+
+    async def _index(self) -> None:
+        """Create the index if it is missing. It is fast before there are vectors."""
+        async with self._indexing:
+            if self._is_indexed:
+                return
+            if not await self._database.read(self._statements.is_indexed):
+                await self._create_index()
+            self._is_indexed = True
+
+    async def _create_index(self) -> None:
+        try:
+            await self._database.write(self._statements.create_index)
+        except ProgrammingError:
+            log.warning(
+                "this role may not create the vector index: each search compares all vectors"
+            )
 
 
 class VectorStatements:
-    """The statements for the vectors of one embedder."""
+    """The SQL statements for the vectors of one embedder. Each filters on the owner.
+
+    `embedder` is its short name, which is safe to write into SQL.
+    """
 
     def __init__(self, embedder: str, dimensions: int) -> None:
-        """Take the embedder's short name, which is written into SQL as it is."""
         self._embedder = embedder
         self._full = VECTOR(dimensions)
         self._indexed, self._operators = self._full, "vector_ip_ops"
@@ -72,7 +145,7 @@ class VectorStatements:
         return connection.scalar(select(func.to_regclass(self.index_name))) is not None
 
     def create_index(self, connection: Connection) -> None:
-        """Create the embedder's index, unless another process has done it."""
+        """Create the embedder's index unless another process has created it."""
         connection.execute(select(func.pg_advisory_xact_lock(INDEX_LOCK)))
         near = f"(embedding::{self._indexed.get_col_spec()}) {self._operators}"
         connection.execute(
@@ -83,7 +156,7 @@ class VectorStatements:
         )
 
     def add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-        run(connection, _ADD, [{**row, "embedder": self._embedder} for row in rows])
+        execute_upsert(connection, _ADD, [{**row, "embedder": self._embedder} for row in rows])
 
     def search(
         self,
@@ -133,86 +206,9 @@ def _matches(
     return sorted(matches, key=lambda match: match.similarity, reverse=True)[:limit]
 
 
-_CHUNK = select(
-    chunks.c.user_id,
-    chunks.c.id,
-    chunks.c.document_id,
-    bindparam("embedder", type_=Text),
-    cast(bindparam("embedding", type_=ARRAY(REAL)), VECTOR()),
-).where(chunks.c.id == bindparam("chunk_id"), chunks.c.user_id == bindparam("owner"))
-
-_CHANGED = ["document_id", "embedder", "embedding"]
-
-_ADD = upsert(
-    vectors,
-    ["chunk_id"],
-    _CHANGED,
-    lambda insert: insert.from_select(["user_id", "chunk_id", *_CHANGED], _CHUNK),
-)
-
-
-class PgvectorStore:
-    """Searches an index (HNSW), which the first `add` makes for its embedder.
-
-    Vectors of more than 4,000 dimensions have no index: every one of them is compared.
-    """
-
-    name = "pgvector"
-
-    def __init__(self, database: Database, embedder_name: str, dimensions: int) -> None:
-        self._database = database
-        self._statements = VectorStatements(short_name(embedder_name, dimensions), dimensions)
-        self._is_indexed = not self._statements.has_index
-        self._indexing = asyncio.Lock()
-
-    async def add(self, vectors: Vectors) -> None:
-        """Add vectors of chunks that are in the database, or replace those of the same chunks."""
-        await self._index()
-        for batch in _batches(vectors):
-            await self._database.write(self._statements.add, batch)
-
-    async def remove(self, user_id: str, chunk_ids: Sequence[str]) -> None:
-        """Remove vectors of the owner's."""
-        await self._database.write(remove, user_id, chunk_ids)
-
-    async def remove_user(self, user_id: str) -> None:
-        """Remove all of the owner's vectors."""
-        await self._database.write(remove_user, user_id)
-
-    async def search(
-        self,
-        user_id: str,
-        queries: Matrix,
-        limit: int,
-        document_ids: Sequence[str] | None = None,
-    ) -> list[list[Match]]:
-        """Return for each query the nearest of the user's own and the shared vectors."""
-        return await self._database.read(
-            self._statements.search, user_id, queries.tolist(), limit, document_ids
-        )
-
-    async def aclose(self) -> None:
-        """Do nothing: the database is closed by whoever opened it."""
-
-    async def _index(self) -> None:
-        """Create the index if it is missing: before there are vectors, that takes no time."""
-        async with self._indexing:
-            if self._is_indexed:
-                return
-            if not await self._database.read(self._statements.is_indexed):
-                await self._create_index()
-            self._is_indexed = True
-
-    async def _create_index(self) -> None:
-        try:
-            await self._database.write(self._statements.create_index)
-        except ProgrammingError:
-            log.warning("this role may not create the vectors' index: searches compare them all")
-
-
 def _batches(vectors: Vectors) -> Iterator[list[dict[str, Any]]]:
-    """Split vectors so that encoding a batch does not hold up other work."""
-    size = max(1, NUMBERS_OF_A_BATCH // vectors.matrix.shape[1])
+    """Split vectors into batches that are small enough not to block the event loop."""
+    size = max(1, MAX_NUMBERS // vectors.matrix.shape[1])
     for start in range(0, len(vectors.chunk_ids), size):
         rows = slice(start, start + size)
         pairs = zip(vectors.chunk_ids[rows], vectors.matrix[rows].tolist(), strict=True)

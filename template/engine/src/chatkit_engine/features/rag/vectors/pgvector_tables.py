@@ -1,9 +1,7 @@
-"""The extension that PostgreSQL needs for vectors.
+"""The table for vectors on PostgreSQL, its chain of migrations, and the extension that it needs.
 
-The vectors' table on PostgreSQL, in a chain of migrations of its own.
-
-Its rows go with their chunks' rows. The vectors of several embedders may be there, of different
-lengths; each embedder has an index of its own.
+A row is deleted with its chunk's row. The table holds vectors of several embedders, which may have
+different lengths, so each embedder has its own index.
 """
 
 from pathlib import Path
@@ -21,38 +19,6 @@ AVAILABLE = text("SELECT default_version FROM pg_available_extensions WHERE name
 INSTALLED = text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
 CREATE = text("CREATE EXTENSION IF NOT EXISTS vector")
 VERSIONS = Path(__file__).parent / "pgvector_migrations" / "versions"
-
-
-class ExtensionMissing(MigrationRefused):
-    """The server lacks the extension `vector`, or has one that is too old."""
-
-
-def require_extension(connection: Connection) -> None:
-    """Install the extension in the database, where it is not yet.
-
-    Raises:
-        ExtensionMissing: the server does not have it, the role may not, or it is too old.
-    """
-    if connection.scalar(AVAILABLE) is None:
-        raise ExtensionMissing(
-            "VECTOR_STORE=pgvector needs PostgreSQL with the extension 'vector', which this server "
-            "does not have. Install pgvector on the server, or set VECTOR_STORE=embedded."
-        )
-    try:
-        connection.execute(CREATE)
-    except ProgrammingError as error:
-        raise ExtensionMissing(
-            "This role may not create the extension 'vector'. Have an administrator run "
-            "`CREATE EXTENSION vector` in this database, then run this again."
-        ) from error
-    version = str(connection.scalar(INSTALLED))
-    if tuple(map(int, version.split(".")[:2])) < MIN_VERSION:
-        raise ExtensionMissing(
-            f"The extension 'vector' has version {version}, and 0.8 is the oldest that is used. "
-            "Have an administrator run `ALTER EXTENSION vector UPDATE` in this database."
-        )
-
-
 metadata = MetaData()
 
 vectors = Table(
@@ -71,7 +37,36 @@ vectors = Table(
     Column("embedder", Text, nullable=False, comment="Its short name"),
     Column("embedding", VECTOR(), nullable=False),
 )
-
 Index("ix_rag_vectors_user", vectors.c.user_id, vectors.c.document_id)
 
 MIGRATIONS = Migrations("rag_pgvector", VERSIONS, metadata, dialect="postgresql")
+
+
+class ExtensionMissing(MigrationRefused):
+    """The server lacks the extension `vector`, or its version is too old."""
+
+
+def require_extension(connection: Connection) -> None:
+    """Create the extension in the database if it is missing.
+
+    Raises:
+        ExtensionMissing: the server does not have it, the role may not create it, or it is too old.
+    """
+    if connection.scalar(AVAILABLE) is None:
+        raise ExtensionMissing(
+            "VECTOR_STORE=pgvector needs PostgreSQL with the extension 'vector', which this server "
+            "does not have. Install pgvector on the server, or set VECTOR_STORE=embedded."
+        )
+    try:
+        connection.execute(CREATE)
+    except ProgrammingError as error:
+        raise ExtensionMissing(
+            "This role may not create the extension 'vector'. Ask an administrator to run "
+            "`CREATE EXTENSION vector` in this database, then try again."
+        ) from error
+    version = str(connection.scalar(INSTALLED))
+    if tuple(map(int, version.split(".")[:2])) < MIN_VERSION:
+        raise ExtensionMissing(
+            f"The extension 'vector' has version {version}, but at least 0.8 is needed. "
+            "Ask an administrator to run `ALTER EXTENSION vector UPDATE` in this database."
+        )

@@ -1,4 +1,4 @@
-"""Vectors on a Qdrant server: a collection for each embedder, shared by all owners."""
+"""Keeps vectors on a Qdrant server, in one collection for each embedder and all owners."""
 
 import asyncio
 import re
@@ -35,13 +35,12 @@ from chatkit_engine.features.rag.vectors.store import LENGTH, SHARED, Match, Vec
 log = structlog.stdlib.get_logger(__name__)
 TIMEOUT_SECONDS = 10
 BATCH = 256
-NUMBERS_OF_A_BATCH = 100_000
+MAX_NUMBERS = 100_000
 POINTS = UUID("6f0f5d0e-6d0c-4f0e-9f53-0c5a4f2a7c11")
 
-# The last two are what its client makes of an answer that is none of Qdrant's, such as a proxy's.
+# The client raises the last two for an answer that is not from Qdrant, for example a proxy's.
 FAILURES = (ApiException, QdrantException, ValueError, AssertionError)
 HEX_DIGIT = "[0-9a-f]"
-
 INDEXES = {
     "user_id": KeywordIndexParams(type=KeywordIndexType.KEYWORD, is_tenant=True),
     "document_id": KeywordIndexParams(type=KeywordIndexType.KEYWORD),
@@ -49,7 +48,7 @@ INDEXES = {
 
 
 def connect(url: str, api_key: str | None) -> AsyncQdrantClient:
-    """Return a client of the server, which is not asked for anything yet."""
+    """Return a client of the server. It does not connect yet."""
     headers = {"api-key": api_key} if api_key else {}
     return AsyncQdrantClient(
         url=url, headers=headers, timeout=TIMEOUT_SECONDS, check_compatibility=False
@@ -59,8 +58,8 @@ def connect(url: str, api_key: str | None) -> AsyncQdrantClient:
 class QdrantStore:
     """Searches a collection, which the first `add` creates.
 
-    `collections` is how the names of all collections begin, whichever their embedder; `place` is
-    what tells this server from others.
+    `collections` is the prefix of the collections' names, for every embedder. `place` identifies
+    the server, for example by its URL.
     """
 
     def __init__(
@@ -81,14 +80,14 @@ class QdrantStore:
 
     async def add(self, vectors: Vectors) -> None:
         """Add vectors, or replace those of the same chunks."""
-        async with self._reached():
+        async with self._errors():
             await self._prepare()
             for batch in _batches(vectors):
                 await self._client.upsert(self._collection, batch, wait=True)
 
     async def remove(self, user_id: str, chunk_ids: Sequence[str]) -> None:
-        """Remove vectors of the owner's."""
-        async with self._reached():
+        """Remove vectors of the owner."""
+        async with self._errors():
             if not await self._has_collection():
                 return
             for start in range(0, len(chunk_ids), BATCH):
@@ -97,8 +96,8 @@ class QdrantStore:
                 await self._delete(self._collection, _is_of(user_id), HasIdCondition(has_id=ids))
 
     async def remove_user(self, user_id: str) -> None:
-        """Remove all of the owner's vectors, whichever embedder they are of."""
-        async with self._reached():
+        """Remove all vectors of the owner, from every embedder."""
+        async with self._errors():
             found = await self._client.get_collections()
             for collection in found.collections:
                 if self._ours.fullmatch(collection.name):
@@ -111,7 +110,7 @@ class QdrantStore:
         limit: int,
         document_ids: Sequence[str] | None = None,
     ) -> list[list[Match]]:
-        """Return for each query the nearest of the user's own and the shared vectors."""
+        """Return the nearest of the user's own and the shared vectors for each query."""
         conditions: list[Condition] = [_is_of(user_id, SHARED)]
         if document_ids is not None:
             conditions.append(_is_in(document_ids))
@@ -120,7 +119,7 @@ class QdrantStore:
             QueryRequest(query=query, filter=chosen, limit=limit, with_payload=["chunk_id"])
             for query in queries.tolist()
         ]
-        async with self._reached():
+        async with self._errors():
             if not await self._has_collection():
                 return [[] for _ in requests]
             found = await self._client.query_batch_points(self._collection, requests)
@@ -139,7 +138,7 @@ class QdrantStore:
         return self._exists
 
     async def _prepare(self) -> None:
-        """Create what is missing of the collection and its indexes, once for each process."""
+        """Create the collection and its indexes if they are missing, once in each process."""
         async with self._preparing:
             if self._is_prepared:
                 return
@@ -154,15 +153,15 @@ class QdrantStore:
         try:
             await self._client.create_collection(self._collection, parameters)
         except ApiException:
-            # Another process may have been quicker.
+            # Another process may have created it first.
             if not await self._has_collection():
                 raise
 
     @asynccontextmanager
-    async def _reached(self) -> AsyncGenerator[None]:
-        """Raise one error for whatever the server or the way to it does wrong.
+    async def _errors(self) -> AsyncGenerator[None]:
+        """Raise `DocumentsUnavailable` for any failure of the server or the network.
 
-        The collection may be gone: it is looked for again the next time.
+        The collection is looked up again afterwards, because it may be gone.
         """
         try:
             yield
@@ -173,8 +172,8 @@ class QdrantStore:
 
 
 def _batches(vectors: Vectors) -> Iterator[list[PointStruct]]:
-    """Split vectors so that encoding a batch does not hold up other work."""
-    size = min(BATCH, max(1, NUMBERS_OF_A_BATCH // vectors.matrix.shape[1]))
+    """Split vectors into batches that are small enough not to block the event loop."""
+    size = min(BATCH, max(1, MAX_NUMBERS // vectors.matrix.shape[1]))
     for start in range(0, len(vectors.chunk_ids), size):
         rows = slice(start, start + size)
         pairs = zip(vectors.chunk_ids[rows], vectors.matrix[rows].tolist(), strict=True)
@@ -188,7 +187,7 @@ def _point(vectors: Vectors, chunk_id: str, row: list[float]) -> PointStruct:
 
 
 def _point_id(user_id: str, chunk_id: str) -> str:
-    """Return an id that no other owner's chunk can have."""
+    """Return an id that depends on the owner too, so that owners cannot overwrite each other."""
     return str(uuid5(uuid5(POINTS, user_id), chunk_id))
 
 

@@ -1,6 +1,4 @@
-"""What finds the vectors next to another one. The texts are in the database in any case.
-
-A short name for what vectors can be compared."""
+"""The contract of vector stores. They keep vectors only: the texts are always in the database."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,15 +7,14 @@ from typing import NamedTuple, Protocol
 
 from chatkit_engine.features.rag.embeddings.embedder import Embedder, Matrix
 
+# The owner of documents that every user may read.
 SHARED = ""
 LENGTH = 16
-
-"""The owner of documents that every user may read."""
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of some chunks of one document, a row of the matrix for each chunk."""
+    """Vectors of chunks of one document, with a row of the matrix for each chunk."""
 
     user_id: str
     document_id: str
@@ -26,16 +23,16 @@ class Vectors:
 
 
 class Match(NamedTuple):
-    """A chunk, and the cosine of its vector with the query's."""
+    """A chunk, and the cosine between its vector and the query's."""
 
     chunk_id: str
     similarity: float
 
 
 class VectorStore(Protocol):
-    """Keeps vectors of one embedder.
+    """Keeps the vectors of one embedder.
 
-    `name` says where they are: vectors that were added to a store of another name are not here.
+    `name` identifies the place: stores of different names have different vectors.
 
     Raises:
         Unavailable: from each method, when the store does not answer.
@@ -48,11 +45,11 @@ class VectorStore(Protocol):
         ...
 
     async def remove(self, user_id: str, chunk_ids: Sequence[str]) -> None:
-        """Remove vectors of the owner's. One that is not there is no error."""
+        """Remove vectors of the owner. Unknown chunks are ignored."""
         ...
 
     async def remove_user(self, user_id: str) -> None:
-        """Remove all of the owner's vectors, whichever embedder they are of."""
+        """Remove all vectors of the owner, from every embedder."""
         ...
 
     async def search(
@@ -62,22 +59,22 @@ class VectorStore(Protocol):
         limit: int,
         document_ids: Sequence[str] | None = None,
     ) -> list[list[Match]]:
-        """Return for each query the nearest of the user's own and the shared vectors, best first.
+        """Return the nearest of the user's own and the shared vectors for each query, best first.
 
-        With `document_ids` only those of these documents.
+        `document_ids` limits the search to these documents.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         ...
 
 
 def vectors_in(store: VectorStore, embedder: Embedder) -> str:
-    """Return what documents remember of where their vectors are, and of which embedder."""
+    """Return the mark that a document's row has if its vectors are in this store."""
     return f"{store.name} {embedder.name}"
 
 
 def short_name(embedder_name: str, dimensions: int) -> str:
-    """Return a name of letters and digits, fit for SQL and for URLs as it is."""
+    """Return a name of hexadecimal digits, which SQL and URLs take without quoting."""
     return sha256(f"{dimensions} {embedder_name}".encode()).hexdigest()[:LENGTH]

@@ -34,7 +34,8 @@ SQLITE_SEARCH = (
     """,
 )
 
-# One index finds a user's words: the user is a word of it, with a space, which no text's word has.
+# The user id is indexed as one more word, so that a search does not read other users' messages. Its
+# space keeps it apart from the words of texts, which have none.
 POSTGRESQL_SEARCH = (
     """
     CREATE INDEX ix_items_search ON items USING gin ((

@@ -1,4 +1,4 @@
-"""Idempotency keys, what a turn wrote, deleted rows' places, attachments' bytes."""
+"""Idempotency keys, the start of each turn, tombstones, and the sizes of attachments."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ SEQUENCE = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 IS_KEYED = sa.text("idempotency_key IS NOT NULL")
 TURN_COLUMNS = ("message_id", "after_seq", "idempotency_key", "fingerprint")
 
-# The user is indexed with the text, so that a search meets no other user's messages.
+# The user is indexed with the text, so that a search does not read other users' messages.
 SQLITE_SEARCH = (
     "DROP TRIGGER items_search_insert",
     "DROP TRIGGER items_search_delete",

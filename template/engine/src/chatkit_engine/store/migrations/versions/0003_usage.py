@@ -1,4 +1,4 @@
-"""What the models have used, by turn, thread and user."""
+"""Token usage by turn, thread and user."""
 
 import sqlalchemy as sa
 from alembic import op

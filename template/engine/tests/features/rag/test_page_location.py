@@ -5,17 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatkit_engine.context import PageContext
-from chatkit_engine.features.rag.page_scope import Place, Whereabouts
 from chatkit_engine.features.rag.rows import Document
+from chatkit_engine.features.rag.search import PageLocation, Scope, UnitName
 
 
 @pytest.mark.parametrize("page", ["3", "03", "Chapter 3", "chapter 3: Loops", "Loops", "3-loops"])
 @pytest.mark.parametrize("folder", ["03-loops", "3 Loops", "kapitel-3-loops", "3_LOOPS"])
 def test_one_place_has_many_spellings(page: str, folder: str) -> None:
-    place = Place.read(page)
+    name = UnitName.parse(page)
 
-    assert place is not None
-    assert place.is_called(folder)
+    assert name is not None
+    assert name.matches(folder)
 
 
 @pytest.mark.parametrize(
@@ -32,21 +32,21 @@ def test_one_place_has_many_spellings(page: str, folder: str) -> None:
     ],
 )
 def test_other_places_are_not_taken_for_it(page: str, folder: str) -> None:
-    place = Place.read(page)
+    name = UnitName.parse(page)
 
-    assert place is None or not place.is_called(folder)
+    assert name is None or not name.matches(folder)
 
 
 @pytest.mark.parametrize("nothing", [None, "", "   ", "---", "Chapter"])
 def test_nothing_is_no_place(nothing: str | None) -> None:
-    assert Place.read(nothing) is None
+    assert UnitName.parse(nothing) is None
 
 
 @given(st.text(max_size=200))
 def test_whatever_a_page_sends_is_read(text: str) -> None:
-    place = Place.read(text)
+    name = UnitName.parse(text)
 
-    assert place is None or place.is_called(text)
+    assert name is None or name.matches(text)
 
 
 def _document(chapter: str, lesson: str) -> Document:
@@ -58,8 +58,8 @@ OTHERS = [_document("04-arrays", "01-for"), _document("", "01-for")]
 ALL = LESSONS + OTHERS
 
 
-def _within(scope: str, **page: str) -> list[str] | None:
-    return Whereabouts.of(PageContext.model_validate(page)).within(scope, ALL)
+def _within(scope: Scope, **page: str) -> list[str] | None:
+    return PageLocation.of(PageContext.model_validate(page)).documents_in(scope, ALL)
 
 
 def test_scopes_are_the_documents_of_the_page() -> None:

@@ -13,7 +13,7 @@ from qdrant_client import AsyncQdrantClient
 from chatkit_engine.features.rag import rows
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
 from chatkit_engine.features.rag.feature import MIGRATIONS
-from chatkit_engine.features.rag.rows import Chunk, Document
+from chatkit_engine.features.rag.rows import ChunkRow, Document
 from chatkit_engine.features.rag.vectors import pgvector_tables
 from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
 from chatkit_engine.features.rag.vectors.pgvector import PgvectorStore
@@ -51,7 +51,7 @@ def random_vectors(count: int, seed: int, dimensions: int = DIMENSIONS) -> Matri
 
 
 @dataclass
-class Shelf:
+class Corpus:
     """A database, and a store of the vectors of the documents in it."""
 
     database: Database
@@ -83,13 +83,13 @@ class Shelf:
         known: Sequence[str] = (),
     ) -> None:
         pairs = enumerate(zip(chunk_ids, matrix, strict=True))
-        pieces = [
-            Chunk(chunk_id, number, "", "", chunk_id, chunk_id, vector.astype("<f4").tobytes())
+        rows_ = [
+            ChunkRow(chunk_id, number, "", "", chunk_id, chunk_id, vector.astype("<f4").tobytes())
             for number, (chunk_id, vector) in pairs
             if chunk_id not in known
         ]
         document = _document(owner, document_id)
-        await self.database.write(rows.stage, document, pieces, self.embedder)
+        await self.database.write(rows.stage, document, rows_, self.embedder)
 
     async def remove(self, owner: str, document_id: str) -> None:
         gone = await self.database.read(rows.chunk_ids, owner, document_id)
@@ -124,13 +124,13 @@ def _document(owner: str, document_id: str) -> Document:
 
 
 @asynccontextmanager
-async def open_shelf(settings: Settings, open_store: OpenStore) -> AsyncGenerator[Shelf]:
+async def open_corpus(settings: Settings, open_store: OpenStore) -> AsyncGenerator[Corpus]:
     chains = [CORE, MIGRATIONS, pgvector_tables.MIGRATIONS]
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(aclosing(open_database(settings)))
         await upgrade(database, chains)
         store = await stack.enter_async_context(aclosing(open_store(database)))
-        yield Shelf(database, store)
+        yield Corpus(database, store)
 
 
 def embedded(database: Database) -> VectorStore:
@@ -162,8 +162,8 @@ async def served_qdrant() -> AsyncGenerator[OpenStore]:
     await client.close()
 
 
-async def fill(shelf: Shelf, owner: str, count: int, seed: int) -> None:
+async def fill(corpus: Corpus, owner: str, count: int, seed: int) -> None:
     """Keep a document of random vectors, with the ids `OWNER-0` and so on."""
     name = owner or "shared"
     ids = [f"{name}-{number}" for number in range(count)]
-    await shelf.keep_matrix(owner, f"{name} many", ids, random_vectors(count, seed))
+    await corpus.keep_matrix(owner, f"{name} many", ids, random_vectors(count, seed))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from features.rag.shelf import ADA, DIMENSIONS, EMBEDDER, EVE, Shelf, random_vectors, unit
+from features.rag.corpus import ADA, DIMENSIONS, EMBEDDER, EVE, Corpus, random_vectors, unit
 from pydantic import SecretStr, ValidationError
 from support.cli import cli
 from typer.testing import CliRunner
@@ -18,7 +18,8 @@ from chatkit_engine.features.rag.feature import MIGRATIONS
 from chatkit_engine.features.rag.settings import RagSettings
 from chatkit_engine.features.rag.vectors.store import VectorStore
 from chatkit_engine.security.links import Links
-from chatkit_engine.settings.core import Settings, explain
+from chatkit_engine.settings.base import settings_errors
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import CORE, upgrade
@@ -57,14 +58,14 @@ async def _built(database_url: str) -> AsyncGenerator[Builder]:
 async def _works(builder: Builder, store: VectorStore) -> None:
     """Keep, find and erase through what the builder has been given."""
     await upgrade(builder.database, [CORE, *builder.migrations])
-    shelf = Shelf(builder.database, store)
+    corpus = Corpus(builder.database, store)
     async with builder.resources():
-        await shelf.keep(ADA, "hers", {"ada's": NORTH})
-        await shelf.keep(EVE, "eves", {"eve's": NORTH})
-        assert await shelf.find(ADA, NORTH) == ["ada's"]
+        await corpus.keep(ADA, "hers", {"ada's": NORTH})
+        await corpus.keep(EVE, "eves", {"eve's": NORTH})
+        assert await corpus.find(ADA, NORTH) == ["ada's"]
         await erase_user(builder.database, builder.blobs, ADA, builder.erasers, wipe=False)
         assert await store.search(ADA, NORTH, 5) == [[]]
-        assert await shelf.find(EVE, NORTH) == ["eve's"]
+        assert await corpus.find(EVE, NORTH) == ["eve's"]
 
 
 async def test_rows_are_the_store_where_nothing_is_set() -> None:
@@ -92,7 +93,7 @@ async def test_pgvector_on_sqlite_stops_the_start() -> None:
             add_vector_store(builder, RagSettings(vector_store="pgvector"), RandomEmbedder())
 
     advice = "pgvector needs PostgreSQL: set DATABASE_URL, or VECTOR_STORE=embedded"
-    assert explain(refused.value) == [f"VECTOR_STORE: {advice}"]
+    assert settings_errors(refused.value) == [f"VECTOR_STORE: {advice}"]
 
 
 async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
@@ -111,7 +112,7 @@ async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"vector_store": "qdrant"}, f"needs QDRANT_URL: set it, such as {SERVER}"),
+        ({"vector_store": "qdrant"}, f"needs QDRANT_URL, for example {SERVER}"),
         ({"qdrant_url": "qdrant:6333-hidden"}, "QDRANT_URL: must be a URL such as"),
         ({"qdrant_collections": "a/hidden"}, "QDRANT_COLLECTIONS: "),
         ({"vector_store": "hidden"}, "VECTOR_STORE: "),
@@ -123,7 +124,7 @@ def test_a_setting_that_cannot_work_is_named_with_the_fix(
     with pytest.raises(ValidationError) as refused:
         RagSettings.model_validate(values)
 
-    [advice] = explain(refused.value)
+    [advice] = settings_errors(refused.value)
     assert told in advice
     assert "hidden" not in advice
 
