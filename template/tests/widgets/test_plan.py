@@ -69,7 +69,7 @@ def test_what_is_no_plan_is_refused(steps: list[Any]) -> None:
         Plan.model_validate({"title": "A cake", "steps": steps})
 
 
-async def test_a_step_is_checked_off_and_on_again(
+async def test_a_step_is_checked_off_and_on_again_but_no_other(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     plan = await _shown(app_with_model, model_api)
@@ -79,17 +79,9 @@ async def test_a_step_is_checked_off_and_on_again(
         plan = (await app_with_model.chatkit(press(plan, bake))).json()["updated_item"]
         assert _checked(plan) == done
 
-    stored = await app_with_model.items(plan["thread_id"])
-    assert _checked(next(item for item in stored if item["type"] == "widget")) == [False, False]
-
-
-async def test_a_step_that_the_plan_does_not_have_is_refused_in_the_users_language(
-    app_with_model: Running, model_api: FakeModelApi
-) -> None:
-    plan = await _shown(app_with_model, model_api)
-    box = actions_of(plan, CHECK)[0]
-
-    refused = await app_with_model.chatkit(press(plan, box, step=9), {"Accept-Language": "de"})
-
+    missing = press(plan, actions_of(plan, CHECK)[0], step=9)
+    refused = await app_with_model.chatkit(missing, {"Accept-Language": "de"})
     assert refused.status_code == 400
     assert refused.json()["detail"] == "Diesen Schritt hat der Plan nicht."
+    stored = await app_with_model.items(plan["thread_id"])
+    assert _checked(next(item for item in stored if item["type"] == "widget")) == [False, False]
