@@ -1,4 +1,4 @@
-"""The code in agents, skills and documents is true: it runs, or fails where they say that it does."""
+"""The code in agents, skills and documents runs, or fails where they say that it does."""
 
 import json
 import subprocess
@@ -41,23 +41,25 @@ def _params(found: list[Block]) -> list[object]:
 
 def _kind(block: Block) -> str:
     """Return how the block is shown to be true; a block of no kind is an error."""
-    if block.text == CHANGES:
-        return "change"
-    if block.recipe and block.language in (*CODE, "sh"):
+    if block.text == CHANGES or (block.recipe and block.language in (*CODE, "sh")):
         return "recipe"
     match block.language:
         case "python" if block.value("file"):
             return "excerpt"
         case "python":
             return "wrong" if "wrong" in block.words else "python"
-        case "bash" if block.code == CHECKS:
-            return "checks"
         case "bash" | "sh":
-            return "not run" if block.value("norun") else "bash"
+            return _kind_of_shell(block)
         case "ts" | "tsx":
             return "ts"
         case _:
             return "no code"
+
+
+def _kind_of_shell(block: Block) -> str:
+    if block.code == CHECKS:
+        return "checks"
+    return "not run" if block.value("norun") else "bash"
 
 
 KINDS = {block: _kind(block) for block in BLOCKS}
