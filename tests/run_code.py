@@ -1,7 +1,7 @@
 """Runs pieces of Python, each in a process and a folder of its own; the SDKs are imported once.
 
-Reads JSON lines of `{"code": TEXT}` and answers each with `{"ok": BOOL, "output": TEXT}`. Each
-piece runs in a fork of this process, with the SDKs' warnings silenced.
+Reads JSON lines of `{"code": TEXT}` and answers each with `{"ok": BOOL, "output": TEXT}`. A piece
+runs in a fork of this process, with the SDKs' warnings silenced.
 """
 
 import json

@@ -69,7 +69,7 @@ def _params(texts: list[Path]) -> list[Any]:
 
 
 def _places(text: Path, path: str) -> Iterator[Path]:
-    """Return where a path may be: beside the text, in a project, its engine, or this repository."""
+    """Return where a path may be: beside the text, in a project, its engine or this repository."""
     for folder in (text.parent, TEMPLATE, ENGINE, ROOT):
         yield from (*folder.glob(path), *folder.glob(f"{path}.jinja"))
 

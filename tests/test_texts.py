@@ -42,7 +42,7 @@ def _params(found: list[Block]) -> list[object]:
 def _kind(block: Block) -> str:
     """Return how the block is shown to be true; a block of no kind is an error."""
     if block.text == CHANGES or (block.recipe and block.language in (*CODE, "sh")):
-        return "recipe"
+        return "change" if block.text == CHANGES else "recipe"
     match block.language:
         case "python" if block.value("file"):
             return "excerpt"

@@ -1,4 +1,4 @@
-"""The engine's tests run on the sample application, with the fixtures of `chatkit_engine.testing`."""
+"""Fixtures of the engine's tests, beside those of `chatkit_engine.testing`."""
 
 import os
 import tempfile

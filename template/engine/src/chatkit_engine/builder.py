@@ -140,7 +140,7 @@ class Builder:
         self.tool_creators.append(create)
 
     def add_tool_source(self, source: ToolSource, *, parallel: bool = True) -> None:
-        """Call the function for tools before each request to the model.
+        """Call the function with the `TurnContext` for tools before each request to the model.
 
         `parallel=False` limits the model to one tool call at a time.
         """

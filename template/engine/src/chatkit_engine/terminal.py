@@ -1,8 +1,8 @@
 """What commands share: the project they run for, and errors as one line, not a traceback."""
 
 import asyncio
-from collections.abc import Coroutine, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
@@ -15,6 +15,8 @@ from chatkit_engine import discovery
 from chatkit_engine.errors import AppError
 from chatkit_engine.settings.base import SetupError, settings_errors
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import MigrationRefused
 from chatkit_engine.store.transfer import TransferRefused
 
@@ -37,6 +39,19 @@ class Project:
             ValidationError: a setting is missing or invalid; see `explain_settings_errors`.
         """
         return discovery.settings_class(self.app)(**values)
+
+    @asynccontextmanager
+    async def open_database(self) -> AsyncGenerator[Database]:
+        """Open the project's database for a command, and close it again.
+
+        Invalid settings end the command with one line for each.
+        """
+        with explain_settings_errors():
+            database = open_database(self.settings())
+        try:
+            yield database
+        finally:
+            await database.aclose()
 
 
 def project_of(ctx: typer.Context) -> Project:

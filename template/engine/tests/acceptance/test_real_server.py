@@ -13,9 +13,9 @@ from support.app import SECRET, Running, Server, running_app, running_server
 
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import Json, add, answer, create, events, op, thread_id
+from chatkit_engine.testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

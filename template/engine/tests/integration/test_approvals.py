@@ -8,10 +8,10 @@ from support.app import Running, running_app
 from support.tools import TOOLS
 
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.features import AddFeature
 from chatkit_engine.testing.requests import Json, add, answer, create, events, op, thread_id
+from chatkit_engine.testing.waiting import eventually
 
 SEND = ("send_parcel", {"parcel": {"city": "Bonn", "grams": 5}})
 SLOW = ("send_parcel", {"parcel": {"city": "Bonn", "grams": 13}})

@@ -5,9 +5,9 @@ from support.app import Running, running_app
 
 from chatkit_engine.run.titles import MAX_TITLE, clean_title
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import Json, add, answer, create, events, op, thread_id
+from chatkit_engine.testing.waiting import eventually
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ async def pay_abroad() -> str:
     return "x" * 60_000
 
 
-async def abroad():
+async def abroad(context):
     listed.append("asked")
     return [pay_abroad]
 

@@ -24,8 +24,8 @@ from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.leases import LEASE_SECONDS, Lease, LeaseLost
 from chatkit_engine.store.migrate import CORE, upgrade
 from chatkit_engine.store.process_lock import ProcessLock
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.requests import create, events, op, thread_id
+from chatkit_engine.testing.waiting import eventually
 from chatkit_engine.turns.requests import user_message_request
 from chatkit_engine.turns.service import ChatService
 from chatkit_engine.turns.turn import Buffer, Turn

@@ -15,9 +15,9 @@ from chatkit_engine.models.demo.model import DemoModel
 from chatkit_engine.models.registry import ChatModel
 from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import Json, create, events, named_events, thread_id
+from chatkit_engine.testing.waiting import eventually
 
 COST = (10 * 2 + 5 * 8) / 1_000_000
 TURN = {"requests": 1, "input_tokens": 10, "cached_tokens": 0, "output_tokens": 5, "cost": COST}

@@ -1,1 +1,1 @@
-"""The application that the engine's tests run: it stays the same whatever a project makes of `app`."""
+"""The application that the engine's tests run, because a project may change its own."""

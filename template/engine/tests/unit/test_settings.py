@@ -147,3 +147,24 @@ def test_what_is_no_url_is_refused(name: str, url: str) -> None:
 @pytest.mark.parametrize("name", ["upload_access_key_id", "upload_secret_access_key"])
 def test_a_storages_key_has_two_halves(name: str) -> None:
     assert "set both" in _problems(**{name: "for-tests-only"})
+
+
+def test_a_login_of_the_applications_own_serves_in_production_and_on_other_hosts() -> None:
+    own = {"auth_mode": "app", "jwt_secret": None, "host": "0.0.0.0"}  # noqa: S104
+
+    assert make_settings(**PRODUCTION | own).auth_mode == "app"
+
+
+def test_a_model_of_the_applications_own_needs_no_key_in_production() -> None:
+    settings = make_settings(**PRODUCTION | {"llm_provider": "app", "openai_api_key": None})
+
+    assert settings.llm.provider.name == "app"
+    assert settings.llm_fallback is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
+def test_the_local_login_names_the_others_where_it_cannot_serve(host: str) -> None:
+    problems = _problems(**PRODUCTION | {"auth_mode": "local", "host": host})
+
+    assert "AUTH_MODE=jwt" in problems
+    assert "AUTH_MODE=app" in problems

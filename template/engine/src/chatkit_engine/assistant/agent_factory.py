@@ -25,7 +25,8 @@ from chatkit_engine.models.chat_model import ChatModel
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly and exactly."
 DESCRIPTION = "answers everything that none of the others covers"
-ToolSource = Callable[[], Awaitable[Sequence[Tool]]]
+ToolSource = Callable[[TurnContext], Awaitable[Sequence[Tool]]]
+"""Returns the tools that this turn has at the moment."""
 
 
 @dataclass
@@ -37,7 +38,7 @@ class ChatAgent(Agent[TurnContext]):
     async def get_all_tools(self, run_context: RunContextWrapper[TurnContext]) -> list[Tool]:
         tools = await super().get_all_tools(run_context)
         for source in self.tool_sources:
-            tools += await source()
+            tools += await source(run_context.context)
         # Tested before each request to the model, because a tool of this turn may have read the
         # text.
         if run_context.context.reads_untrusted:
@@ -95,8 +96,8 @@ class AgentFactory:
         return replace(self, tools=[*self.tools, *(create(self) for create in creators)])
 
     def _prepare_source(self, source: ToolSource) -> ToolSource:
-        async def prepared() -> Sequence[Tool]:
-            return [self._prepare(tool) for tool in await source()]
+        async def prepared(context: TurnContext) -> Sequence[Tool]:
+            return [self._prepare(tool) for tool in await source(context)]
 
         return prepared
 

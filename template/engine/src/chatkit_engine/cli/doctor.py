@@ -38,7 +38,7 @@ async def diagnose(project: Project) -> list[HealthStatus]:
         return [*findings, HealthStatus(name="settings", ok=False, detail=str(error))]
     except OSError:
         return [*findings, HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)]
-    findings += [_settings(settings), _authentication(settings), await _model(application)]
+    findings += [_settings(settings), _authentication(application), await _model(application)]
     return [*findings, await _database(application)]
 
 
@@ -68,13 +68,15 @@ def _settings(settings: Settings) -> HealthStatus:
     return HealthStatus(name="settings", ok=True, detail=detail)
 
 
-def _authentication(settings: Settings) -> HealthStatus:
+def _authentication(application: Application) -> HealthStatus:
     modes = {
         "local": "AUTH_MODE=local, one user on this machine; set AUTH_MODE=jwt for more",
         "jwt": "AUTH_MODE=jwt, bearer tokens",
-        "app": "AUTH_MODE=app, the application's own authenticator",
     }
-    return HealthStatus(name="authentication", ok=True, detail=modes[settings.auth_mode])
+    own = application.builder.authenticator
+    detail = f"the application's {type(own).__name__}" if own else None
+    detail = detail or modes[application.settings.auth_mode]
+    return HealthStatus(name="authentication", ok=True, detail=detail)
 
 
 async def _model(application: Application) -> HealthStatus:

@@ -13,8 +13,9 @@ from chatkit_engine.models.demo.model import create_demo_model
 from chatkit_engine.models.resilience import Breaker, FallbackModel, GuardedModel, retry_settings
 from chatkit_engine.models.responses import ResponsesModel
 from chatkit_engine.models.transcription import create_transcribe
+from chatkit_engine.settings.base import SetupError
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.settings.providers import DEMO, Endpoint, Wire
+from chatkit_engine.settings.providers import APP, DEMO, Endpoint, Wire
 
 WIRES: Mapping[Wire, Callable[[str, AsyncOpenAI], Model]] = {
     "responses": ResponsesModel,
@@ -95,7 +96,16 @@ class Models:
 
 
 def create_model(settings: Settings) -> ChatModel:
-    """Return the model that the settings name, without connecting to it."""
+    """Return the model that the settings name, without connecting to it.
+
+    Raises:
+        SetupError: LLM_PROVIDER=app names the application's own model.
+    """
     if settings.llm.provider is DEMO:
         return create_demo_model(settings)
+    if settings.llm.provider is APP:
+        raise SetupError(
+            "create_model cannot create the model of LLM_PROVIDER=app: "
+            "set LLM_PROVIDER to the provider that it should use"
+        )
     return Models(settings).chat_model()

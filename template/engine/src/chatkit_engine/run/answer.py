@@ -27,6 +27,7 @@ from chatkit_engine.context import RequestContext
 from chatkit_engine.i18n import _, translate
 from chatkit_engine.run.agent_run import AgentRun
 from chatkit_engine.run.approvals import request_approvals
+from chatkit_engine.run.history import turns_of
 from chatkit_engine.run.runtime import Runtime
 from chatkit_engine.run.turn_store import TurnStore
 from chatkit_engine.store.ids import new_id
@@ -71,7 +72,7 @@ class Answer:
             CustomStreamError: the run failed. The message is for the user.
             LeaseLost: the turn was ended from outside.
         """
-        history = await self._runtime.history_policy.select(store.history())
+        history = await self._runtime.history_policy.select(turns_of(store.history()), context)
         options = _inference_options(message, history)
         model_input = await self._model_input(history, context)
         # For example everything was blocked. The APIs refuse an empty input.

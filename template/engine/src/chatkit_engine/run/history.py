@@ -13,6 +13,7 @@ from agents.run_config import ModelInputData
 from chatkit.types import GeneratedImageItem, UserMessageItem
 from pydantic_core import to_json
 
+from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.store.items import Blocked, StoredItem, encode_item, item_text
 
 MAX_BYTES_PER_TOKEN = 4.0
@@ -51,8 +52,14 @@ class TokenEstimator:
 class HistoryPolicy(Protocol):
     """Chooses what the model reads of a thread."""
 
-    async def select(self, newest_first: AsyncIterator[StoredItem]) -> list[StoredItem]:
-        """Return the items for the model, oldest first. Keep a call together with its turn."""
+    async def select(
+        self, turns: AsyncIterator[Sequence[StoredItem]], context: TurnContext
+    ) -> list[StoredItem]:
+        """Return the items that the model reads, oldest first.
+
+        `turns` come newest first, each with its items oldest first. The first one has the message
+        to answer. Messages that a guardrail refused are not in them.
+        """
         ...
 
 
@@ -67,15 +74,13 @@ class History:
         """Return whether a message with this text fits into the budget."""
         return self.estimator.tokens(len(text.encode())) <= self._max_tokens
 
-    async def select(self, newest_first: AsyncIterator[StoredItem]) -> list[StoredItem]:
-        """Return the newest turns that fit, oldest first. The newest turn is always included.
-
-        A message that a guardrail refused is left out, with everything up to the refusal.
-        """
+    async def select(
+        self, turns: AsyncIterator[Sequence[StoredItem]], context: TurnContext | None = None
+    ) -> list[StoredItem]:
+        """Return the newest turns that fit, oldest first. The newest turn is always included."""
         selected: list[StoredItem] = []
         remaining = self._max_tokens
-        async for complete_turn in _turns(newest_first):
-            turn = _without_blocked(complete_turn)
+        async for turn in turns:
             tokens = sum(map(self._item_tokens, turn))
             if selected and tokens > remaining:
                 break
@@ -133,13 +138,18 @@ def _without_blocked(turn: Sequence[StoredItem]) -> Sequence[StoredItem]:
     return turn[blocked[-1] + 2 :] if blocked else turn
 
 
-async def _turns(newest_first: AsyncIterator[StoredItem]) -> AsyncIterator[Sequence[StoredItem]]:
-    """Yield each turn's items, oldest first. A turn begins with the user's message."""
+async def turns_of(
+    newest_first: AsyncIterator[StoredItem],
+) -> AsyncIterator[Sequence[StoredItem]]:
+    """Yield each turn's items, oldest first. A turn begins with the user's message.
+
+    A message that a guardrail refused is left out, with everything up to the refusal.
+    """
     turn: list[StoredItem] = []
     async for item in newest_first:
         turn.insert(0, item)
         if isinstance(item, UserMessageItem):
-            yield turn
+            yield _without_blocked(turn)
             turn = []
     if turn:
-        yield turn
+        yield _without_blocked(turn)

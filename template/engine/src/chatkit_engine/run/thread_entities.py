@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from chatkit_engine.assistant.entities import Entity
 from chatkit_engine.context import User
 from chatkit_engine.i18n import _
-from chatkit_engine.run.history import History
+from chatkit_engine.run.history import History, turns_of
 from chatkit_engine.store import threads
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.items import UNTRUSTED, StoredItem, item_text
@@ -46,7 +46,7 @@ class ThreadEntities:
         past = await self._database.read(
             threads.load_history_page, entity.id, None, MAX_ITEMS, user.id
         )
-        newest = await History(MAX_TOKENS).select(_newest_first(past.items))
+        newest = await History(MAX_TOKENS).select(turns_of(_newest_first(past.items)))
         texts = [text for item in newest if (text := item_text(item))]
         return "\n".join([f"An earlier conversation: {entity.title}", *texts])
 

@@ -36,6 +36,8 @@ PLACEHOLDERS = (
     "placeholder",
 )
 
+OTHER_LOGIN = "set AUTH_MODE=jwt (or AUTH_MODE=app if the application has its own login)"
+
 
 class Settings(LlmSettings, SettingsBase):
     """The engine's settings. An application derives its own `Settings` from them."""
@@ -171,10 +173,10 @@ class Settings(LlmSettings, SettingsBase):
             return [] if self.jwt_secret else [missing]
         problems: list[str] = []
         if self.is_production:
-            problems.append("AUTH_MODE=local is for development: in production set AUTH_MODE=jwt")
+            problems.append(f"AUTH_MODE=local is for development: in production {OTHER_LOGIN}")
         if not is_loopback(self.host):
             problems.append(
-                "AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or AUTH_MODE=jwt"
+                f"AUTH_MODE=local serves this machine only: set HOST=127.0.0.1, or {OTHER_LOGIN}"
             )
         return problems
 

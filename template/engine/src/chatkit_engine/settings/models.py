@@ -15,7 +15,7 @@ from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
 from chatkit_engine.settings.base import split_list
-from chatkit_engine.settings.providers import DEMO, PROVIDERS, Endpoint, Provider, ProviderName
+from chatkit_engine.settings.providers import APP, DEMO, PROVIDERS, Endpoint, Provider, ProviderName
 from chatkit_engine.settings.urls import check_base_url
 
 URL_EXAMPLES = {
@@ -91,9 +91,11 @@ class LlmSettings(BaseModel):
 
     @property
     def llm_fallback(self) -> Endpoint | None:
-        """The model that answers if the first one fails. The demo model has no fallback."""
+        """The model that answers if the first one fails; none for the demo or the application's."""
         first = self.llm
-        if first.provider is DEMO or not (self.llm_fallback_provider or self.llm_fallback_model):
+        if first.provider in (DEMO, APP) or not (
+            self.llm_fallback_provider or self.llm_fallback_model
+        ):
             return None
         provider = PROVIDERS[self.llm_fallback_provider or first.provider.name]
         same_url = first.url if provider is first.provider else None

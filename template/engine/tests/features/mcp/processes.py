@@ -10,7 +10,7 @@ from typing import Any
 
 from features.mcp import plain_server
 
-from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.waiting import eventually
 
 
 def plain(folder: Path, **settings: Any) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from features.mcp.turns import call, connected_app, offered, outputs, server_hea
 from support.app import running_app
 
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi
 from chatkit_engine.testing.ports import free_port
 from chatkit_engine.testing.requests import answer, create, thread_id
+from chatkit_engine.testing.waiting import eventually
 
 BONN = {"city": "Bonn"}
 

@@ -14,9 +14,9 @@ from features.mcp.turns import call, connected_app, outputs, server_health
 from support.app import Running, with_provider
 
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import Json, add, answer, create, thread_id
+from chatkit_engine.testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

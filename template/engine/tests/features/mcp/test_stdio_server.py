@@ -20,7 +20,7 @@ from support.app import SAMPLE, SECRET, TESTS
 from chatkit_engine.application import Application
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.migrate import upgrade
-from chatkit_engine.testing.eventually import eventually
+from chatkit_engine.testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -137,7 +137,8 @@ def test_wrong_settings_are_explained_in_one_line_each() -> None:
 async def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     parent = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-m", "chatkit_engine.features.mcp", "sample"], stdin=subprocess.PIPE)
+command = [sys.executable, "-m", "chatkit_engine.features.mcp", "sample"]
+child = subprocess.Popen(command, stdin=subprocess.PIPE)
 print(child.pid, flush=True)
 time.sleep(600)
 """

@@ -7,9 +7,9 @@ from typing import Any
 from support.app import SAMPLE, Running, running_app
 
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
 from chatkit_engine.testing.requests import Json, add, create, op, thread_id
+from chatkit_engine.testing.waiting import eventually
 
 
 @asynccontextmanager

@@ -12,8 +12,8 @@ from chatkit_engine.features.rag.components import create_embedder
 from chatkit_engine.features.rag.embeddings.embedder import CachedEmbedder
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.settings import RagSettings
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.waiting import eventually
 
 FOREVER = 1e9
 

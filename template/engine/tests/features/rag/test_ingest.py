@@ -36,8 +36,8 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, upgrade
-from chatkit_engine.testing.eventually import eventually
 from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
+from chatkit_engine.testing.waiting import eventually
 
 LOCAL_QDRANT = "ignore:Payload indexes have no effect:UserWarning"
 DOCUMENTS = Path(__file__).with_name("documents")

@@ -1,4 +1,6 @@
-"""`python -m chatkit_engine.features.mcp`: the server over stdio. It ends when its standard input does.
+"""`python -m chatkit_engine.features.mcp APP`: the server over stdio, until its input ends.
+
+APP is the name of the application's package, `app` unless another one is given.
 
 It opens the database and leaves migrations to the application. Its log goes to standard error.
 """

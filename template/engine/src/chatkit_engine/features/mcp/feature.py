@@ -2,6 +2,11 @@
 
 What the feature adds to the application: the endpoint `/mcp`, and the servers' tools."""
 
+from collections.abc import Sequence
+
+from agents import Tool
+
+from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.builder import Builder
 from chatkit_engine.features.mcp.client.connection import ServerConnection
 from chatkit_engine.features.mcp.client.tools import OWN, ServerTools, own_server
@@ -51,6 +56,11 @@ def _connect(builder: Builder, name: str, server: ServerSettings) -> None:
     def taken() -> set[str]:
         return {tool.name for tool in builder.tools}
 
+    server_tools = ServerTools(connection, taken)
+
+    async def tools(context: TurnContext) -> Sequence[Tool]:
+        return await server_tools.tools()
+
     builder.add_resource(connection.running)
-    builder.add_tool_source(ServerTools(connection, taken).tools, parallel=server.parallel)
+    builder.add_tool_source(tools, parallel=server.parallel)
     builder.add_health_check(health_check(connection))

@@ -8,11 +8,10 @@ from agents import FunctionTool, Handoff, Tool, TResponseInputItem
 from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputItem,
-    ResponseOutputMessage,
-    ResponseOutputText,
 )
 from pydantic_core import to_json
 
+from chatkit_engine.models.text_model import text_message
 from chatkit_engine.store.ids import new_id
 
 NOTICE = (
@@ -78,7 +77,7 @@ def reply_to(
 ) -> ResponseOutputItem:
     """Hand off once, then call a tool once, then answer. A schema is filled in at once."""
     if schema is not None:
-        return _message(to_json(value_of(schema, conversation.subject)).decode())
+        return text_message(to_json(value_of(schema, conversation.subject)).decode())
     handoff = _mentioned(conversation.message, {each.tool_name: each for each in handoffs})
     if handoff is not None and conversation.handed_to is None:
         return _call(handoff.tool_name, {})
@@ -89,7 +88,7 @@ def reply_to(
     # An agent without tools and handoffs is used as a tool, so its answer needs no notice.
     is_first = conversation.messages == 1 and (tools or handoffs)
     notice = f"({NOTICE})\n\n" if is_first else ""
-    return _message(notice + _answer(conversation))
+    return text_message(notice + _answer(conversation))
 
 
 def _answer(conversation: Conversation) -> str:
@@ -135,16 +134,6 @@ def _call(name: str, arguments: dict[str, Any]) -> ResponseFunctionToolCall:
         name=name,
         arguments=to_json(arguments).decode(),
         type="function_call",
-    )
-
-
-def _message(text: str) -> ResponseOutputMessage:
-    return ResponseOutputMessage(
-        id=new_id("msg"),
-        type="message",
-        role="assistant",
-        status="completed",
-        content=[ResponseOutputText(type="output_text", text=text, annotations=[])],
     )
 
 

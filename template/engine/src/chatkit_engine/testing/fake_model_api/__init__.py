@@ -1,7 +1,7 @@
 """A loopback fake of a model's API, on both wires: real bytes over a real socket."""
 
-from chatkit_engine.testing.fake_model_api.reply import Reply
+from chatkit_engine.testing.fake_model_api.reply import Reply, tool_call
 from chatkit_engine.testing.fake_model_api.responses import MESSAGE_ID
 from chatkit_engine.testing.fake_model_api.server import FakeModelApi
 
-__all__ = ["MESSAGE_ID", "FakeModelApi", "Reply"]
+__all__ = ["MESSAGE_ID", "FakeModelApi", "Reply", "tool_call"]

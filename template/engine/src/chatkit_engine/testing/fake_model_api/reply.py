@@ -76,6 +76,11 @@ class Reply:
             yield word
 
 
+def tool_call(name: str, **arguments: Any) -> Reply:
+    """Return the answer of a model that calls a tool."""
+    return Reply(calls=[(name, arguments)])
+
+
 def words_of(text: str) -> list[str]:
     return [word + " " for word in text.split()]
 

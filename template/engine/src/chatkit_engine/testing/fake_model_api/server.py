@@ -65,6 +65,7 @@ class FakeModelApi:
             assert self._arrived.wait_for(lambda: len(self.requests) >= number, timeout=10)
 
     def script(self, *replies: Reply) -> None:
+        """Answer with these, one after the other."""
         self._script.extend(replies)
 
     def forget_script(self) -> None:
@@ -97,6 +98,23 @@ class FakeModelApi:
             for item in _input(self.requests[number])
             if item.get("content") and item.get("role") not in NOT_SAID
         ]
+
+    def instructions(self, number: int = -1) -> str:
+        """Return the instructions of one request; the last one's, if no number is given."""
+        request = self.requests[number]
+        given = [text_of(item) for item in _input(request) if item.get("role") == "system"]
+        return "\n".join([request.get("instructions") or "", *given]).strip()
+
+    def offered_tools(self, number: int = -1) -> set[str]:
+        """Return the names of the tools that one request offers to the model."""
+        tools = self.requests[number].get("tools") or ()
+        return {str((tool.get("function") or tool)["name"]) for tool in tools}
+
+    def tool_outputs(self, number: int = -1) -> list[str]:
+        """Return what tools have answered, as one request tells the model, oldest first."""
+        items = _input(self.requests[number])
+        outputs = [item.get("output") or text_of(item) for item in items if _is_output(item)]
+        return [str(output) for output in outputs]
 
     async def _respond(self, path: str, request: Request) -> Response:
         body: dict[str, Any] = await request.json()
@@ -158,6 +176,10 @@ def _input(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what a request says, on either wire."""
     said: Any = body.get("messages") or body["input"]
     return [{"role": "user", "content": said}] if isinstance(said, str) else said
+
+
+def _is_output(item: dict[str, Any]) -> bool:
+    return item.get("type") == "function_call_output" or item.get("role") == "tool"
 
 
 def _error(reply: Reply) -> Response:

@@ -1,0 +1,33 @@
+# What tests import. The fixtures are in `chatkit_engine.testing.plugin`.
+
+from .app import SECRET as SECRET
+from .app import Running as Running
+from .app import Server as Server
+from .app import bearer as bearer
+from .app import make_settings as make_settings
+from .app import running_app as running_app
+from .app import running_server as running_server
+from .app import with_jwt as with_jwt
+from .app import with_provider as with_provider
+from .commands import run_command as run_command
+from .fake_model_api.reply import Reply as Reply
+from .fake_model_api.reply import tool_call as tool_call
+from .fake_model_api.server import FakeModelApi as FakeModelApi
+from .features import AddFeature as AddFeature
+from .requests import Json as Json
+from .requests import actions_of as actions_of
+from .requests import add as add
+from .requests import answer as answer
+from .requests import client_tool_output as client_tool_output
+from .requests import create as create
+from .requests import events as events
+from .requests import events_of as events_of
+from .requests import items_of as items_of
+from .requests import message as message
+from .requests import named_events as named_events
+from .requests import op as op
+from .requests import press as press
+from .requests import text_of as text_of
+from .requests import thread_id as thread_id
+from .requests import without_defaults as without_defaults
+from .waiting import eventually as eventually
