@@ -48,7 +48,8 @@ def test_it_has_a_box_for_each_step_and_the_sum_of_the_minutes() -> None:
 
 
 def test_a_text_stays_a_text_whatever_is_in_it() -> None:
-    tricky = '"}, { { 1 } } </script> \\ 🎂'
+    jinja = "{" * 2 + " 1 " + "}" * 2
+    tricky = f'"}}, {jinja} </script> \\ 🎂'
     plan = Plan(title=tricky, steps=[PlanStep(title=tricky, minutes=1)])
 
     title, box, _ = plan_widget(plan).model_dump(exclude_none=True)["children"]
