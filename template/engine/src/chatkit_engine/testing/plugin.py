@@ -52,11 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-<<<<<<< HEAD
     """Collect garbage less often, and never what was imported: the SDKs have 400,000 objects."""
-=======
-    """Exclude the imported modules from garbage collection: they are many, and they stay."""
->>>>>>> refs/heads/lang3
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
 
