@@ -8,7 +8,10 @@ demo: .venv/ready
 	$(UV) run --locked python scripts/demo.py
 
 test: .venv/ready lint
-	$(UV) run --locked pytest
+	cd template/engine && ../../.venv/bin/pytest -q
+	cd template && ../.venv/bin/pytest -q
+	cd tests/app && ../../.venv/bin/pytest -q
+	$(UV) run --locked pytest -q
 
 lint: .venv/ready
 	$(UV) run --locked ruff check .

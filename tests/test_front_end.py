@@ -83,18 +83,18 @@ def node(tmp_path: Path) -> Node:
 
 
 def test_a_client_reads_whole_events_wherever_the_stream_is_cut(node: Node, server: str) -> None:
-    script = f'for await (const each of say("{server}", "Hello")) told.push(each);'
+    script = f'for await (const each of ask("{server}", "Hello")) told.push(each);'
 
-    assert node("say", script) == [{"event": name, "data": data} for name, data in EVENTS]
+    assert node("ask", script) == [{"event": name, "data": data} for name, data in EVENTS]
 
 
 def test_a_client_says_why_it_was_refused(node: Node, server: str) -> None:
     script = f"""
-        try {{ for await (const each of say("{server}", "Who?")) told.push(each); }}
+        try {{ for await (const each of ask("{server}", "Who?")) told.push(each); }}
         catch (error) {{ told.push(error.message); }}
     """
 
-    assert node("say", script) == ["Sign in."]
+    assert node("ask", script) == ["Sign in."]
 
 
 def test_what_is_selected_in_the_chat_is_not_the_pages_selection(node: Node) -> None:

@@ -132,7 +132,7 @@ def test_the_commands_are_there_and_have_their_options(
 ) -> None:
     content = text.read_text()
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    added = {name: list[str]() for name in ADDED_COMMAND.findall(content)}
+    added = {key: list[str]() for key in ADDED_COMMAND.findall(content)}
 
     for call in COMMAND.findall(content):
         name, *arguments = call.split()

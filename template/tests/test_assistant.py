@@ -10,7 +10,6 @@ from chatkit_engine.testing import (
     create,
     text_of,
     thread_id,
-    tool_call,
 )
 
 
@@ -20,12 +19,22 @@ async def test_it_answers_without_a_key(app: Running) -> None:
     assert "You said: Hello there" in answered["message"]
 
 
-async def test_it_is_told_its_instructions(
+async def test_it_is_told_its_instructions_and_offered_the_tools_in_the_folder(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     await app_with_model.ask(create("Hello"))
 
     assert model_api.instructions().startswith(INSTRUCTIONS)
+    assert {"current_time", "make_plan"} <= model_api.offered_tools()
+
+
+async def test_it_is_offered_only_what_the_front_end_can_do(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    await app_with_model.ask(create("Hello", {"client_tools": ["open_page"]}))
+
+    assert "open_page" in model_api.offered_tools()
+    assert "read_page" not in model_api.offered_tools()
 
 
 async def test_its_answer_is_streamed_and_stored(
@@ -52,14 +61,6 @@ async def test_it_remembers_the_conversation(
     assert [text.strip() for text in model_api.texts()] == ["I am Ada", "Hello Ada", "Who am I?"]
 
 
-async def test_it_may_call_the_tools_in_the_folder(
-    app_with_model: Running, model_api: FakeModelApi
-) -> None:
-    await app_with_model.ask(create("Hello"))
-
-    assert {"current_time", "make_plan"} <= model_api.offered_tools()
-
-
 async def test_it_is_told_which_page_the_user_looks_at(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
@@ -80,13 +81,3 @@ async def test_it_is_told_to_answer_a_german_in_german(
 
     assert "locale de-AT" in model_api.instructions()
     assert answer(streamed).strip() == "Guten Morgen"
-
-
-async def test_a_plain_client_gets_the_same_answer_as_json(
-    app_with_model: Running, model_api: FakeModelApi
-) -> None:
-    model_api.script(tool_call("current_time"), Reply("It is late"))
-
-    answered = await app_with_model.chat("What time is it?")
-
-    assert answered["message"].strip() == "It is late"

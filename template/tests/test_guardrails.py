@@ -28,14 +28,15 @@ def guarded(with_model: Settings) -> Settings:
     return with_model.model_copy(update=rules)
 
 
-async def test_a_blocked_message_never_reaches_the_model(
+async def test_a_blocked_message_is_refused_in_the_users_language_and_never_reaches_the_model(
     guarded: Settings, model_api: FakeModelApi
 ) -> None:
     async with running_app(guarded) as app:
-        answered = await app.chat("My PIN is 1234")
+        german = {"Accept-Language": "de"}
+        streamed = await app.ask(create("My PIN is 1234"), headers=german)
 
     assert model_api.requests == []
-    assert "cannot help" in answered["message"]
+    assert "Bei dieser Nachricht kann ich nicht helfen." in str(streamed[-1])
 
 
 async def test_a_blocked_answer_is_taken_back(guarded: Settings, model_api: FakeModelApi) -> None:
@@ -46,14 +47,6 @@ async def test_a_blocked_answer_is_taken_back(guarded: Settings, model_api: Fake
 
     assert len(events_of(streamed, "thread.item.removed")) == 1
     assert "cannot show" in str(streamed[-1])
-
-
-async def test_it_refuses_in_the_users_language(guarded: Settings) -> None:
-    async with running_app(guarded) as app:
-        german = {"Accept-Language": "de"}
-        streamed = await app.ask(create("My PIN is 1234"), headers=german)
-
-    assert "Bei dieser Nachricht kann ich nicht helfen" in str(streamed[-1])
 
 
 async def test_a_guardrail_of_your_own_is_a_function(

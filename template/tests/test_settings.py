@@ -6,7 +6,7 @@ import pytest
 from pydantic_settings import SettingsConfigDict
 
 from app.settings import Settings
-from chatkit_engine.testing import run_command, running_app
+from chatkit_engine.testing import run_command
 
 
 class WithLimit(Settings):
@@ -41,13 +41,6 @@ def test_the_defaults_of_the_project_are_the_lowest_source(
         model_config = SettingsConfigDict(toml_file=defaults)
 
     assert (WithDefaults().project_name, WithDefaults().port) == ("Tutor", 2345)
-
-
-async def test_the_project_has_its_name(settings: Settings) -> None:
-    async with running_app(settings.model_copy(update={"project_name": "Tutor"})) as app:
-        described = (await app.http.get("/openapi.json")).json()
-
-    assert described["info"]["title"] == "Tutor"
 
 
 def test_doctor_finds_nothing_wrong() -> None:

@@ -16,17 +16,7 @@ async def test_it_tells_the_time_where_the_user_is(
     assert answer(streamed).strip() == "It is noon"
 
 
-async def test_it_tells_utc_to_a_user_without_a_time_zone(
-    app_with_model: Running, model_api: FakeModelApi
-) -> None:
-    model_api.script(tool_call("current_time"), Reply("It is noon"))
-
-    await app_with_model.ask(create("What time is it?"))
-
-    assert model_api.tool_outputs()[0].endswith("(UTC)")
-
-
-async def test_the_demo_model_calls_it_when_asked_for_the_time(app: Running) -> None:
+async def test_it_tells_utc_to_a_user_without_a_time_zone(app: Running) -> None:
     answered = await app.chat("What time is it?")
 
     assert "(UTC)" in answered["message"]

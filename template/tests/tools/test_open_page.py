@@ -5,16 +5,6 @@ from chatkit_engine.testing import FakeModelApi, Reply, Running, create, events_
 CAN_OPEN = {"client_tools": ["open_page"]}
 
 
-async def test_it_is_offered_only_where_the_front_end_can_open_pages(
-    app_with_model: Running, model_api: FakeModelApi
-) -> None:
-    await app_with_model.ask(create("Hello"))
-    await app_with_model.ask(create("Hello", CAN_OPEN))
-
-    assert "open_page" not in model_api.offered_tools(0)
-    assert "open_page" in model_api.offered_tools(1)
-
-
 async def test_the_front_end_is_told_which_page_to_open(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:

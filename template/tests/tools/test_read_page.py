@@ -25,16 +25,6 @@ async def _asked(app: Running, model_api: FakeModelApi) -> str:
     return thread_id(streamed)
 
 
-async def test_it_is_offered_only_where_the_front_end_can_read_the_page(
-    app_with_model: Running, model_api: FakeModelApi
-) -> None:
-    await app_with_model.ask(create("Hello"))
-    await app_with_model.ask(create("Hello", CAN_READ))
-
-    assert "read_page" not in model_api.offered_tools(0)
-    assert "read_page" in model_api.offered_tools(1)
-
-
 async def test_the_model_answers_with_what_the_front_end_has_read(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:

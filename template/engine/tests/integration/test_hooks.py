@@ -60,7 +60,7 @@ def create(settings):
         closed.append(model.name)
         await model.close()
 
-    return replace(model, close=close, trouble=lambda: "slow today")
+    return replace(model, close=close, problem=lambda: "slow today")
 
 
 def install(builder: Builder) -> None:

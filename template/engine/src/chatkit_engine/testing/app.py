@@ -1,4 +1,4 @@
-"""The app as production makes it, in this process or as a server of its own."""
+"""Runs an application as in production: in this process, or as a separate server process."""
 
 import os
 import signal
@@ -28,22 +28,21 @@ from chatkit_engine.turns.service import ChatService
 LOCAL = "http://localhost:8000"
 SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP"
 START_SECONDS = 90
-
 S = TypeVar("S", bound=Settings)
 ENTRY = "from chatkit_engine.cli import main; main({app!r})"
-# The project's own MCP server would be one more process for each application.
+# The own MCP server is off, because it would be another process for each application.
 QUIET = {"MCP_OWN_SERVER": "false", "DEFAULT_PROVIDER": "openai"}
 
 
 def make_settings(**values: Any) -> Settings:
-    """Return settings of plain values, such as a secret that is a text."""
+    """Return settings from plain values, for example a secret as a string."""
     return Settings(**values)
 
 
 def with_provider(
     settings: S, model_api: FakeModelApi, provider: str = "openai", **values: Any
 ) -> S:
-    """Return settings for a provider that the fake stands in for."""
+    """Return settings for a provider whose API the fake replaces."""
     chosen = {
         "llm_provider": provider,
         "llm_base_url": model_api.url,
@@ -61,13 +60,13 @@ def with_jwt(settings: S) -> S:
 
 
 def bearer(settings: Settings, user: str) -> dict[str, str]:
-    """Return the headers of a request by a user, where `settings` are `with_jwt`."""
+    """Return the headers of a request by a user. `settings` must be `with_jwt`."""
     return {"Authorization": f"Bearer {issue_token(settings, user, timedelta(hours=1))}"}
 
 
 @dataclass
 class Running:
-    """An application that runs, and a client to it."""
+    """A running application and a client for it."""
 
     app: FastAPI
     http: httpx2.AsyncClient
@@ -85,11 +84,11 @@ class Running:
     async def chatkit(
         self, request: object, headers: Mapping[str, str] | None = None
     ) -> httpx2.Response:
-        """Send a request of ChatKit's protocol."""
+        """Send a request of the ChatKit protocol."""
         return await self.http.post("/chatkit", json=request, headers=headers)
 
     async def ask(self, request: Json, headers: Mapping[str, str] | None = None) -> list[Json]:
-        """Send a request that opens a turn, and return its events."""
+        """Send a request that starts a turn, and return its events."""
         response = await self.chatkit(request, headers)
         assert response.status_code == 200, response.text
         return events(response.text)
@@ -101,7 +100,7 @@ class Running:
         return response.json()
 
     async def items(self, thread: str) -> list[Json]:
-        """Return a thread's items as the front end lists them, oldest first."""
+        """Return a thread's items as a front end lists them, oldest first."""
         request = op("items.list", thread_id=thread, order="asc", limit=100)
         return (await self.chatkit(request)).json()["data"]
 
@@ -110,7 +109,7 @@ class Running:
 async def running_app(
     settings: Settings, model: ChatModel | None = None, *, app: str = "app"
 ) -> AsyncGenerator[Running]:
-    """Run an application's package in this process, as production makes it."""
+    """Run an application in this process."""
     api = create_app(settings, app, model=model)
     transport = httpx2.ASGITransport(api, raise_app_exceptions=False)
     async with (
@@ -122,7 +121,7 @@ async def running_app(
 
 @dataclass
 class Server:
-    """The command `serve` in a process of its own."""
+    """The command `serve` in its own process."""
 
     process: subprocess.Popen[bytes]
     url: str
@@ -141,9 +140,9 @@ class Server:
 def running_server(
     folder: Path, entry: str | None = None, *, app: str = "app", **environment: str
 ) -> Generator[Server]:
-    """Serve from `folder`, with nothing of this process's environment but the paths.
+    """Run the command `serve` in `folder`, with only the paths of this process's environment.
 
-    `entry` is Python that runs the command, if not the usual way.
+    `entry` is Python code that runs the command, in place of the default.
     """
     port = free_port()
     log = folder / f"server-{port}.log"

@@ -1,4 +1,4 @@
-"""A feature that a test writes into a folder of its own, found like any other."""
+"""Adds features that tests write into a folder, where they are discovered like any other."""
 
 import sys
 from collections.abc import Callable, Generator
@@ -12,7 +12,7 @@ AddFeature = Callable[[str, str], Any]
 
 @contextmanager
 def feature_adder(app: str, folder: Path) -> Generator[AddFeature]:
-    """Give a function that writes a feature's `feature.py` and returns its module."""
+    """Yield a function that writes a feature's `feature.py` and returns its module."""
     features = import_module(f"{app}.features")
     added: list[str] = []
 

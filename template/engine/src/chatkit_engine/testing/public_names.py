@@ -10,7 +10,7 @@
     importers = app
     folders = tests
 
-`importers` are packages; `folders` are folders of files that are in no package, such as tests.
+`importers` are packages. `folders` have files outside of any package, for example tests.
 """
 
 import ast
@@ -32,7 +32,7 @@ NAMES = frozenset(re.findall(r"^from \.\S+ import (\w+) as", STUB.read_text(), r
 
 @dataclass(frozen=True)
 class PrivateImport:
-    """A statement that imports a private name, and what to write in its place."""
+    """A statement that imports a private name, and what to write instead."""
 
     file: Path
     line: int
@@ -61,7 +61,7 @@ class PublicNamesContract(Contract):
 
 
 def private_imports(file: Path) -> list[PrivateImport]:
-    """Return the private imports of a file, in the order of its lines."""
+    """Return the private imports of a file in line order."""
     found = [
         PrivateImport(file, node.lineno, ast.unparse(node), advice)
         for node in ast.walk(ast.parse(file.read_text(), str(file)))
@@ -89,7 +89,7 @@ def _shown(file: Path) -> Path:
 
 
 def _advice(node: ast.ImportFrom | ast.Import) -> str | None:
-    """Return what to write in place of an import, or None if it is a public one."""
+    """Return what to write instead of an import, or None if it is public."""
     if isinstance(node, ast.Import):
         private = [alias.name for alias in node.names if _is_private_module(alias.name)]
         return f"Write `import {ENGINE}`: {', '.join(private)} is private." if private else None

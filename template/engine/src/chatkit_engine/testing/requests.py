@@ -1,11 +1,10 @@
-"""ChatKit requests and answers, as a front end writes and reads them."""
+"""Writes ChatKit requests and reads the responses, as a front end does."""
 
 import json
 from collections.abc import Iterator
 from typing import Any, cast
 
 Json = dict[str, Any]
-
 SYNC_ACTION = "threads.sync_custom_action"
 ACTION_DEFAULTS: Json = {"handler": "server", "loadingBehavior": "auto", "streaming": True}
 
@@ -35,7 +34,7 @@ def add(thread_id: str, text: str) -> Json:
 
 
 def press(item: Json, action: Json, **form: Any) -> Json:
-    """Return what the front end sends when an action in a widget is triggered.
+    """Return the request of a front end whose user triggers an action in a widget.
 
     `item` is the widget's item and `action` one of `actions_of(item, ...)`. `form` are the fields
     of the form that the action submits; they join the payload.
@@ -47,12 +46,12 @@ def press(item: Json, action: Json, **form: Any) -> Json:
 
 
 def client_tool_output(thread_id: str, output: Any) -> Json:
-    """Return what the front end sends when a tool of its own has run."""
+    """Return the request of a front end that has run a client tool."""
     return op("threads.add_client_tool_output", thread_id=thread_id, result=output)
 
 
 def events(body: str | bytes) -> list[Json]:
-    """Return a stream's events; comments are left out."""
+    """Return a stream's events, without comments."""
     text = body.decode() if isinstance(body, bytes) else body
     return [json.loads(block[6:]) for block in text.split("\n\n") if block.startswith("data: ")]
 
@@ -80,18 +79,18 @@ def text_of(item: Json) -> str:
 
 
 def items_of(streamed: list[Json], kind: str, event: str = "thread.item.done") -> list[Json]:
-    """Return the items of a kind that the events of a type brought."""
+    """Return the items of one type from the events of one type."""
     found = (each["item"] for each in streamed if each["type"] == event)
     return [item for item in found if item["type"] == kind]
 
 
 def events_of(streamed: list[Json], kind: str) -> list[Json]:
-    """Return the events of a type, such as `notice`, `client_effect` or `progress_update`."""
+    """Return the events of one type, for example `notice`, `client_effect` or `progress_update`."""
     return [event for event in streamed if event["type"] == kind]
 
 
 def actions_of(item: Json, kind: str) -> list[Json]:
-    """Return the actions of a type that a widget offers, from its top to its bottom."""
+    """Return the actions of one type in a widget, from top to bottom."""
     return [action for action in _actions(item["widget"]) if action["type"] == kind]
 
 
@@ -108,7 +107,7 @@ def _actions(value: Any) -> Iterator[Json]:
 
 
 def without_defaults(value: Any) -> Any:
-    """Return an item without what storing it makes explicit: the defaults of widgets' actions."""
+    """Return an item without the defaults of widgets' actions, which storing it makes explicit."""
     if isinstance(value, list):
         return [without_defaults(each) for each in cast(list[Any], value)]
     if not isinstance(value, dict):

@@ -284,7 +284,7 @@ async def test_a_file_that_was_sent_goes_with_its_thread(app: Running) -> None:
 
     alone = await app.chatkit(op("attachments.delete", attachment_id=photo["id"]))
     assert alone.status_code == 409
-    assert "Delete its thread" in alone.json()["detail"]
+    assert "delete the thread" in alone.json()["detail"]
     assert (await app.http.get(photo["preview_url"])).content == PNG
 
     assert (await app.http.delete(f"/api/threads/{thread}")).status_code == 204

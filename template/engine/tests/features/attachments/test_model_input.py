@@ -97,7 +97,7 @@ async def test_a_text_is_cut_where_the_budget_ends(
 
     assert _parts(model_api)[1]["text"] == (
         f"File 'a.txt':\n{'é' * 20}\n"
-        "(The rest of the file was left out: it is more than can be read at once.)"
+        "(The rest of the file was left out: it is too large for the model's input.)"
     )
 
 
@@ -140,7 +140,7 @@ async def test_an_image_or_a_paper_that_does_not_fit_is_named_only(
     assert _parts(model_api)[1:] == [
         {
             "type": "input_text",
-            "text": f"(The file '{name}' was left out: it is more than can be read at once.)",
+            "text": f"(The file '{name}' was left out: it is too large for the model's input.)",
         }
     ]
 
@@ -156,9 +156,7 @@ async def test_bytes_that_are_gone_are_a_note(
 
     assert streamed[-1]["type"] == "thread.item.done"
     (note,) = [part for part in _parts(model_api) if "photo.gif" in part["text"]]
-    assert (
-        note["text"] == "(The file 'photo.gif' was left out: its content is not stored any more.)"
-    )
+    assert note["text"] == "(The file 'photo.gif' was left out: its content is no longer stored.)"
 
 
 def _lose_all() -> None:

@@ -7,12 +7,12 @@ from mcp import MCPError
 from mcp.types import INVALID_PARAMS
 from structlog.testing import capture_logs
 
-from chatkit_engine.features.mcp.client.errors import call_failed, of_call
+from chatkit_engine.features.mcp.client.errors import call_error, call_failed
 
 
 def test_the_log_has_what_the_server_said_and_the_model_has_not() -> None:
     said = MCPError(INVALID_PARAMS, "no city of this name" + "!" * 1_000)
-    refused = of_call(said, "post")
+    refused = call_error(said, "post")
     refused.__cause__ = said
     context: RunContextWrapper[Any] = RunContextWrapper(context=None)
 

@@ -42,7 +42,7 @@ async def test_servers_that_cannot_be_reached_keep_nothing_from_working(
         ready = await app.http.get("/health/ready")
         assert answer(streamed).strip() == "echo: Hello"
         assert ready.status_code == 200
-        assert set((await server_health(app)).values()) == {"cannot be reached, trying again"}
+        assert set((await server_health(app)).values()) == {"cannot be reached, retrying"}
         await call(app, model_api, "nobody_weigh", BONN)
 
     assert not [name for name in offered(model_api) if name.startswith(("nobody_", "nothing_"))]
@@ -64,7 +64,7 @@ async def test_a_silent_server_delays_a_turn_within_bounds_and_a_stop_not_at_all
     silent_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("chatkit_engine.features.mcp.client.connection.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("chatkit_engine.features.mcp.client.connection.WAIT_SECONDS", 0.2)
     use_servers(silent={"url": silent_url}, deaf={"command": "cat"})
 
     async with asyncio.timeout(20), running_app(with_model) as app:
@@ -148,7 +148,7 @@ async def test_a_call_that_was_cut_off_is_told_as_unknown_and_not_repeated(
         turn = asyncio.create_task(call(app, model_api, "plain_wait", {}))
         kill(await waiting_pid(tmp_path))
         streamed = await turn
-        assert "unknown whether it was done" in outputs(model_api)[0]
+        assert "unknown whether the call took effect" in outputs(model_api)[0]
         await call(app, model_api, "plain_weigh", {}, to=thread_id(streamed))
 
     assert outputs(model_api)[-1].startswith("weigh by")
@@ -169,7 +169,7 @@ async def test_a_process_that_hangs_is_ended_and_started_again(
     async with connected_app(with_model) as app:
         [first] = pids(tmp_path, "started")
         streamed = await call(app, model_api, "plain_hang", {})
-        assert "too long" in outputs(model_api)[0]
+        assert "did not answer in time" in outputs(model_api)[0]
 
         async def is_restarted() -> bool:
             return len(pids(tmp_path, "started")) == 2

@@ -111,7 +111,7 @@ async def test_a_call_ends_when_the_process_is_killed_under_it(
             kill(pid)
             async with asyncio.timeout(TURN_SECONDS / 3):
                 assert answer(await turn).strip() == "All right."
-            assert "unknown whether it was done" in outputs(model_api)[0]
+            assert "unknown whether the call took effect" in outputs(model_api)[0]
             await call(app, model_api, "post_weigh", {"city": "Bonn"})
             assert "weigh" in outputs(model_api)[0]
             assert not is_alive(pid)

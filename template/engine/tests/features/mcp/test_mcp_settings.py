@@ -25,8 +25,8 @@ def _explained(monkeypatch: pytest.MonkeyPatch, value: str) -> str:
     [
         ({}, "either a command or a url"),
         ({"command": "x", "url": "http://x/mcp"}, "either a command or a url"),
-        ({"command": "x", "headers": {"Authorization": SECRET}}, "headers go with a url"),
-        ({"url": "http://x/mcp", "env": {"KEY": SECRET}}, "env and cwd go with a command"),
+        ({"command": "x", "headers": {"Authorization": SECRET}}, "headers need a url"),
+        ({"url": "http://x/mcp", "env": {"KEY": SECRET}}, "env and cwd need a command"),
         ({"url": f"ftp://{SECRET}/mcp"}, "must be a URL such as"),
         ({"url": "http://x/mcp", "headers": SECRET}, "docs.headers"),
         ({"url": "http://x/mcp", "approval": 5}, "docs.approval"),

@@ -1,4 +1,4 @@
-"""Attachments: files and images in messages, from the upload to what the model reads."""
+"""Attachments: files and images in messages, from their upload to the model's input."""
 
 from chatkit_engine.builder import Builder
 from chatkit_engine.features.attachments.messages import PATH, MessageAttachments

@@ -1,4 +1,4 @@
-"""Looks into a file: it must be of the type that it was declared as, whole, and not too large."""
+"""Inspects uploads: a file must have its declared type, be complete, and not be too large."""
 
 import codecs
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ CHUNK_BYTES = 64 * 1024
 PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 JPEG_END = b"\xff\xd9"
 PDF_END = b"%%EOF"
-DAMAGED = _("The file is damaged, or has something behind its end. Save it again and send that.")
+DAMAGED = _("The file is damaged, or has data after its end. Save it again and send the new file.")
 NOT_TEXT = _("The file is not text. Send text as UTF-8.")
 
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """What a file is. Width and height are an image's, in pixels."""
+    """The result of an inspection. Width and height are in pixels, and 0 except for images."""
 
     mime_type: str
     width: int = 0
@@ -32,7 +32,7 @@ class InspectedFile:
 
 
 class Inspector:
-    """Inspects files by the settings' limits."""
+    """Inspects files, with the limits of the settings."""
 
     def __init__(self, settings: AttachmentsSettings) -> None:
         self._types = settings.upload_types
@@ -40,18 +40,18 @@ class Inspector:
         self._max_pixels = settings.upload_max_pixels
 
     def check_type(self, declared: str) -> None:
-        """Raise `UnsupportedMediaType` for a type that is not taken."""
+        """Raise `UnsupportedMediaType` for a type that is not accepted."""
         if declared not in self._types:
             raise UnsupportedMediaType(
-                _("Send a file of one of these types: {types}.", types=self._taken)
+                _("Send a file of one of these types: {types}.", types=self._accepted)
             )
 
     def inspect(self, file: BinaryIO, declared: str) -> InspectedFile:
-        """Return what the file is. It reads the file, and so blocks.
+        """Return the file's real type. It reads the file, so it blocks.
 
         Raises:
-            UnsupportedMediaType: it is not what it was declared as.
-            Unprocessable: it is damaged, or an image with too many pixels.
+            UnsupportedMediaType: the file does not have its declared type.
+            Unprocessable: the file is damaged, or an image with too many pixels.
         """
         self.check_type(declared)
         file.seek(0)
@@ -61,10 +61,10 @@ class Inspector:
         elif found != declared:
             raise UnsupportedMediaType(
                 _(
-                    "The file is not of the type {declared}. Send it with the type that it has; "
-                    "these are taken: {types}.",
+                    "The file does not have the type {declared}. Send it with its real type. "
+                    "Accepted types: {types}.",
                     declared=declared,
-                    types=self._taken,
+                    types=self._accepted,
                 )
             )
         if declared in IMAGES:
@@ -74,27 +74,27 @@ class Inspector:
         return InspectedFile(declared)
 
     @property
-    def _taken(self) -> str:
+    def _accepted(self) -> str:
         return ", ".join(self._types)
 
     def _inspect_image(self, file: BinaryIO, mime_type: str) -> InspectedFile:
         try:
-            width, height, whole = _read_image(file, mime_type)
+            width, height, is_complete = _read_image(file, mime_type)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise self._too_large() from None
-        except Exception:  # Pillow raises errors of many kinds for hostile bytes
+        except Exception:  # hostile bytes make Pillow raise errors of many kinds
             raise Unprocessable(DAMAGED) from None
         if max(width, height) > self._max_side or width * height > self._max_pixels:
             raise self._too_large()
-        if not whole:
+        if not is_complete:
             raise Unprocessable(DAMAGED)
         return InspectedFile(mime_type, width, height)
 
     def _too_large(self) -> Unprocessable:
         return Unprocessable(
             _(
-                "The image has too many pixels. Make it smaller: at most {pixels} pixels, "
-                "and {side} on each side.",
+                "The image is too large. Reduce it to at most {pixels} pixels, and {side} pixels "
+                "on each side.",
                 pixels=self._max_pixels,
                 side=self._max_side,
             )
@@ -102,17 +102,20 @@ class Inspector:
 
 
 def _read_image(file: BinaryIO, mime_type: str) -> tuple[int, int, bool]:
-    """Return the image's width and height, and whether it is whole; its pixels are not decoded."""
+    """Return the width and height, and whether the image is complete, without decoding it."""
     file.seek(0)
     with Image.open(file, formats=[IMAGES[mime_type]]) as image:
         width, height = image.size
         data_starts = file.tell()
         image.verify()
-    return width, height, _is_whole(file, mime_type, data_starts)
+    return width, height, _is_complete(file, mime_type, data_starts)
 
 
-def _is_whole(file: BinaryIO, mime_type: str, data_starts: int) -> bool:
-    """Say whether the image ends where its format says; behind a photo cameras put more."""
+def _is_complete(file: BinaryIO, mime_type: str, data_starts: int) -> bool:
+    """Return whether the image ends as its format requires.
+
+    For JPEG an end marker anywhere is enough, because cameras append data to photos.
+    """
     match mime_type:
         case "image/png":
             return _tail(file).endswith(PNG_END)

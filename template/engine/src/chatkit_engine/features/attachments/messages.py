@@ -1,10 +1,8 @@
-"""A history's attachments as the model reads them: the newest first, as far as the budget goes.
+"""Attachments in messages: links for the front end, and content for the model within a budget.
 
-Tokens are estimated: the real number is the model's own affair, and this bounds a request's bytes
-as well.
-
-
-What the chat asks of the attachments: the core's contract, in terms of uploads and links."""
+The newest attachments are read first. Tokens are estimated, because the model's own count is not
+known in advance. The estimate limits the bytes of a request as well.
+"""
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -44,13 +42,73 @@ TILE_TOKENS = 170
 TILE_SIDE = 512
 LONG_SIDE = 2048
 SHORT_SIDE = 768
-TOO_LARGE = "it is more than can be read at once"
-GONE = "its content is not stored any more"
+TOO_LARGE = "it is too large for the model's input"
+GONE = "its content is no longer stored"
 PATH = "/api/attachments"
 
 
+class MessageAttachments:
+    """Implements `chatkit_engine.assistant.attachments.Attachments`."""
+
+    def __init__(self, uploads: Uploads, builder: Builder, settings: AttachmentsSettings) -> None:
+        self.store = UploadStore(uploads)
+        self._uploads = uploads
+        self._links = builder.links
+        self._blobs = builder.blobs
+        self._download_seconds = builder.settings.download_link_seconds
+        self._settings = settings
+
+    async def check(self, attachment_ids: Sequence[str], context: RequestContext) -> None:
+        await self._uploads.check(context.user, list(attachment_ids))
+
+    async def contents(self, history: Sequence[ThreadItem], context: RequestContext) -> Contents:
+        limit = self._settings.attachment_max_tokens
+        return await ModelInput(self._blobs, context.user, limit).contents(history)
+
+    def with_links(self, attachment: Attachment, context: RequestContext) -> Attachment:
+        links: dict[str, object] = {"upload_descriptor": self._descriptor(attachment, context)}
+        if isinstance(attachment, ImageAttachment):
+            links["preview_url"] = AnyUrl(self.download_link(attachment.id, context))
+        return attachment.model_copy(update=links)
+
+    def download_link(self, attachment_id: str, context: RequestContext) -> str:
+        return self._link("download", attachment_id, context, self._download_seconds)
+
+    def _descriptor(
+        self, attachment: Attachment, context: RequestContext
+    ) -> AttachmentUploadDescriptor | None:
+        if details_of(attachment).uploaded:
+            return None
+        seconds = self._settings.upload_link_seconds
+        link = self._link("upload", attachment.id, context, seconds)
+        return AttachmentUploadDescriptor(
+            url=AnyUrl(link), method="PUT", headers={"Content-Type": attachment.mime_type}
+        )
+
+    def _link(
+        self, purpose: Purpose, attachment_id: str, context: RequestContext, seconds: int
+    ) -> str:
+        path = f"{PATH}/{attachment_id}/content"
+        return self._links.make(purpose, attachment_id, path, context, seconds)
+
+
+class UploadStore(AttachmentStore[RequestContext]):
+    """Implements ChatKit's `attachments.create` and `attachments.delete`."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self._uploads = uploads
+
+    async def create_attachment(
+        self, input: AttachmentCreateParams, context: RequestContext
+    ) -> Attachment:
+        return await self._uploads.announce(context.user, input)
+
+    async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
+        await self._uploads.delete(context.user, attachment_id)
+
+
 class ModelInput:
-    """Reads attachments for one turn of the user's, and counts what they cost."""
+    """Reads attachments for one turn, and counts their tokens against the budget."""
 
     def __init__(self, blobs: Blobs, user: User, max_tokens: int) -> None:
         self._blobs = blobs
@@ -58,7 +116,7 @@ class ModelInput:
         self._tokens_left = max_tokens
 
     async def contents(self, history: Sequence[ThreadItem]) -> Contents:
-        """Return the content of each attachment by its id; a note where there is none."""
+        """Return the content of each attachment by id. One that is left out becomes a note."""
         contents: dict[str, ResponseInputContentParam] = {}
         for attachment in _newest_first(history):
             if attachment.id not in contents:
@@ -109,7 +167,7 @@ def _tokens(attachment: Attachment) -> int:
 def _image_tokens(details: AttachmentDetails) -> int:
     """Count tiles as https://platform.openai.com/docs/guides/images-vision does.
 
-    An image whose size is not known counts as the largest.
+    An image of unknown size counts as the largest.
     """
     width, height = details.width or LONG_SIDE, details.height or LONG_SIDE
     long, short = max(width, height), min(width, height)
@@ -124,7 +182,7 @@ async def _data_url(attachment: Attachment, chunks: AsyncIterator[bytes]) -> str
 
 
 async def _beginning(chunks: AsyncIterator[bytes], tokens: int) -> str:
-    """Return the text as far as the tokens go, and say so where it is cut."""
+    """Return the text up to the token limit, with a note if it is cut."""
     limit = tokens * TEXT_BYTES_PER_TOKEN
     content = b""
     async for chunk in chunks:
@@ -141,63 +199,3 @@ def _note(attachment: Attachment, why: str) -> ResponseInputTextParam:
 
 def _text(text: str) -> ResponseInputTextParam:
     return ResponseInputTextParam(type="input_text", text=text)
-
-
-class UploadStore(AttachmentStore[RequestContext]):
-    """Answers ChatKit's `attachments.create` and `attachments.delete`."""
-
-    def __init__(self, uploads: Uploads) -> None:
-        self._uploads = uploads
-
-    async def create_attachment(
-        self, input: AttachmentCreateParams, context: RequestContext
-    ) -> Attachment:
-        return await self._uploads.announce(context.user, input)
-
-    async def delete_attachment(self, attachment_id: str, context: RequestContext) -> None:
-        await self._uploads.delete(context.user, attachment_id)
-
-
-class MessageAttachments:
-    """Attachments of messages: see `chatkit_engine.assistant.attachments.Attachments`."""
-
-    def __init__(self, uploads: Uploads, builder: Builder, settings: AttachmentsSettings) -> None:
-        self.store = UploadStore(uploads)
-        self._uploads = uploads
-        self._links = builder.links
-        self._blobs = builder.blobs
-        self._download_seconds = builder.settings.download_link_seconds
-        self._settings = settings
-
-    async def check(self, attachment_ids: Sequence[str], context: RequestContext) -> None:
-        await self._uploads.check(context.user, list(attachment_ids))
-
-    async def contents(self, history: Sequence[ThreadItem], context: RequestContext) -> Contents:
-        limit = self._settings.attachment_max_tokens
-        return await ModelInput(self._blobs, context.user, limit).contents(history)
-
-    def with_links(self, attachment: Attachment, context: RequestContext) -> Attachment:
-        links: dict[str, object] = {"upload_descriptor": self._descriptor(attachment, context)}
-        if isinstance(attachment, ImageAttachment):
-            links["preview_url"] = AnyUrl(self.download_link(attachment.id, context))
-        return attachment.model_copy(update=links)
-
-    def download_link(self, attachment_id: str, context: RequestContext) -> str:
-        return self._link("download", attachment_id, context, self._download_seconds)
-
-    def _descriptor(
-        self, attachment: Attachment, context: RequestContext
-    ) -> AttachmentUploadDescriptor | None:
-        if details_of(attachment).uploaded:
-            return None
-        seconds = self._settings.upload_link_seconds
-        link = self._link("upload", attachment.id, context, seconds)
-        return AttachmentUploadDescriptor(
-            url=AnyUrl(link), method="PUT", headers={"Content-Type": attachment.mime_type}
-        )
-
-    def _link(
-        self, purpose: Purpose, attachment_id: str, context: RequestContext, seconds: int
-    ) -> str:
-        path = f"{PATH}/{attachment_id}/content"
-        return self._links.make(purpose, attachment_id, path, context, seconds)

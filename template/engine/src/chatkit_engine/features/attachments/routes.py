@@ -1,4 +1,4 @@
-"""`/api/attachments`: uploads, and the files' content by signed links."""
+"""The routes `/api/attachments`: uploads, and file content by signed links."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -22,18 +22,16 @@ from chatkit_engine.store.files import Files
 FIELD = "file"
 MAX_FIELDS = 10
 FORM_ADVICE = _("Send one file as multipart/form-data, in the field '{field}'.", field=FIELD)
-
 FORM: dict[str, Any] = {
     "type": "object",
     "properties": {FIELD: {"type": "string", "format": "binary"}},
     "required": [FIELD],
 }
-
 UPLOAD_DOCS = {"requestBody": {"content": {"multipart/form-data": {"schema": FORM}}}}
 
 
 class StoredFile(BaseModel):
-    """An uploaded file. `size` is in bytes; `url` is a link that works for a while."""
+    """An uploaded file. `size` is in bytes. `url` is a link that expires."""
 
     id: str
     name: str
@@ -49,7 +47,7 @@ def create_router(
 
     @router.post("", response_class=Response, openapi_extra=UPLOAD_DOCS)
     async def upload(request: Request, user: UploadingUser) -> Response:  # pyright: ignore[reportUnusedFunction]
-        """Upload a file for a message that is to come."""
+        """Upload a file for a later message."""
         async with _form_file(request) as form:
             attachment = await uploads.add(
                 user, form.file, form.filename or "", form.content_type or ""
@@ -60,7 +58,7 @@ def create_router(
 
     @router.get("/{attachment_id}")
     async def describe(attachment_id: Id, request: Request, user: CurrentUser) -> StoredFile:  # pyright: ignore[reportUnusedFunction]
-        """Return what a file is, with a link to its content."""
+        """Return a file's details, with a link to its content."""
         attachment = (await uploads.load(user.id, attachment_id)).attachment
         return StoredFile(
             id=attachment.id,
@@ -72,13 +70,13 @@ def create_router(
 
     @router.put("/{attachment_id}/content", status_code=204)
     async def receive(attachment_id: Id, request: Request, token: Token = None) -> None:  # pyright: ignore[reportUnusedFunction]
-        """Take the content of a file that ChatKit's `attachments.create` announced."""
+        """Receive the content of a file that ChatKit's `attachments.create` announced."""
         grant = links.check(token, "upload", attachment_id)
         await uploads.receive(grant.user_id, attachment_id, request.stream())
 
     @router.get("/{attachment_id}/content", response_class=Response)
     async def content(attachment_id: Id, token: Token = None) -> Response:  # pyright: ignore[reportUnusedFunction]
-        """Return a file's content: images to be shown, everything else to be saved."""
+        """Return a file's content. Browsers show images, and download everything else."""
         grant = links.check(token, "download", attachment_id)
         return file_response(*await files.read(grant.user_id, attachment_id), grant)
 
@@ -87,10 +85,10 @@ def create_router(
 
 @asynccontextmanager
 async def _form_file(request: Request) -> AsyncGenerator[UploadFile]:
-    """Hold the form's one file, on disk where it is large.
+    """Parse the form and yield its only file. A large file is kept on disk.
 
     Raises:
-        BadRequest: the body is no such form.
+        BadRequest: the body is not such a form.
         Unprocessable: the form has no file.
     """
     try:

@@ -1,4 +1,4 @@
-"""The attachments' rows. Each function is a transaction, or a part of one."""
+"""The SQL statements for attachments. Each function runs within one transaction."""
 
 from collections.abc import Sequence
 
@@ -17,10 +17,10 @@ BATCH = 500
 
 
 def check_sendable(connection: Connection, user_id: str, attachment_ids: Sequence[str]) -> None:
-    """Check that all of the attachments are the user's and uploaded.
+    """Check that all attachments belong to the user and are uploaded.
 
     Raises:
-        NotFoundError: one is not the user's.
+        NotFoundError: one does not belong to the user.
         Conflict: one is not uploaded yet.
     """
     for attachment_id in attachment_ids:
@@ -28,25 +28,23 @@ def check_sendable(connection: Connection, user_id: str, attachment_ids: Sequenc
         if stored.size is None:
             name = stored.attachment.name
             raise Conflict(
-                _("'{name}' is not uploaded yet. Send the message when it is.", name=name)
+                _("'{name}' is not uploaded yet. Send the message after the upload.", name=name)
             )
 
 
 def add(connection: Connection, user_id: str, attachment: Attachment, max_waiting: int) -> None:
-    """Insert an attachment, or raise `Conflict` when too many of the user's are not sent yet."""
+    """Insert an attachment, or raise `Conflict` if the user has too many unsent ones."""
     waiting = _of(user_id) & attachments.c.thread_id.is_(None)
     count = connection.scalar(select(func.count()).select_from(attachments).where(waiting)) or 0
     if count >= max_waiting:
-        raise Conflict(
-            _("You have {count} files that are not sent. Send or delete some first.", count=count)
-        )
+        raise Conflict(_("You have {count} unsent files. Send or delete some first.", count=count))
     save_attachment(connection, attachment, user_id)
 
 
 def add_and_claim(
     connection: Connection, user_id: str, attachment: Attachment, max_waiting: int
 ) -> float:
-    """Insert an attachment whose bytes are about to be written; return the claim on them."""
+    """Insert an attachment whose bytes are written next, and return the claim on them."""
     add(connection, user_id, attachment, max_waiting)
     return files.claim(connection, user_id, attachment.id)
 
@@ -63,12 +61,12 @@ def remove(connection: Connection, user_id: str, attachment_id: str) -> None:
     if row is None:
         raise NotFoundError(attachment_id)
     if row.thread_id is not None:
-        raise Conflict(_("This file is part of a message. Delete its thread to delete it."))
+        raise Conflict(_("This file is part of a message. To delete it, delete the thread."))
     delete_attachment(connection, attachment_id, user_id)
 
 
 def remove_orphans(connection: Connection, hours: float) -> None:
-    """Delete attachments of all users that were not sent for so many hours, up to some hundred."""
+    """Delete up to `BATCH` attachments, of any user, that were not sent for this many hours."""
     past = attachments.c.created_at < database_now() - literal_column(str(hours * 3600))
     orphans = select(attachments.c.user_id, attachments.c.id).where(
         attachments.c.thread_id.is_(None), past

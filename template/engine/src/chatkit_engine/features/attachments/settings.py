@@ -1,4 +1,4 @@
-"""The attachments' settings."""
+"""The settings of attachments."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from chatkit_engine.settings.base import SettingsBase
 
 
 class AttachmentsSettings(SettingsBase):
-    """What may be uploaded, for how long links work, and how much of it the model reads."""
+    """Limits of uploads, lifetimes of links, and the model's budget for attachments."""
 
     upload_max_bytes: int = Field(default=20 * 1024 * 1024, ge=1)
     upload_types: Annotated[tuple[str, ...], NoDecode] = SUPPORTED
@@ -33,5 +33,5 @@ class AttachmentsSettings(SettingsBase):
     @classmethod
     def _supported(cls, types: tuple[str, ...]) -> tuple[str, ...]:
         if not types or not set(types) <= set(SUPPORTED):
-            raise ValueError(f"name some of {', '.join(SUPPORTED)}, separated by commas")
+            raise ValueError(f"must be a comma-separated list of {', '.join(SUPPORTED)}")
         return types

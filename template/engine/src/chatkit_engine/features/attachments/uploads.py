@@ -1,6 +1,7 @@
-"""A body on its way into a temporary file: counted while it comes, and never whole in memory.
+"""Uploads in one step or announced in advance: checked, stored, read and deleted.
 
-Uploads: announced or at once, checked, stored, read and deleted."""
+A body is written to a temporary file while it arrives, so it never takes its full size in memory.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -29,9 +30,124 @@ IN_MEMORY_BYTES = 1024 * 1024
 CHUNK_BYTES = 1024 * 1024
 
 
+class Uploads:
+    """The users' files. Every statement filters on the user.
+
+    Raises:
+        NotFoundError: from each method that takes an id, if it does not belong to the user.
+    """
+
+    def __init__(self, database: Database, blobs: Blobs, settings: AttachmentsSettings) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._settings = settings
+        self._files = Files(database, blobs)
+        self._inspector = Inspector(settings)
+
+    async def announce(self, user: User, params: AttachmentCreateParams) -> Attachment:
+        """Create an attachment whose bytes are sent later.
+
+        Raises:
+            Unprocessable, ContentTooLarge, UnsupportedMediaType: such a file is not accepted.
+            Conflict: the user has too many unsent files.
+        """
+        self._check_size(params.size)
+        name = display_name(params.name)
+        declared = declared_type(params.mime_type, name)
+        self._inspector.check_type(declared)
+        details = AttachmentDetails(size=params.size, uploaded=False)
+        attachment = make_attachment(new_id("atc"), name, declared, details)
+        limit = self._settings.attachment_max_waiting
+        await self._database.write(rows.add, user.id, attachment, limit)
+        return attachment
+
+    async def add(self, user: User, file: BinaryIO, name: str, media_type: str) -> Attachment:
+        """Check a file and store it. A refused file leaves nothing behind.
+
+        Raises:
+            Unprocessable, ContentTooLarge, UnsupportedMediaType: the file is not accepted.
+            Conflict: the user has too many unsent files.
+        """
+        self._check_size(size_of(file))
+        name = display_name(name)
+        found = await self._inspect(file, declared_type(media_type, name))
+        attachment = _uploaded(new_id("atc"), name, found, size_of(file))
+        limit = self._settings.attachment_max_waiting
+        claimed = await self._database.write(rows.add_and_claim, user.id, attachment, limit)
+        await self._files.write(user.id, attachment, read_chunks(file), claimed, files.discard)
+        return attachment
+
+    async def receive(
+        self, user_id: str, attachment_id: str, body: AsyncIterator[bytes]
+    ) -> Attachment:
+        """Receive the bytes of an announced attachment. Refused bytes may be sent again.
+
+        Raises:
+            Unprocessable, ContentTooLarge, UnsupportedMediaType: they are not as announced.
+            Conflict: they are uploaded already, or being uploaded.
+        """
+        stored = await self._database.read(files.load, user_id, attachment_id)
+        files.check_not_uploaded(stored)
+        announced = stored.attachment
+        size = details_of(announced).size
+        async with spooled(body, size) as file:
+            if size_of(file) < size:
+                raise Unprocessable(
+                    _(
+                        "The file was announced with {size} bytes, but is shorter. Send all of it.",
+                        size=size,
+                    )
+                )
+            found = await self._inspect(file, announced.mime_type)
+            attachment = _uploaded(attachment_id, announced.name, found, size)
+            claimed = await self._database.write(files.claim, user_id, attachment_id)
+            await self._files.write(
+                user_id, attachment, read_chunks(file), claimed, blob_cleanup.release
+            )
+        return attachment
+
+    async def load(self, user_id: str, attachment_id: str) -> StoredFile:
+        return await self._database.read(files.load, user_id, attachment_id)
+
+    async def check(self, user: User, attachment_ids: list[str]) -> None:
+        """Check that these attachments may be part of a message.
+
+        Raises:
+            NotFoundError: one does not belong to the user.
+            BadRequest: there are too many, or one is named twice.
+            Conflict: one is not uploaded yet.
+        """
+        limit = self._settings.attachment_max_per_message
+        if len(attachment_ids) > limit:
+            raise BadRequest(_("A message may have at most {limit} attachments.", limit=limit))
+        if len(set(attachment_ids)) < len(attachment_ids):
+            raise BadRequest(_("The message names the same attachment twice. Name it once."))
+        await self._database.read(rows.check_sendable, user.id, attachment_ids)
+
+    async def delete(self, user: User, attachment_id: str) -> None:
+        """Delete an attachment, or raise `Conflict` if it is part of a message."""
+        await self._database.write(rows.remove, user.id, attachment_id)
+
+    async def sweep(self) -> None:
+        """Delete attachments that were never sent, and bytes that nothing refers to."""
+        hours = self._settings.attachment_orphan_hours
+        await self._database.write(rows.remove_orphans, hours)
+        await delete_dead_blobs(self._database, self._blobs)
+
+    def _check_size(self, size: int) -> None:
+        limit = self._settings.upload_max_bytes
+        if size <= 0:
+            raise Unprocessable(_("The file is empty. Send a file with content."))
+        if size > limit:
+            raise ContentTooLarge(_("The file may have at most {limit} bytes.", limit=limit))
+
+    async def _inspect(self, file: BinaryIO, declared: str) -> InspectedFile:
+        return await asyncio.to_thread(self._inspector.inspect, file, declared)
+
+
 @asynccontextmanager
 async def spooled(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncGenerator[BinaryIO]:
-    """Hold the chunks in a file, or raise `ContentTooLarge` as soon as there are too many."""
+    """Write the chunks to a file, or raise `ContentTooLarge` once the limit is exceeded."""
     with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
         file = cast(BinaryIO, spool)
         async for chunk in chunks:
@@ -52,118 +168,6 @@ async def read_chunks(file: BinaryIO) -> AsyncIterator[bytes]:
     file.seek(0)
     while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
         yield chunk
-
-
-class Uploads:
-    """Users' files. Every statement filters on the user.
-
-    Raises:
-        NotFoundError: from each method that takes an id, when it is not the user's.
-    """
-
-    def __init__(self, database: Database, blobs: Blobs, settings: AttachmentsSettings) -> None:
-        self._database = database
-        self._blobs = blobs
-        self._settings = settings
-        self._files = Files(database, blobs)
-        self._inspector = Inspector(settings)
-
-    async def announce(self, user: User, params: AttachmentCreateParams) -> Attachment:
-        """Make an attachment whose bytes are to come.
-
-        Raises:
-            Unprocessable, ContentTooLarge, UnsupportedMediaType: such a file is not taken.
-            Conflict: too many of the user's files are not sent yet.
-        """
-        self._check_size(params.size)
-        name = display_name(params.name)
-        declared = declared_type(params.mime_type, name)
-        self._inspector.check_type(declared)
-        details = AttachmentDetails(size=params.size, uploaded=False)
-        attachment = make_attachment(new_id("atc"), name, declared, details)
-        limit = self._settings.attachment_max_waiting
-        await self._database.write(rows.add, user.id, attachment, limit)
-        return attachment
-
-    async def add(self, user: User, file: BinaryIO, name: str, media_type: str) -> Attachment:
-        """Check a file and store it; what is refused leaves nothing.
-
-        Raises:
-            Unprocessable, ContentTooLarge, UnsupportedMediaType: the file is not taken.
-            Conflict: too many of the user's files are not sent yet.
-        """
-        self._check_size(size_of(file))
-        name = display_name(name)
-        found = await self._inspect(file, declared_type(media_type, name))
-        attachment = _uploaded(new_id("atc"), name, found, size_of(file))
-        limit = self._settings.attachment_max_waiting
-        claimed = await self._database.write(rows.add_and_claim, user.id, attachment, limit)
-        await self._files.write(user.id, attachment, read_chunks(file), claimed, files.discard)
-        return attachment
-
-    async def receive(
-        self, user_id: str, attachment_id: str, body: AsyncIterator[bytes]
-    ) -> Attachment:
-        """Take the bytes of an announced attachment; what is refused may be sent again.
-
-        Raises:
-            Unprocessable, ContentTooLarge, UnsupportedMediaType: they are not what was announced.
-            Conflict: they are there already, or on their way.
-        """
-        stored = await self._database.read(files.load, user_id, attachment_id)
-        files.check_not_uploaded(stored)
-        announced = stored.attachment
-        size = details_of(announced).size
-        async with spooled(body, size) as file:
-            if size_of(file) < size:
-                raise Unprocessable(
-                    _("The file was announced with {size} bytes. Send all of them.", size=size)
-                )
-            found = await self._inspect(file, announced.mime_type)
-            attachment = _uploaded(attachment_id, announced.name, found, size)
-            claimed = await self._database.write(files.claim, user_id, attachment_id)
-            await self._files.write(
-                user_id, attachment, read_chunks(file), claimed, blob_cleanup.release
-            )
-        return attachment
-
-    async def load(self, user_id: str, attachment_id: str) -> StoredFile:
-        return await self._database.read(files.load, user_id, attachment_id)
-
-    async def check(self, user: User, attachment_ids: list[str]) -> None:
-        """Check that a message may have these attachments.
-
-        Raises:
-            NotFoundError: one is not the user's.
-            BadRequest: they are too many, or one is named twice.
-            Conflict: one is not uploaded yet.
-        """
-        limit = self._settings.attachment_max_per_message
-        if len(attachment_ids) > limit:
-            raise BadRequest(_("A message may have at most {limit} attachments.", limit=limit))
-        if len(set(attachment_ids)) < len(attachment_ids):
-            raise BadRequest(_("The message names an attachment twice. Name it once."))
-        await self._database.read(rows.check_sendable, user.id, attachment_ids)
-
-    async def delete(self, user: User, attachment_id: str) -> None:
-        """Delete an attachment, or raise `Conflict` when it is part of a message."""
-        await self._database.write(rows.remove, user.id, attachment_id)
-
-    async def sweep(self) -> None:
-        """Delete what was never sent, or never came."""
-        hours = self._settings.attachment_orphan_hours
-        await self._database.write(rows.remove_orphans, hours)
-        await delete_dead_blobs(self._database, self._blobs)
-
-    def _check_size(self, size: int) -> None:
-        limit = self._settings.upload_max_bytes
-        if size <= 0:
-            raise Unprocessable(_("The file is empty. Send one that has something in it."))
-        if size > limit:
-            raise ContentTooLarge(_("The file may have at most {limit} bytes.", limit=limit))
-
-    async def _inspect(self, file: BinaryIO, declared: str) -> InspectedFile:
-        return await asyncio.to_thread(self._inspector.inspect, file, declared)
 
 
 def _uploaded(attachment_id: str, name: str, found: InspectedFile, size: int) -> Attachment:

@@ -1,8 +1,9 @@
-"""`python -m chatkit_engine.features.mcp APP`: the server over stdio, until its input ends.
+"""Serves the MCP server over stdio: `python -m chatkit_engine.features.mcp APP`.
 
-APP is the name of the application's package, `app` unless another one is given.
+APP is the application's package, by default `app`.
 
-It opens the database and leaves migrations to the application. Its log goes to standard error.
+It ends when its standard input does, and logs to standard error. It opens the database, but leaves
+migrations to the application.
 """
 
 import asyncio
@@ -29,10 +30,11 @@ def main(app: str = "app") -> None:
     except ValidationError as error:
         sys.exit("\n".join(settings_errors(error)))
     except OSError:
-        sys.exit("DATABASE_URL: its folder cannot be made or written. Name another.")
+        sys.exit("DATABASE_URL: the folder cannot be created or written to. Choose another one.")
     configure_logging(settings)
     hide_secrets(own)
-    # Python would wait for the thread that reads the input, and that for its next line.
+    # The default handler ends the process at once. Python's own would wait for the thread that
+    # reads standard input, which waits for the next line.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     asyncio.run(_serve(app, settings, own, database))
 

@@ -1,6 +1,4 @@
-"""What `/health/ready` says of a server.
-
-What the feature adds to the application: the endpoint `/mcp`, and the servers' tools."""
+"""MCP: the endpoint `/mcp` of the application's own server, and the tools of other servers."""
 
 from collections.abc import Sequence
 
@@ -9,15 +7,46 @@ from agents import Tool
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.builder import Builder
 from chatkit_engine.features.mcp.client.connection import ServerConnection
-from chatkit_engine.features.mcp.client.tools import OWN, ServerTools, own_server
+from chatkit_engine.features.mcp.client.tools import OWN_SERVER, ServerTools, own_server_settings
 from chatkit_engine.features.mcp.http import HttpEndpoint
 from chatkit_engine.features.mcp.settings import McpSettings, ServerSettings
 from chatkit_engine.observability.health import HealthCheck, HealthStatus
 from chatkit_engine.observability.logs import hide_secrets
 
 
+def install(builder: Builder) -> None:
+    settings = McpSettings()
+    hide_secrets(settings)
+    if settings.mcp_http:
+        endpoint = HttpEndpoint(builder.app, builder.database)
+        builder.add_resource(endpoint.running)
+        builder.add_router(endpoint.router)
+    if settings.mcp_own_server and (
+        own := own_server_settings(builder.app, builder.settings, builder.database)
+    ):
+        _connect(builder, OWN_SERVER, own)
+    for name, server in settings.mcp_servers.items():
+        _connect(builder, name, server)
+
+
+def _connect(builder: Builder, name: str, server: ServerSettings) -> None:
+    connection = ServerConnection(name, server)
+
+    def taken_names() -> set[str]:
+        return {tool.name for tool in builder.tools}
+
+    server_tools = ServerTools(connection, taken_names)
+
+    async def tools(context: TurnContext) -> Sequence[Tool]:
+        return await server_tools.tools()
+
+    builder.add_resource(connection.running)
+    builder.add_tool_source(tools, parallel=server.parallel)
+    builder.add_health_check(health_check(connection))
+
+
 def health_check(connection: ServerConnection) -> HealthCheck:
-    """Return a check that fails only where the server is `required`: the rest works without it."""
+    """Return a health check, which fails only for a `required` server."""
 
     async def check() -> HealthStatus:
         return HealthStatus(
@@ -32,35 +61,4 @@ def health_check(connection: ServerConnection) -> HealthCheck:
 def _detail(connection: ServerConnection) -> str:
     if connection.is_open:
         return f"connected, {len(connection.tools)} tools"
-    return "cannot be reached, trying again" if connection.is_away else "connecting"
-
-
-def install(builder: Builder) -> None:
-    settings = McpSettings()
-    hide_secrets(settings)
-    if settings.mcp_http:
-        endpoint = HttpEndpoint(builder.app, builder.database)
-        builder.add_resource(endpoint.running)
-        builder.add_router(endpoint.router)
-    if settings.mcp_own_server and (
-        own := own_server(builder.app, builder.settings, builder.database)
-    ):
-        _connect(builder, OWN, own)
-    for name, server in settings.mcp_servers.items():
-        _connect(builder, name, server)
-
-
-def _connect(builder: Builder, name: str, server: ServerSettings) -> None:
-    connection = ServerConnection(name, server)
-
-    def taken() -> set[str]:
-        return {tool.name for tool in builder.tools}
-
-    server_tools = ServerTools(connection, taken)
-
-    async def tools(context: TurnContext) -> Sequence[Tool]:
-        return await server_tools.tools()
-
-    builder.add_resource(connection.running)
-    builder.add_tool_source(tools, parallel=server.parallel)
-    builder.add_health_check(health_check(connection))
+    return "cannot be reached, retrying" if connection.is_unreachable else "connecting"

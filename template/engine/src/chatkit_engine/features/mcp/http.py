@@ -1,4 +1,4 @@
-"""`POST /mcp`: the server over streamable HTTP, as the user whom the request's token names."""
+"""Serves the MCP server over streamable HTTP at `POST /mcp`, for the authenticated user."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -18,10 +18,10 @@ PATH = "/mcp"
 
 
 class HttpEndpoint:
-    """The route, and what answers it while the application runs.
+    """The route, and the server that answers it while the application runs.
 
-    Each request stands for itself, and is answered with JSON: there are no sessions to lose, and
-    any process may answer. `CurrentUser` checks where a request comes from, so the SDK need not.
+    Requests are stateless and answered with JSON, so that any process may answer them. The SDK's
+    check of the request's origin is off, because `CurrentUser` checks it.
     """
 
     _manager: StreamableHTTPSessionManager
@@ -41,7 +41,7 @@ class HttpEndpoint:
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
         self._manager = server.session_manager
-        async with held(self._manager.run()):
+        async with entered_by_task(self._manager.run()):
             yield
 
     async def _answer(self, request: Request, user: CurrentUser) -> Response:
@@ -51,8 +51,11 @@ class HttpEndpoint:
 
 
 @asynccontextmanager
-async def held(resource: AbstractAsyncContextManager[object]) -> AsyncGenerator[None]:
-    """Hold what has to be left by the task that entered it, which a lifespan does not promise."""
+async def entered_by_task(resource: AbstractAsyncContextManager[object]) -> AsyncGenerator[None]:
+    """Enter and exit the resource in one task.
+
+    Its cancel scope requires that, but a lifespan may be entered and exited by different tasks.
+    """
     entered, left = asyncio.Event(), asyncio.Event()
 
     async def hold() -> None:
@@ -75,7 +78,7 @@ async def held(resource: AbstractAsyncContextManager[object]) -> AsyncGenerator[
 
 
 class _AsgiResponse(Response):
-    """An answer that another application writes."""
+    """A response that another ASGI application writes."""
 
     def __init__(self, app: ASGIApp) -> None:
         super().__init__()

@@ -1,10 +1,9 @@
-"""The server's tools: those that need no feature, and where features have theirs.
+"""The application's own MCP server: its tools, and the messages for calls that fail.
 
-A feature brings tools with a module `mcp_tools` in its folder: a function `add_tools(server,
-database, user_of)`, and `FOR_THE_ASSISTANT`, the names of those that the assistant is to have too.
-
-
-The project's own MCP server: its tools, and what a caller is told when one fails."""
+A feature adds tools with a module `mcp_tools` in its folder. The module has a function
+`add_tools(server, database, user_of)`, and `FOR_THE_ASSISTANT`: the names of the tools that the
+assistant gets too.
+"""
 
 from collections.abc import Collection
 from typing import Annotated, Any, Protocol, cast
@@ -25,12 +24,11 @@ from chatkit_engine.store.search import search_messages
 Query = Annotated[Text, StringConstraints(min_length=1, max_length=500)]
 Limit = Annotated[int, Field(ge=1, le=50)]
 NAME = "chatkit"
-INSTRUCTIONS = "What the user has kept here: their notes, and their earlier conversations."
+INSTRUCTIONS = "The user's data: their notes and their earlier conversations."
 FAILED = "The tool failed. The server's log says why."
 WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. {}"
-
 NO_DATABASE = (
-    "The database does not answer, or lacks its tables. Run `migrate`, or try again in a few "
+    "The database does not answer, or its tables are missing. Run `migrate`, or try again in a few "
     "seconds."
 )
 
@@ -43,6 +41,34 @@ class ToolModule(Protocol):
     def add_tools(self, server: MCPServer[Any], database: Database, user_of: UserOf) -> None: ...
 
 
+class ToolServer(MCPServer[Any]):
+    """A server whose errors say what to do, and never contain an exception's text."""
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as error:
+            cause = error.__cause__
+            message = _message_for(cause)
+            raise (ToolError(message) if message else UnexpectedToolError(FAILED)) from cause
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(_problems(error.__cause__)) from error.__cause__
+            raise
+
+
+def create_server(app: str, database: Database, user_of: UserOf) -> ToolServer:
+    """Return a server whose tools act for the user that `user_of` finds for each call."""
+    # The list of tools never changes, so clients need no stream to be notified of changes.
+    server = ToolServer(NAME, instructions=INSTRUCTIONS, subscriptions=False)
+    add_tools(server, database, user_of)
+    for module in tool_modules(app):
+        module.add_tools(server, database, user_of)
+    return server
+
+
 def tool_modules(app: str) -> list[ToolModule]:
     """Return the modules `mcp_tools` of the application's features, sorted by feature."""
     return [cast(ToolModule, each) for each in feature_modules(app, "mcp_tools").values()]
@@ -53,7 +79,7 @@ def add_tools(server: MCPServer[Any], database: Database, user_of: UserOf) -> No
     async def search_threads(  # pyright: ignore[reportUnusedFunction]
         query: Query, context: Context[Any, Any], limit: Limit = 5
     ) -> list[dict[str, str]]:
-        """Search the user's earlier conversations: messages that have any of the words."""
+        """Search the user's earlier conversations for messages with any of the words."""
         hits = await search_messages(database, user_of(context).id, query, limit)
         return [
             {
@@ -66,36 +92,8 @@ def add_tools(server: MCPServer[Any], database: Database, user_of: UserOf) -> No
         ]
 
 
-class ToolServer(MCPServer[Any]):
-    """A server that tells a caller what to do about an error, and never an exception's text."""
-
-    async def call_tool(
-        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
-    ) -> CallToolResult | InputRequiredResult:
-        try:
-            return await super().call_tool(name, arguments, context)
-        except UnexpectedToolError as error:
-            cause = error.__cause__
-            told = _told(cause)
-            raise (ToolError(told) if told else UnexpectedToolError(FAILED)) from cause
-        except ToolError as error:
-            if isinstance(error.__cause__, ValidationError):
-                raise ToolError(_problems(error.__cause__)) from error.__cause__
-            raise
-
-
-def create_server(app: str, database: Database, user_of: UserOf) -> ToolServer:
-    """Return a server whose tools act as the user that `user_of` tells of each call."""
-    # The tools stay the same, so nobody need hold a stream open to hear of changes.
-    server = ToolServer(NAME, instructions=INSTRUCTIONS, subscriptions=False)
-    add_tools(server, database, user_of)
-    for module in tool_modules(app):
-        module.add_tools(server, database, user_of)
-    return server
-
-
-def _told(cause: BaseException | None) -> str | None:
-    """Return what is said of an error that was foreseen."""
+def _message_for(cause: BaseException | None) -> str | None:
+    """Return the message of an expected error, or None for any other."""
     if isinstance(cause, DatabaseUnavailable | SQLAlchemyError):
         return NO_DATABASE
     return cause.detail if isinstance(cause, AppError) else None

@@ -1,4 +1,4 @@
-"""Which MCP servers the assistant has, and how the project's own is offered."""
+"""The settings of the assistant's MCP servers, and of the application's own server."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,22 +24,19 @@ from chatkit_engine.settings.base import SettingsBase
 from chatkit_engine.settings.urls import check_base_url
 
 EXAMPLE = '{"docs": {"url": "https://docs.example.com/mcp"}}'
-
-# Without `_`, so that the names of two servers' tools never meet.
+# Without `_`, so that tools of two servers never have the same name.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
-
 Url = Annotated[
     str, AfterValidator(lambda url: check_base_url(url, "https://docs.example.com/mcp"))
 ]
-
 Approval = Literal["auto", "always", "never"] | list[str]
 
 
 class ServerSettings(BaseModel):
-    """One server: a `command` that is started, or a `url`. Both may have secrets beside them.
+    """One server: a `command` to start, or a `url`. Either may have secrets.
 
-    `tools` are the only ones to be offered, `blocked_tools` are left out. `approval` says which
-    calls wait for the user: "auto" leaves it to what the server says of each tool.
+    `tools` limits the tools to these names, and `blocked_tools` excludes names. `approval` says
+    which calls wait for the user; "auto" decides by the server's annotations of each tool.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -63,9 +60,9 @@ class ServerSettings(BaseModel):
         if (self.command is None) == (self.url is None):
             raise ValueError("needs either a command or a url")
         if self.url is None and self.headers:
-            raise ValueError("headers go with a url")
+            raise ValueError("headers need a url")
         if self.command is None and (self.args or self.env or self.cwd):
-            raise ValueError("args, env and cwd go with a command")
+            raise ValueError("args, env and cwd need a command")
         return self
 
 
@@ -88,7 +85,7 @@ class McpSettings(SettingsBase):
         try:
             servers = from_json(value) if isinstance(value, str) else value
         except ValueError:
-            raise ValueError(f"must be JSON such as {EXAMPLE}") from None
+            raise ValueError(f"must be JSON, for example {EXAMPLE}") from None
         try:
             return SERVERS.validate_python(servers)
         except ValidationError as error:
@@ -98,14 +95,14 @@ class McpSettings(SettingsBase):
     @classmethod
     def _not_our_name(cls, servers: dict[str, ServerSettings]) -> dict[str, ServerSettings]:
         if "app" in servers:
-            raise ValueError("app is the name of the project's own server: choose another")
+            raise ValueError("app is the name of the application's own server: choose another")
         return servers
 
     @field_validator("mcp_user")
     @classmethod
     def _usable(cls, user_id: str | None) -> str | None:
         if user_id is not None and not is_usable_subject(user_id):
-            raise ValueError("must be a printable text of 1 to 255 characters")
+            raise ValueError("must be 1 to 255 printable characters")
         return user_id
 
 

@@ -1,7 +1,7 @@
-"""Whom a call of the server acts for.
+"""Finds the user that a call to the MCP server acts for.
 
-Over stdio the process that started the server is trusted, and names the user in the call's `_meta`.
-Over HTTP the bearer token alone counts.
+Over stdio, the process that started the server is trusted to name the user in the call's `_meta`.
+Over HTTP, only the bearer token counts.
 """
 
 from collections.abc import Callable
@@ -16,20 +16,16 @@ from chatkit_engine.security.authentication import LOCAL_USER, is_usable_subject
 from chatkit_engine.settings.core import Settings
 
 USER_KEY = "chatkit/user"
-
-NO_USER = (
-    "It is not known whom this is for: set MCP_USER in the server's environment to the user's id."
-)
-
-WRONG_USER = "The user's id must be a printable text of 1 to 255 characters."
+NO_USER = "The call names no user. Set MCP_USER to a user's id in the server's environment."
+WRONG_USER = "The user's id must be 1 to 255 printable characters."
 UserOf = Callable[[Context[Any, Any]], User]
 
 
 def user_of_call(settings: Settings, default: str | None) -> UserOf:
-    """Return what tells the user of a call over stdio; `default` is who it is where none is named.
+    """Return a function that finds the user of a call over stdio.
 
-    Raises:
-        Unauthenticated: from the function, where AUTH_MODE=jwt and nobody is named.
+    `default` is the user of calls that name none. Without it, the function raises
+    `Unauthenticated` for such calls if AUTH_MODE=jwt.
     """
     fallback = default or (LOCAL_USER.id if settings.auth_mode == "local" else None)
 
@@ -46,6 +42,6 @@ def user_of_call(settings: Settings, default: str | None) -> UserOf:
 
 
 def user_of_request(context: Context[Any, Any]) -> User:
-    """Return the user whom the endpoint has authenticated."""
+    """Return the user that the endpoint has authenticated."""
     request = cast(Request, context.request_context.request)
     return cast(User, request.state.user)

@@ -1,4 +1,4 @@
-"""A loopback fake of a model's API, on both wires: real bytes over a real socket."""
+"""A fake model API on loopback for both wire formats, with real bytes over a real socket."""
 
 from chatkit_engine.testing.fake_model_api.reply import Reply, tool_call
 from chatkit_engine.testing.fake_model_api.responses import MESSAGE_ID

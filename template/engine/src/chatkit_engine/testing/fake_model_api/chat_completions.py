@@ -1,4 +1,4 @@
-"""Chat Completions' side of the fake."""
+"""The fake's Chat Completions API."""
 
 import json
 from collections.abc import AsyncGenerator, Generator
@@ -7,11 +7,11 @@ from typing import Any
 from chatkit_engine.testing.fake_model_api.reply import Arguments, Reply, raw, words_of
 
 FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
-PIECE = 5
+PART = 5
 
 
 class ChatCompletionsWire:
-    """One completion, in chunks. `number` sets its calls apart from all others."""
+    """One completion in chunks. `number` makes the ids of its calls unique."""
 
     def __init__(self, reply: Reply, request: dict[str, Any], number: int) -> None:
         self._reply = reply
@@ -46,7 +46,7 @@ class ChatCompletionsWire:
         return end + usage + b"data: [DONE]\n\n"
 
     def whole(self) -> dict[str, Any]:
-        """Return the completion in one piece."""
+        """Return the completion without streaming."""
         reply = self._reply
         message: dict[str, Any] = {
             "role": "assistant",
@@ -64,9 +64,9 @@ class ChatCompletionsWire:
         text = call["function"]["arguments"]
         begun = call | {"index": index, "function": {"name": name, "arguments": ""}}
         yield self._delta(tool_calls=[begun])
-        for start in range(0, len(text), PIECE):
-            piece = {"index": index, "function": {"arguments": text[start : start + PIECE]}}
-            yield self._delta(tool_calls=[piece])
+        for start in range(0, len(text), PART):
+            part = {"index": index, "function": {"arguments": text[start : start + PART]}}
+            yield self._delta(tool_calls=[part])
 
     def _call(self, index: int, name: str, arguments: Arguments) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""The embeddings' side of the fake: texts that share words get vectors that are near."""
+"""The fake's embeddings API. Texts that share words get similar vectors."""
 
 import asyncio
 import struct
@@ -16,11 +16,10 @@ DIMENSIONS = 1536
 
 
 class EmbeddingsApi:
-    """Answers with vectors, in an order that is not that of the texts; keeps what it was asked.
+    """Answers with vectors, not in the order of the texts, and records the requests.
 
-    A scripted reply comes first: one whose `status` is not 200 is an error, one with
-    `cut_after_words` breaks off, one that `hangs` never comes. `answer`, where it is set, is what
-    is sent in the place of the vectors.
+    Scripted replies come first. A `status` other than 200 is an error, `cut_after_words` breaks the
+    connection, and `hangs` never answers. If `answer` is set, it is sent instead of vectors.
     """
 
     def __init__(self) -> None:
@@ -65,7 +64,7 @@ class EmbeddingsApi:
 
 
 def vector_of(text: str, length: int = DIMENSIONS) -> list[float]:
-    """Return a vector of length 2, so that whoever needs one of length 1 has to make it so."""
+    """Return a vector of length 2, to show that the client scales it to unit length."""
     counts = [0.0] * length
     for word in text.lower().split() or [text]:
         counts[crc32(word.encode()) % length] += 1

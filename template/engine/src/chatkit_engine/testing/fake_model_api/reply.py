@@ -1,4 +1,4 @@
-"""What the fake is told to answer, whichever wire it is asked on."""
+"""A scripted answer of the fake, for either wire format."""
 
 import asyncio
 import json
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FOREVER_SECONDS = 3600
-
 Arguments = dict[str, Any] | str
 
 
@@ -16,20 +15,19 @@ class CutOffError(Exception):
 
 
 class EarlyEnd(Exception):
-    """Ends the response properly, but before the answer has come to its end."""
+    """Ends the response properly before the answer is complete."""
 
 
 @dataclass
 class Reply:
-    """One answer. `text` goes out word by word; `calls` are tool calls, as name and arguments.
+    """One answer. `text` is sent word by word. `calls` are tool calls, as name and arguments.
 
-    A call's arguments that are a text go out as they are; `call_id` is every call's, if it is
-    set. `annotations` are as the Responses API has them. `incomplete` is that API's reason for
-    stopping early. `usage` overrides the counts of `input`, `output` and `cached` tokens.
-    `error_code` makes the answer fail once it has begun. `events` go out as they are, on the
-    Responses API alone; where one is None the answer hangs. `choices` are those of chunks that
-    come first, as they are, on Chat Completions alone. What a wire cannot carry (an image, a
-    file's citation) is left out there.
+    Arguments that are a string are sent unchanged. `call_id` is the id of every call, if it is set.
+    `annotations` have the format of the Responses API, and `incomplete` is its reason for stopping
+    early. `usage` overrides the counts of `input`, `output` and `cached` tokens. `error_code` makes
+    the answer fail after it has started. `events` (Responses API only) are sent unchanged, and None
+    among them makes the answer hang. `choices` (Chat Completions only) are sent unchanged in the
+    first chunks. Content that a wire format cannot carry, for example an image, is left out.
     """
 
     text: str = ""
@@ -63,7 +61,7 @@ class Reply:
         return {"input": 10, "output": 5, "cached": 0} | dict(self.usage)
 
     async def paced(self) -> AsyncGenerator[str]:
-        """Return the words one by one, with whatever is to go wrong between them."""
+        """Yield the words one by one, and fail or pause between them as scripted."""
         for position, word in enumerate(self.words):
             if position == self.cut_after_words:
                 raise CutOffError
@@ -90,7 +88,7 @@ def raw(arguments: Arguments) -> str:
 
 
 def text_of(item: Mapping[str, Any]) -> str:
-    """Return the text of a message on either wire."""
+    """Return the text of a message in either wire format."""
     content = item.get("content") or ""
     if isinstance(content, str):
         return content

@@ -1,4 +1,4 @@
-"""The Responses API's side of the fake."""
+"""The fake's Responses API."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ MESSAGE_ID = "msg_the_same_every_time"
 
 
 class ResponsesWire:
-    """One response, whose events are numbered. `number` sets its calls apart from all others."""
+    """One response as numbered events. `number` makes the ids of its calls unique."""
 
     def __init__(self, reply: Reply, request: dict[str, Any], number: int) -> None:
         self._reply = reply
@@ -55,7 +55,7 @@ class ResponsesWire:
         return self._event(f"response.{self._status}", response=self.whole())
 
     def whole(self) -> dict[str, Any]:
-        """Return the response, once its body is written."""
+        """Return the complete response. The body must be written first."""
         reply, tokens = self._reply, self._reply.tokens
         usage = {
             "input_tokens": tokens["input"],

@@ -1,4 +1,4 @@
-"""The fake as a server: it answers as scripted, and keeps what it received."""
+"""The fake's server. It gives scripted answers and records the requests."""
 
 import asyncio
 import threading
@@ -22,17 +22,17 @@ from chatkit_engine.testing.ports import free_port
 
 HELD_SECONDS = 60
 WIRES = {"/v1/responses": ResponsesWire, "/v1/chat/completions": ChatCompletionsWire}
-NOT_SAID = ("system", "tool")
+NOT_CONVERSATION = ("system", "tool")
 
 Wire = ResponsesWire | ChatCompletionsWire
 
 
 class FakeModelApi:
-    """Answers as scripted, and with an echo when the script is over. Keeps what it received.
+    """Gives the scripted answers, then echoes. Records all requests.
 
-    While `released` is cleared it holds every answer back. `most_at_once` is how many it has ever
-    written at the same time. `recordings` are what it was to transcribe: the model, the file's
-    name and its bytes. `embeddings` has a script of its own.
+    While `released` is cleared, it holds answers back. `most_at_once` is the highest number of
+    concurrent answers so far. `recordings` are the transcription requests: the model, the file's
+    name and its bytes. `embeddings` has its own script.
     """
 
     url = ""
@@ -57,7 +57,7 @@ class FakeModelApi:
         self._arrived = threading.Condition()
 
     async def received(self, number: int) -> None:
-        """Wait until so many requests have arrived since the start of the test."""
+        """Wait until this number of requests has arrived since the start of the test."""
         await asyncio.to_thread(self._wait_for, number)
 
     def _wait_for(self, number: int) -> None:
@@ -65,11 +65,11 @@ class FakeModelApi:
             assert self._arrived.wait_for(lambda: len(self.requests) >= number, timeout=10)
 
     def script(self, *replies: Reply) -> None:
-        """Answer with these, one after the other."""
+        """Set the next answers."""
         self._script.extend(replies)
 
     def forget_script(self) -> None:
-        """Leave out what is scripted and was not asked for."""
+        """Drop the scripted answers that are left."""
         self._script.clear()
 
     @contextmanager
@@ -92,26 +92,26 @@ class FakeModelApi:
         thread.join()
 
     def texts(self, number: int = -1) -> list[str]:
-        """Return the texts of one request's input, oldest first, without the instructions."""
+        """Return the texts of a request's input, oldest first, without instructions."""
         return [
             text_of(item)
             for item in _input(self.requests[number])
-            if item.get("content") and item.get("role") not in NOT_SAID
+            if item.get("content") and item.get("role") not in NOT_CONVERSATION
         ]
 
     def instructions(self, number: int = -1) -> str:
-        """Return the instructions of one request; the last one's, if no number is given."""
+        """Return the instructions of a request, by default of the last one."""
         request = self.requests[number]
         given = [text_of(item) for item in _input(request) if item.get("role") == "system"]
         return "\n".join([request.get("instructions") or "", *given]).strip()
 
     def offered_tools(self, number: int = -1) -> set[str]:
-        """Return the names of the tools that one request offers to the model."""
+        """Return the names of the tools that a request offers to the model."""
         tools = self.requests[number].get("tools") or ()
         return {str((tool.get("function") or tool)["name"]) for tool in tools}
 
     def tool_outputs(self, number: int = -1) -> list[str]:
-        """Return what tools have answered, as one request tells the model, oldest first."""
+        """Return the outputs of tools in a request, oldest first."""
         items = _input(self.requests[number])
         outputs = [item.get("output") or text_of(item) for item in items if _is_output(item)]
         return [str(output) for output in outputs]
@@ -173,7 +173,7 @@ class FakeModelApi:
 
 
 def _input(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what a request says, on either wire."""
+    """Return the input of a request in either wire format."""
     said: Any = body.get("messages") or body["input"]
     return [{"role": "user", "content": said}] if isinstance(said, str) else said
 

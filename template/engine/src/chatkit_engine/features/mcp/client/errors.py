@@ -1,6 +1,6 @@
-"""What can go wrong with a server, and what the model is told of it.
+"""The errors of calls to MCP servers, and the model's message for each.
 
-What a server says itself is not passed on: an error's text may name paths, hosts and keys.
+A server's own error text goes to the log only, because it may contain paths, hosts and keys.
 """
 
 from typing import Any, cast
@@ -14,52 +14,51 @@ from mcp.types import INVALID_PARAMS, METHOD_NOT_FOUND, REQUEST_TIMEOUT
 from chatkit_engine.assistant.failures import tool_failed
 
 log = structlog.stdlib.get_logger(__name__)
-AWAY = "The server of this tool cannot be reached just now. Do without it, or say so to the user."
-
-CUT_OFF = (
-    "The connection was lost during the call, and it is unknown whether it was done. "
+UNAVAILABLE = (
+    "The server of this tool cannot be reached at the moment. "
+    "Continue without it, or tell the user."
+)
+LOST = (
+    "The connection was lost during the call, so it is unknown whether the call took effect. "
     "Tell the user, and do not repeat it without their consent."
 )
-
-TOO_SLOW = (
-    "The tool took too long and was given up; it is unknown whether it was done. "
+TIMEOUT = (
+    "The tool did not answer in time, so it is unknown whether the call took effect. "
     "Tell the user, and do not repeat it without their consent."
 )
-
 REFUSED = (
-    "The tool reported an error. Check the arguments against its schema, do without it, or tell "
-    "the user that it did not work."
+    "The tool reported an error. Check the arguments against its schema, continue without it, or "
+    "tell the user that it did not work."
 )
-
 MAX_LOGGED = 500
 
 
-class ServerAway(UserError):
-    """The server is not connected, and nothing was sent to it."""
+class ServerUnavailable(UserError):
+    """The server is not connected. Nothing was sent."""
 
 
 class CallLost(UserError):
-    """The connection ended while the server worked on a call."""
+    """The connection ended during a call."""
 
 
 class CallTimeout(UserError):
-    """The server gave no answer in time."""
+    """The server did not answer a call in time."""
 
 
 class CallRefused(UserError):
-    """The server answered that it would not do that."""
+    """The server answered a call with an error."""
 
 
-TOLD: dict[type[Exception], str] = {
-    ServerAway: AWAY,
-    CallLost: CUT_OFF,
-    CallTimeout: TOO_SLOW,
+MESSAGES: dict[type[Exception], str] = {
+    ServerUnavailable: UNAVAILABLE,
+    CallLost: LOST,
+    CallTimeout: TIMEOUT,
     CallRefused: REFUSED,
 }
 
 
-def of_call(error: MCPError, server: str) -> UserError:
-    """Return what an error of the protocol means for the call that got it."""
+def call_error(error: MCPError, server: str) -> UserError:
+    """Return the error of a call that ended with an error of the protocol."""
     if error.code == REQUEST_TIMEOUT:
         return CallTimeout(server)
     if error.code in (INVALID_PARAMS, METHOD_NOT_FOUND):
@@ -68,24 +67,27 @@ def of_call(error: MCPError, server: str) -> UserError:
 
 
 def call_failed(context: RunContextWrapper[Any], error: Exception) -> str:
-    """Return what the model is told; the log has the rest."""
-    told = TOLD.get(type(error))
-    if told is None:
+    """Return the message for the model, and log the details."""
+    message = MESSAGES.get(type(error))
+    if message is None:
         return tool_failed(context, error)
-    said = str(error.__cause__ or "")[:MAX_LOGGED]
+    details = str(error.__cause__ or "")[:MAX_LOGGED]
     log.warning(
-        "a call of an MCP server failed", error=type(error).__name__, server=str(error), said=said
+        "a call of an MCP server failed",
+        error=type(error).__name__,
+        server=str(error),
+        said=details,
     )
-    return told
+    return message
 
 
 def reason_of(error: BaseException) -> str:
-    """Say for the log why a server cannot be reached, without a URL or a header."""
+    """Return why a server cannot be reached, for the log, without URLs or headers."""
     if isinstance(error, BaseExceptionGroup):
         group = cast(BaseExceptionGroup[BaseException], error)
         return ", ".join(sorted({reason_of(each) for each in group.exceptions}))
     if isinstance(error, FileNotFoundError):
-        return "its command, or its folder, is not there"
+        return "its command or folder does not exist"
     response = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
     return f"HTTP {status}" if status else type(error).__name__

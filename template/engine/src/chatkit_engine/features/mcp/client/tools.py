@@ -1,8 +1,4 @@
-"""What the model calls a server's tools: `server_tool`, in characters that every API takes.
-
-The project's own server, which the assistant has too, as a process beside the application.
-
-A server's tools as the assistant's own: named, filtered, and each with a rule on approval."""
+"""The tools of a server as the assistant's own: named, filtered, each with a rule for approval."""
 
 import os
 import re
@@ -12,11 +8,20 @@ from hashlib import sha256
 from typing import Any, cast
 
 import structlog
-from agents import FunctionTool
+from agents import FunctionTool, RunContextWrapper
 from agents import Tool as AgentTool
-from agents.mcp import MCPUtil
+from agents.agent import AgentBase
+from agents.exceptions import UserError
+from agents.mcp import MCPServer, MCPToolMetaContext, MCPUtil
 from agents.tool_context import ToolContext
-from mcp.types import Tool, ToolAnnotations
+from mcp.types import (
+    CallToolResult,
+    GetPromptResult,
+    ListPromptsResult,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
 from pydantic import SecretStr
 from pydantic_core import to_json
 
@@ -24,28 +29,137 @@ from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.trust import read_only
 from chatkit_engine.features.mcp.client.connection import (
     MARGIN_SECONDS,
-    PATIENCE_SECONDS,
+    WAIT_SECONDS,
     ServerConnection,
 )
-from chatkit_engine.features.mcp.client.server import SharedServer
+from chatkit_engine.features.mcp.client.errors import MAX_LOGGED, CallRefused, call_failed
 from chatkit_engine.features.mcp.server import tool_modules
 from chatkit_engine.features.mcp.settings import ServerSettings
+from chatkit_engine.features.mcp.users import USER_KEY
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.database import Database
 
+log = structlog.stdlib.get_logger(__name__)
+OWN_SERVER = "app"
 MAX_NAME = 64
 HASH = 8
-FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
-OWN = "app"
 MAX_DESCRIPTION = 4_000
 MAX_SCHEMA_BYTES = 20_000
-log = structlog.stdlib.get_logger(__name__)
+# Every model API accepts the other characters in a tool's name.
+FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class ServerTools:
+    """The tools of one server while it is connected. A change of its list creates them again."""
+
+    def __init__(
+        self, connection: ServerConnection, taken_names: Callable[[], Container[str]]
+    ) -> None:
+        self._connection = connection
+        self._server = SharedServer(connection, is_own=connection.name == OWN_SERVER)
+        self._taken_names = taken_names
+        self._version = -1
+        self._tools: Sequence[FunctionTool] = ()
+
+    async def tools(self) -> Sequence[AgentTool]:
+        """Return the tools that the assistant may call now: none if the server is unreachable."""
+        if not await self._connection.ready():
+            return ()
+        if self._version != self._connection.changes:
+            self._version = self._connection.changes
+            self._tools = self._create()
+        return self._tools
+
+    def _create(self) -> Sequence[FunctionTool]:
+        settings = self._connection.settings
+        offered = {tool.name: tool for tool in self._connection.tools if _is_wanted(tool, settings)}
+        names = name_tools(self._connection.name, offered, self._taken_names())
+        return [self._tool(tool, names[tool.name]) for tool in offered.values()]
+
+    def _tool(self, tool: Tool, name: str) -> FunctionTool:
+        described = tool.model_copy(
+            update={"description": (tool.description or "")[:MAX_DESCRIPTION]}
+        )
+        made = MCPUtil.to_function_tool(described, self._server, False, tool_name_override=name)
+        made.needs_approval = needs_approval(tool, self._connection.settings)
+        made.on_invoke_tool = _text_only(made, is_own=self._server.is_own)
+        timeout = self._connection.settings.timeout_seconds
+        made.timeout_seconds = timeout + 2 * MARGIN_SECONDS + WAIT_SECONDS
+        return read_only(made) if _hints(tool).read_only_hint else made
+
+
+class SharedServer(MCPServer):
+    """A server for the Agents SDK, over the shared connection. The model receives only texts.
+
+    `is_own` is the application's own server, whose error messages are written for the model. Error
+    messages of other servers go to the log only.
+    """
+
+    def __init__(self, connection: ServerConnection, *, is_own: bool) -> None:
+        sends_user = is_own or connection.settings.send_user
+        super().__init__(
+            failure_error_function=call_failed, tool_meta_resolver=_user if sends_user else None
+        )
+        self.connection = connection
+        self.is_own = is_own
+
+    @property
+    def name(self) -> str:
+        return self.connection.name
+
+    async def connect(self) -> None:
+        """Do nothing: the connection is opened in the background."""
+
+    async def cleanup(self) -> None:
+        """Do nothing: the connection is closed with the application."""
+
+    async def list_tools(
+        self,
+        run_context: RunContextWrapper[Any] | None = None,
+        agent: AgentBase[Any] | None = None,
+    ) -> list[Tool]:
+        return [*self.connection.tools]
+
+    async def call_tool(
+        self, tool_name: str, arguments: dict[str, Any] | None, meta: dict[str, Any] | None = None
+    ) -> CallToolResult:
+        result = await self.connection.call(tool_name, arguments, meta)
+        text = text_of(result)
+        if result.is_error and not self.is_own:
+            log.warning(
+                "an MCP tool failed", server=self.name, tool=tool_name, said=text[:MAX_LOGGED]
+            )
+            raise CallRefused(self.name)
+        return CallToolResult(content=[TextContent(text=text)])
+
+    async def list_prompts(self) -> ListPromptsResult:
+        return ListPromptsResult(prompts=[])
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None
+    ) -> GetPromptResult:
+        raise UserError("the assistant uses the tools of servers, but not their prompts")
+
+
+def text_of(result: CallToolResult) -> str:
+    """Return the texts of a result, or else its value as JSON. Other content is only mentioned."""
+    if not result.content and result.structured_content is not None:
+        return to_json(result.structured_content).decode()
+    texts = [
+        part.text if isinstance(part, TextContent) else f"({part.type}, which cannot be shown here)"
+        for part in result.content
+    ]
+    return "\n".join(texts) or "Done."
+
+
+def _user(context: MCPToolMetaContext) -> dict[str, Any]:
+    return {USER_KEY: context.run_context.context.user.id}
 
 
 def name_tools(server: str, tools: Iterable[str], taken: Container[str]) -> dict[str, str]:
-    """Return the names by the tool, each another one and none that is taken.
+    """Return unique names of the form `server_tool`, by tool.
 
-    A name that would be too long, or another's, ends with a hash of the tool's own.
+    A name that would be too long, or is taken, ends with a hash of the tool's own name.
     """
     names: dict[str, str] = {}
     for tool in tools:
@@ -56,11 +170,11 @@ def name_tools(server: str, tools: Iterable[str], taken: Container[str]) -> dict
     return names
 
 
-def own_server(app: str, settings: Settings, database: Database) -> ServerSettings | None:
-    """Return how it is started; None where it could not see the database, or has nothing to offer.
+def own_server_settings(app: str, settings: Settings, database: Database) -> ServerSettings | None:
+    """Return how to start the application's own server, as a process beside it.
 
-    It is this program once more, so it has the same environment. Which database the application
-    has is said to it again, in case that is not from there.
+    None if the process could not see the database, or has no tools for the assistant. It inherits
+    the environment, and gets the database's URL in case that is not from the environment.
     """
     wanted = [name for module in tool_modules(app) for name in module.FOR_THE_ASSISTANT]
     in_memory = database.file is None and database.engine.dialect.name == "sqlite"
@@ -75,45 +189,8 @@ def own_server(app: str, settings: Settings, database: Database) -> ServerSettin
     )
 
 
-class ServerTools:
-    """The tools of one server, as long as it is there. They are made when its list has changed."""
-
-    def __init__(self, connection: ServerConnection, taken: Callable[[], Container[str]]) -> None:
-        self._connection = connection
-        self._server = SharedServer(connection, is_own=connection.name == OWN)
-        self._taken = taken
-        self._made_of = -1
-        self._tools: Sequence[FunctionTool] = ()
-
-    async def tools(self) -> Sequence[AgentTool]:
-        """Return what the assistant may call just now: nothing, where the server is away."""
-        if not await self._connection.ready():
-            return ()
-        if self._made_of != self._connection.changes:
-            self._made_of = self._connection.changes
-            self._tools = self._make()
-        return self._tools
-
-    def _make(self) -> Sequence[FunctionTool]:
-        settings = self._connection.settings
-        offered = {tool.name: tool for tool in self._connection.tools if _is_wanted(tool, settings)}
-        names = name_tools(self._connection.name, offered, self._taken())
-        return [self._tool(tool, names[tool.name]) for tool in offered.values()]
-
-    def _tool(self, tool: Tool, name: str) -> FunctionTool:
-        described = tool.model_copy(
-            update={"description": (tool.description or "")[:MAX_DESCRIPTION]}
-        )
-        made = MCPUtil.to_function_tool(described, self._server, False, tool_name_override=name)
-        made.needs_approval = needs_approval(tool, self._connection.settings)
-        made.on_invoke_tool = _told(made, is_own=self._server.is_own)
-        timeout = self._connection.settings.timeout_seconds
-        made.timeout_seconds = timeout + 2 * MARGIN_SECONDS + PATIENCE_SECONDS
-        return read_only(made) if _hints(tool).read_only_hint else made
-
-
 def needs_approval(tool: Tool, settings: ServerSettings) -> bool:
-    """Say whether the user is asked: "auto" asks where the tool may change or delete something."""
+    """Return whether a call waits for the user. "auto" does if the tool may change something."""
     match settings.approval:
         case "always":
             return True
@@ -136,20 +213,20 @@ def _is_wanted(tool: Tool, settings: ServerSettings) -> bool:
 
 
 def _is_usable(tool: Tool) -> bool:
-    """Say whether a model takes the tool: for one wrong schema an API refuses the request."""
+    """Return whether the schema is valid. Model APIs refuse a request with an invalid one."""
     schema = tool.input_schema
     is_object = schema.get("type") == "object" and isinstance(schema.get("properties", {}), dict)
     if is_object and len(to_json(schema)) <= MAX_SCHEMA_BYTES:
         return True
-    log.warning("a tool of an MCP server is left out for its schema", tool=tool.name[:100])
+    log.warning("ignored a tool of an MCP server because of its schema", tool=tool.name[:100])
     return False
 
 
-def _told(tool: FunctionTool, *, is_own: bool) -> Callable[..., Any]:
-    """Return the tool's function with a plain text as output, marked where it is a stranger's."""
+def _text_only(tool: FunctionTool, *, is_own: bool) -> Callable[..., Any]:
+    """Return the tool's function with text as output. Other servers' output is untrusted."""
     invoke = tool.on_invoke_tool
 
-    async def told(context: ToolContext[TurnContext], arguments: str) -> str:
+    async def invoke_for_text(context: ToolContext[TurnContext], arguments: str) -> str:
         output = await invoke(context, arguments)
         if not isinstance(output, dict):
             return str(output)
@@ -157,4 +234,4 @@ def _told(tool: FunctionTool, *, is_own: bool) -> Callable[..., Any]:
             context.context.mark_untrusted()
         return str(cast(dict[str, Any], output)["text"])
 
-    return told
+    return invoke_for_text

@@ -1,4 +1,4 @@
-"""How a server is reached: a process that is started, or a URL."""
+"""Opens the transport to a server: a process that is started, or a URL."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -19,14 +19,15 @@ Streams = tuple[Any, Any]
 async def open_streams(
     server: ServerSettings, ended: Callable[[], None]
 ) -> AsyncGenerator[Streams]:
-    """Start the server, or open a client to it, and end it afterwards.
+    """Start the server or connect to it, and stop it or disconnect afterwards.
 
     A process that does not end by itself is killed with its children, within seconds. `ended` is
-    called when a process says nothing any more; who is at a URL is seen only when it is asked.
+    called when a process closes its output. The end of a server at a URL is noticed only by the
+    next request.
     """
     if server.command is not None:
         async with stdio_client(_process(server, server.command)) as (read, write):
-            yield _Watched(read, ended), write
+            yield _NotifyingStream(read, ended), write
         return
     timeout = httpx2.Timeout(server.timeout_seconds, connect=HTTP_CONNECT_SECONDS)
     async with (
@@ -36,8 +37,8 @@ async def open_streams(
         yield streams
 
 
-class _Watched:
-    """A stream of messages whose reader is not the only one to learn that it is over."""
+class _NotifyingStream:
+    """A stream of messages that calls `ended` when it is closed."""
 
     def __init__(self, stream: Any, ended: Callable[[], None]) -> None:
         self._stream = stream
@@ -64,7 +65,7 @@ class _Watched:
 
 
 def _process(server: ServerSettings, command: str) -> StdioServerParameters:
-    """The process gets these variables, and of ours the path, the home and the like alone."""
+    """Return how to start the process. It inherits only basic variables such as PATH and HOME."""
     env = _revealed(server.env)
     return StdioServerParameters(command=command, args=server.args, env=env, cwd=server.cwd)
 
