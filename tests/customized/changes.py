@@ -1,8 +1,14 @@
 """The changes of `docs/customize.md`, seen over HTTP."""
 
-from chatkit_engine.testing.app import Running
-from chatkit_engine.testing.fake_model_api import FakeModelApi, Reply
-from chatkit_engine.testing.requests import create, items_of, op, thread_id
+from chatkit_engine.testing import (
+    FakeModelApi,
+    Reply,
+    Running,
+    create,
+    items_of,
+    op,
+    thread_id,
+)
 
 
 async def test_the_instructions_depend_on_the_page(

@@ -3,7 +3,7 @@
 import pytest
 
 from app.settings import Settings
-from chatkit_engine.testing.app import running_app
+from chatkit_engine.testing import running_app
 
 
 @pytest.mark.parametrize(
