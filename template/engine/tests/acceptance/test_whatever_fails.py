@@ -106,7 +106,7 @@ async def test_the_user_hears_what_to_do_and_the_next_turn_works(
 
 
 @pytest.mark.parametrize("failure", ["cut in the middle", "a hang in the middle"])
-async def test_what_was_written_before_is_kept(
+async def test_text_before_the_failure_is_kept(
     shaky: Settings, model_api: FakeModelApi, failure: str
 ) -> None:
     async with running_app(shaky) as app:

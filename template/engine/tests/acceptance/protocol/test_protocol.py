@@ -74,7 +74,7 @@ class NewEvent(BaseModel):
     mode: Literal["soft", "hard"] = "soft"
 
 
-def test_what_a_new_version_brings_is_found() -> None:
+def test_additions_of_a_new_sdk_version_are_detected() -> None:
     newer = Types([ThreadStreamEvent | NewEvent])
 
     found = newer.kinds - Types().kinds

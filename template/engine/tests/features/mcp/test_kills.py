@@ -67,7 +67,7 @@ class Load:
 
 
 @pytest.mark.parametrize("make", [plain, _sdk], ids=["plain", "sdk"])
-async def test_turns_go_on_while_the_process_is_killed_again_and_again(
+async def test_turns_work_while_the_process_is_killed_repeatedly(
     settings: Settings,
     weighing_model: FakeModelApi,
     use_servers: UseServers,

@@ -29,7 +29,7 @@ async def test_the_next_turns_model_sees_the_image(app: Running, model_api: Fake
     ]
 
 
-async def test_the_model_sees_the_newest_images_and_is_told_of_the_others(
+async def test_the_model_sees_the_newest_images_and_notes_for_the_others(
     app: Running, model_api: FakeModelApi
 ) -> None:
     large = png("large") + bytes(8 * 1024 * 1024)
