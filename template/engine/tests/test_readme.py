@@ -1,4 +1,4 @@
-"""The README: each of its examples runs in an application, and it lists what is public."""
+"""Every example in the README runs, and it lists all public names."""
 
 import re
 import sys

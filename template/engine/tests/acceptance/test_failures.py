@@ -1,4 +1,4 @@
-"""What holds when a server is killed, a thread is contended for, or PostgreSQL goes away."""
+"""Tests promises that hold while servers are killed, threads contended or PostgreSQL is down."""
 
 from pathlib import Path
 from random import Random

@@ -1,4 +1,4 @@
-"""The command `serve` in a process of its own: real sockets, real signals, a real model client."""
+"""Tests the command `serve` as a process, with real sockets, signals and a real model client."""
 
 import asyncio
 import signal

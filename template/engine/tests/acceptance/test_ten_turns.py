@@ -1,4 +1,4 @@
-"""A conversation with everything in it, on each wire: what is stored, and what the model is asked.
+"""Tests a long conversation in each wire format: what is stored, and what the model receives.
 
 Ten turns and more: a tool, a handoff, a widget's action, an approval, a retry, a cancelled answer,
 structured input and a client tool. Each request is read as an API would read it.

@@ -1,4 +1,4 @@
-"""Whatever fails: a clear error, a closed turn, no exception's text, and the next turn works."""
+"""After any failure there is a clear error, a closed turn, and a next turn that works."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Calls that wait for the user's yes: over restarts, twice, and cut off in between."""
+"""Calls that wait for the user's approval: over restarts, repeated, and interrupted."""
 
 import asyncio
 from typing import Any

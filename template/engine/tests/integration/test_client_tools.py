@@ -1,4 +1,4 @@
-"""Tools that the front end runs: their outputs come late, twice, wrong, too long, or never."""
+"""Tools of the front end, whose outputs come late, twice, wrong, too long, or never."""
 
 import pytest
 from support.app import Running, running_app

@@ -1,4 +1,4 @@
-"""Bytes without a row: who may touch them, and that they go."""
+"""Tests who may touch bytes without a row, and that they are deleted."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator

@@ -1,4 +1,4 @@
-"""Things that messages name with `@`: found, previewed, and told to the model as the user's own."""
+"""Entities in messages (`@`) are found, previewed, and given to the model, for their owner only."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What a guardrail stops, in whose words, and that it does not poison what follows."""
+"""Tests what guardrails stop, with which message, and that later turns work."""
 
 from typing import Any
 

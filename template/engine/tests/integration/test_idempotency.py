@@ -1,4 +1,4 @@
-"""A request that is sent again with its `Idempotency-Key` is not done twice."""
+"""A request repeated with its `Idempotency-Key` does not run again."""
 
 import asyncio
 

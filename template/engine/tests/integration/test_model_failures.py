@@ -1,4 +1,4 @@
-"""What goes wrong between us and a model's provider, on both wires over a real socket."""
+"""Tests failures between us and a model provider, in both wire formats over a real socket."""
 
 from email.utils import formatdate
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `/api/chat` tells besides text: tools, results, citations, asides, items."""
+"""Tests the events of `/api/chat` besides text: tools, results, citations, notices and items."""
 
 import json
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""What is PostgreSQL's own: URLs, the pool, lost connections, deadlocks, and poolers."""
+"""Tests what only PostgreSQL has: URLs, the pool, lost connections, deadlocks and poolers."""
 
 import asyncio
 import time

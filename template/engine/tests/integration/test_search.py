@@ -1,4 +1,4 @@
-"""Search finds the user's own words, on each database, whatever is in them or in the query."""
+"""Search finds a user's own messages on each database, whatever text they or the query have."""
 
 import pytest
 from chatkit.types import AssistantMessageItem, UserMessageItem

@@ -1,4 +1,4 @@
-"""What is SQLite's own: a file that cannot be written for a while."""
+"""Tests what only SQLite has: a file that is temporarily not writable."""
 
 import pytest
 from support.app import running_app

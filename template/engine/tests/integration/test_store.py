@@ -1,4 +1,4 @@
-"""The store's contract, called as the SDK calls it: by keyword."""
+"""Tests the store's contract with the keyword calls of the SDK."""
 
 import asyncio
 import inspect

@@ -1,4 +1,4 @@
-"""Every item of the protocol, and every text, comes back as it was saved."""
+"""Every item of the protocol, and every text, is read back as it was saved."""
 
 from typing import Any, cast, get_args
 

@@ -1,4 +1,4 @@
-"""Pages: in the order things came in, whole, and steady while things are deleted."""
+"""Pages are ordered, complete, and stable while rows are deleted."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What belongs together is stored together: when its second half fails, nothing of the first is."""
+"""Writes that belong together are atomic: if the second fails, the first is undone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

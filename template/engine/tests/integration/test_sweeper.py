@@ -1,4 +1,4 @@
-"""What is tidied up once a minute, by one process or by several at once."""
+"""Tests the sweeps that run once a minute, in one or several processes."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""What later turns know of the tools that were called, and what becomes of calls that fail."""
+"""Tests what later turns know of tool calls, and what happens to calls that fail."""
 
 from typing import Any
 

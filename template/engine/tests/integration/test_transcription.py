@@ -1,4 +1,4 @@
-"""Speech that a front end records, through the whole application to the provider."""
+"""Tests transcription of recorded speech, from the front end to the provider."""
 
 from base64 import b64encode
 from typing import Any

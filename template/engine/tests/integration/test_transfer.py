@@ -1,4 +1,4 @@
-"""From SQLite to PostgreSQL: everything comes along, and goes on from there."""
+"""Tests the transfer from SQLite to PostgreSQL: all data moves, and conversations continue."""
 
 import sqlite3
 from pathlib import Path

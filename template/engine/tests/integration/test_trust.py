@@ -1,4 +1,4 @@
-"""After a text of somebody else the model may read, but what it does waits for the user."""
+"""After untrusted text, tools that only read run, and tools with effects wait for the user."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The store as one turn sees it: its own changes at once, and what others change meanwhile kept."""
+"""Tests the store of one turn: it sees its own changes, and keeps changes of others."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""One turn: what is stored when, and what is left of it however it ends."""
+"""Tests one turn: what is stored when, and what remains however it ends."""
 
 import asyncio
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""Typed results: asked for until they are valid, shown as a widget, given as JSON."""
+"""Typed results are retried until they are valid, shown as a widget, and returned as JSON."""
 
 import asyncio
 import json

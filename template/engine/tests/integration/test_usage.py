@@ -1,4 +1,4 @@
-"""What was used: recorded for each turn, summed for the thread and the user, and nobody else's."""
+"""Usage is recorded for each turn, and summed for each thread and user."""
 
 import asyncio
 import json

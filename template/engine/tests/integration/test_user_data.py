@@ -1,4 +1,4 @@
-"""A user's right to their data: all of it in the export, none of it left after the erase."""
+"""An export has all of a user's data, and an erase leaves none of it."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""One assistant on both of the models' wires, Responses and Chat Completions."""
+"""Tests one assistant in both wire formats of model APIs: Responses and Chat Completions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who may ask: tokens in AUTH_MODE=jwt, this machine alone in AUTH_MODE=local."""
+"""Tests authentication: tokens if AUTH_MODE=jwt, only this machine if AUTH_MODE=local."""
 
 import base64
 import json

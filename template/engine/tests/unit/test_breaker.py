@@ -1,4 +1,4 @@
-"""The circuit breaker: when it opens, whom it lets through, and what closes it."""
+"""Tests the circuit breaker: when it opens, which requests it lets through, and when it closes."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The request's context, from the request to a tool's argument."""
+"""Tests the request's context, from the request to a tool's argument."""
 
 import pytest
 from agents.testing import ScriptedModel, assistant_message, function_call

@@ -1,4 +1,4 @@
-"""The demo model: a first conversation with no key."""
+"""Tests the demo model: a first conversation without a key."""
 
 import pytest
 from agents import Agent, RunConfig, RunContextWrapper, Runner, function_tool

@@ -1,4 +1,4 @@
-"""A feature of the user's own is one new folder."""
+"""A user's own feature is one new folder."""
 
 from pathlib import Path
 from typing import cast

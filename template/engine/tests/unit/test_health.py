@@ -1,4 +1,4 @@
-"""Health, and errors that nobody planned."""
+"""Tests the health endpoints, and unexpected errors."""
 
 import asyncio
 from pathlib import Path

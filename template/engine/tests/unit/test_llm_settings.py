@@ -1,4 +1,4 @@
-"""Which model the settings choose, and what they say when something is missing."""
+"""Tests which model the settings select, and the messages for missing settings."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The log: what it holds, and what it must not."""
+"""Tests what the log contains, and what it must not contain."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Deltas that arrive together become one; everything else passes as it came."""
+"""Deltas that arrive together are merged, and everything else is unchanged."""
 
 import json
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""What a run has used and costs."""
+"""Tests the usage of a run and its cost."""
 
 import pytest
 from agents import Usage as Reported

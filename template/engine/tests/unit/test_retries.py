@@ -1,4 +1,4 @@
-"""How the Agents SDK is told to ask a model again."""
+"""Tests the retry settings for the Agents SDK."""
 
 from agents import ModelRetryBackoffSettings
 

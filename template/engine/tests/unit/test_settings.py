@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is refused at start."""
+"""Tests the sources of settings, and what is refused at start."""
 
 from pathlib import Path
 from typing import Any

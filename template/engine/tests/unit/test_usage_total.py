@@ -1,4 +1,4 @@
-"""Sums of what was used."""
+"""Tests the sums of usage."""
 
 from chatkit_engine.store.usage import UsageTotal, total
 

@@ -1,4 +1,4 @@
-"""Attachments from the upload to their end: what front ends see, what is stored, what is swept."""
+"""Tests attachments from upload to deletion: responses, stored bytes and sweeps."""
 
 import json
 import re

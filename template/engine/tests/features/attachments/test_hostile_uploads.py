@@ -1,4 +1,4 @@
-"""Whatever is uploaded, by whomever: it is refused in words and leaves nothing, or is harmless."""
+"""Hostile uploads are refused with a message and leave nothing behind, or are harmless."""
 
 import asyncio
 import json

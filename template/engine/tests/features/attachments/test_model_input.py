@@ -1,4 +1,4 @@
-"""What the model's API receives of attachments, and what it does not."""
+"""Tests which content of attachments the model's API receives."""
 
 from base64 import b64encode
 from pathlib import Path

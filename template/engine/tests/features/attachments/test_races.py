@@ -1,4 +1,4 @@
-"""Uploads, deletes, messages and sweeps at the same time: bytes and rows stay together."""
+"""Bytes and rows agree after concurrent uploads, deletes, messages and sweeps."""
 
 import asyncio
 import io

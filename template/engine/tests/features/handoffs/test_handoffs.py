@@ -1,4 +1,4 @@
-"""The handoffs feature: the assistant, its specialists, and the thread that goes between them."""
+"""Tests handoffs between the assistant and its specialists within a thread."""
 
 import asyncio
 import json

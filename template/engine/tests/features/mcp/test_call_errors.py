@@ -1,4 +1,4 @@
-"""What the log has of a call that a server refused, and what the model hears."""
+"""A failed call is logged with the server's text, but the model does not receive it."""
 
 from typing import Any
 

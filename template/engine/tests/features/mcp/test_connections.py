@@ -1,4 +1,4 @@
-"""Servers that come, go, hang and change, and what the turns see of it."""
+"""Tests turns while servers start, stop, hang and change."""
 
 import asyncio
 import socket

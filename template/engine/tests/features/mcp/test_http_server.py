@@ -1,4 +1,4 @@
-"""The server over HTTP: the token says who it is, and nothing else does."""
+"""Tests the server over HTTP. Only the token names the user."""
 
 import asyncio
 import sys
@@ -43,7 +43,7 @@ def add_tools(server, database, user_of):
 
 @pytest.fixture(autouse=True)
 def _feature(add_feature: AddFeature, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    """A feature with tools of its own for the server."""
+    """A feature that adds tools to the server."""
     add_feature("parcels", "def install(builder):\n    pass\n")
     source = "from mcp.server.mcpserver import Context\n" + TOOLS
     (tmp_path / "features" / "parcels" / "mcp_tools.py").write_text(source)

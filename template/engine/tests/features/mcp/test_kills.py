@@ -1,4 +1,4 @@
-"""The process of a server is killed, again and again, while turns call its tools."""
+"""Kills a server's process repeatedly while turns call its tools."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ def weighing_model() -> Generator[FakeModelApi]:
 
 
 class Load:
-    """Turns of many threads at once, one after the other in each, until it is told to end."""
+    """Runs turns on many threads concurrently until it is stopped."""
 
     def __init__(self, app: Running) -> None:
         self._app = app

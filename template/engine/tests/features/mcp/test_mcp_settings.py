@@ -1,4 +1,4 @@
-"""What may be written in the settings, and what is said of the rest: never a value."""
+"""Tests which settings are accepted. Errors never contain a value."""
 
 import json
 from typing import Any

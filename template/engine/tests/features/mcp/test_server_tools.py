@@ -1,4 +1,4 @@
-"""The tools of somebody else's server in a turn."""
+"""Tests the tools of a third-party server within a turn."""
 
 from typing import Any
 

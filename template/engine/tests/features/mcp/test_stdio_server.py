@@ -1,4 +1,4 @@
-"""The server over stdio, as a real process: as the user whom its parent names."""
+"""Tests the server over stdio as a real process, whose parent names the user."""
 
 import asyncio
 import json

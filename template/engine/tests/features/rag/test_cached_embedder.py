@@ -1,4 +1,4 @@
-"""Vectors of queries are kept for a while, each user's apart."""
+"""Vectors of queries are cached for a while, separately for each user."""
 
 import asyncio
 from collections.abc import AsyncGenerator

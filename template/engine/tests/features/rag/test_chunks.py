@@ -1,4 +1,4 @@
-"""Documents are cut into passages: nothing is lost, nothing is too long, no heading is crossed."""
+"""Chunks lose no text, are not too long, and do not cross headings."""
 
 import re
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The store in memory: exact, up to date whoever writes, and bounded."""
+"""The embedded store is exact, sees changes by other processes, and limits its memory."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""Embedders: the local one, and models over the OpenAI wire."""
+"""Tests the local embedder, and models over an API like OpenAI's."""
 
 import asyncio
 import os

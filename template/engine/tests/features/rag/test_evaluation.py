@@ -1,4 +1,4 @@
-"""The evaluation: what it counts, and what the search reaches over the documents here."""
+"""Tests the evaluation, and the scores of the search over the documents here."""
 
 import json
 from pathlib import Path

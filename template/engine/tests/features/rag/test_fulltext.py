@@ -1,4 +1,4 @@
-"""The words of documents, on each database."""
+"""Tests the full-text search over documents on each database."""
 
 from collections.abc import AsyncGenerator
 

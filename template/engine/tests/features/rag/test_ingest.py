@@ -1,4 +1,4 @@
-"""Folders are ingested: what changed is embedded, what is gone is deleted, nothing is lost."""
+"""Ingesting a folder embeds what changed, deletes what is gone, and loses nothing."""
 
 import asyncio
 import os
@@ -463,7 +463,7 @@ async def test_a_store_has_what_the_documents_have(
 
 
 async def test_chunks_are_looked_up_by_the_index_on_documents(settings: Settings) -> None:
-    """By their owner alone each document would cost as much as all of them."""
+    """By the owner's index, one document would cost as much as all of them."""
 
     def plan(connection: Connection) -> str:
         of_one = "SELECT id FROM rag_chunks WHERE user_id = '' AND document_id = 'doc_1'"

@@ -1,4 +1,4 @@
-"""The command `ingest`, as it is called on a terminal."""
+"""Tests the command `ingest` on a terminal."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Chapters and lessons under the names that folders and pages give them."""
+"""Tests the names of chapters and lessons in folders and pages."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What only pgvector has: an extension, an index, and migrations of its own."""
+"""Tests what only pgvector has: an extension, an index and its own migrations."""
 
 import asyncio
 import json

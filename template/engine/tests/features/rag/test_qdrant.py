@@ -1,4 +1,4 @@
-"""What only Qdrant has: a server that may fail, and collections that others may share."""
+"""Tests what only Qdrant has: a server that may fail, and collections that others share."""
 
 import asyncio
 import logging

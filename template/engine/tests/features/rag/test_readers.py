@@ -1,4 +1,4 @@
-"""Files are read as documents: Markdown, text, HTML and PDF, friendly or not."""
+"""Tests the readers of Markdown, text, HTML and PDF with ordinary and hostile files."""
 
 import codecs
 

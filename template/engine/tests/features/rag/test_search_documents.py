@@ -1,4 +1,4 @@
-"""Documents in a conversation: found, cited, and never obeyed."""
+"""Documents in a conversation are found and cited, but their instructions are not obeyed."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta

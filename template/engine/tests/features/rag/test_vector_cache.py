@@ -1,4 +1,4 @@
-"""Which owners' vectors stay in memory."""
+"""Tests which owners' vectors stay in memory."""
 
 from features.rag.corpus import ADA, DIMENSIONS, EVE, random_vectors
 from support.logs import logged_by

@@ -1,4 +1,4 @@
-"""The store that the settings ask for, and what stops a start that cannot work."""
+"""Tests the setting of the vector store, and the errors for invalid combinations."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What every vector store does: one suite for all of them."""
+"""One suite of tests for every vector store."""
 
 import asyncio
 from collections.abc import AsyncGenerator

@@ -1,4 +1,4 @@
-"""What the model is given of the images that it has generated."""
+"""Tests which generated images the model receives again."""
 
 from support.app import Running
 from support.images import FINAL, draw, encoded, image_events, png, stored_blobs

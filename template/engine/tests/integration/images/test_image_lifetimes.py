@@ -1,4 +1,4 @@
-"""Generated images that nobody needs any more, or never did: the bytes go with the rows."""
+"""The bytes of a generated image are deleted when no item needs them."""
 
 import json
 from base64 import b64decode

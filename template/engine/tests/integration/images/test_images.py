@@ -1,4 +1,4 @@
-"""Generated images over the real client: what is shown, by which links, and what is refused."""
+"""Tests generated images over the real client: what is shown, by links, and what is refused."""
 
 from base64 import b64decode
 from datetime import timedelta
