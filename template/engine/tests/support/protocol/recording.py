@@ -25,7 +25,7 @@ class Recording:
 
     @property
     def covered(self) -> set[Kind]:
-    """Return what it covers. A hidden item counts when it is stored, because it is never shown."""
+        """What it covers. A hidden item counts when it is stored, because it is never shown."""
         return {*self.kinds, *self.hidden, *(kind for kind, _ in self.hooks)}
 
 
