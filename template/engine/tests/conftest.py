@@ -1,4 +1,4 @@
-"""Fixtures of the engine's tests, beside those of `chatkit_engine.testing`."""
+"""Fixtures of the engine's tests, in addition to those of `chatkit_engine.testing`."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""The README: each of its examples runs in an application, and it lists what is public."""
+"""Every example in the README runs, and it lists all public names."""
 
 import re
 import sys
@@ -102,7 +102,9 @@ def _sign_in(connection: Connection) -> None:
     connection.execute(text(f"INSERT INTO site_sessions VALUES {values}"))  # noqa: S608
 
 
-async def test_a_login_looks_a_cookie_up_in_the_database(write: Write, settings: Settings) -> None:
+async def test_an_authenticator_can_look_up_a_cookie_in_the_database(
+    write: Write, settings: Settings
+) -> None:
     write("Login")
     production = {"environment": "production", "auth_mode": "app", "openai_api_key": "sk-test"}
     settings = Settings.model_validate(settings.model_dump() | production)

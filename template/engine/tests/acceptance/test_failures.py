@@ -1,4 +1,4 @@
-"""What holds when a server is killed, a thread is contended for, or PostgreSQL goes away."""
+"""Tests promises that hold while servers are killed, threads contended or PostgreSQL is down."""
 
 from pathlib import Path
 from random import Random
@@ -31,7 +31,7 @@ def _check(findings: Findings, *seen: str) -> None:
     assert [name for name in seen if not findings.numbers.get(name)] == []
 
 
-async def test_what_was_acknowledged_outlives_a_kill(site: Site) -> None:
+async def test_acknowledged_data_survives_a_kill(site: Site) -> None:
     async def end_leases(_: float) -> None:
         """A dead process's lease lasts for ten seconds, which this does not wait for."""
         database = open_database(Settings(database_url=site.database_url))

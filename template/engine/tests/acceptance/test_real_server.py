@@ -1,4 +1,4 @@
-"""The command `serve` in a process of its own: real sockets, real signals, a real model client."""
+"""Tests the command `serve` as a process, with real sockets, signals and a real model client."""
 
 import asyncio
 import signal
@@ -112,7 +112,7 @@ async def test_a_client_that_stops_reading_and_then_drops_loses_nothing(
         assert following.status_code == 200
 
 
-async def test_the_answer_comes_while_it_is_written(
+async def test_the_answer_is_streamed_while_it_is_generated(
     server: Server, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("one two three", hang_after_words=2))

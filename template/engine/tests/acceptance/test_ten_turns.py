@@ -1,4 +1,4 @@
-"""A conversation with everything in it, on each wire: what is stored, and what the model is asked.
+"""Tests a long conversation in each wire format: what is stored, and what the model receives.
 
 Ten turns and more: a tool, a handoff, a widget's action, an approval, a retry, a cancelled answer,
 structured input and a client tool. Each request is read as an API would read it.
@@ -182,7 +182,7 @@ async def _converse(conversation: Conversation) -> None:
     await talk.say("Go on", Reply("The end."))
 
 
-async def test_nothing_is_lost_orphaned_or_told_twice(
+async def test_nothing_is_lost_orphaned_or_repeated(
     each_wire: Settings, model_api: FakeModelApi, shop: Any
 ) -> None:
     async with running_app(each_wire) as app:
@@ -294,7 +294,7 @@ async def test_a_message_beyond_the_budget_is_refused_in_words(
     assert model_api.requests == []
 
 
-async def test_what_a_message_quotes_counts_for_the_budget(
+async def test_quoted_text_counts_for_the_budget(
     each_wire: Settings, model_api: FakeModelApi
 ) -> None:
     settings = each_wire.model_copy(update={"history_max_tokens": 1_000})

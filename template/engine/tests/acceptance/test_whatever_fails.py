@@ -1,4 +1,4 @@
-"""Whatever fails: a clear error, a closed turn, no exception's text, and the next turn works."""
+"""After any failure there is a clear error, a closed turn, and a next turn that works."""
 
 from typing import Any
 
@@ -106,7 +106,7 @@ async def test_the_user_hears_what_to_do_and_the_next_turn_works(
 
 
 @pytest.mark.parametrize("failure", ["cut in the middle", "a hang in the middle"])
-async def test_what_was_written_before_is_kept(
+async def test_text_before_the_failure_is_kept(
     shaky: Settings, model_api: FakeModelApi, failure: str
 ) -> None:
     async with running_app(shaky) as app:

@@ -1,4 +1,4 @@
-"""The store on each database in turn."""
+"""Fixtures for the store on each database."""
 
 from collections.abc import AsyncGenerator
 

@@ -1,4 +1,4 @@
-"""Calls that wait for the user's yes: over restarts, twice, and cut off in between."""
+"""Calls that wait for the user's approval: over restarts, repeated, and interrupted."""
 
 import asyncio
 from typing import Any
@@ -70,7 +70,7 @@ async def test_nothing_is_done_before_the_user_says_yes(
     assert len(model_api.requests) == 1
 
 
-async def test_a_yes_runs_the_tool_once_and_the_model_goes_on(
+async def test_an_approval_runs_the_tool_once_and_the_model_continues(
     app_with_model: Running, model_api: FakeModelApi, parcels: Any
 ) -> None:
     waiting = await _ask(app_with_model, model_api)
@@ -86,7 +86,7 @@ async def test_a_yes_runs_the_tool_once_and_the_model_goes_on(
     assert "done" in await _widget(app_with_model, waiting)
 
 
-async def test_a_no_runs_nothing_and_the_model_is_told(
+async def test_a_rejection_runs_nothing_and_the_model_is_told(
     app_with_model: Running, model_api: FakeModelApi, parcels: Any
 ) -> None:
     waiting = await _ask(app_with_model, model_api)
@@ -111,7 +111,7 @@ async def test_a_decision_is_taken_once(
     assert parcels.done == ["local: Bonn"]
 
 
-async def test_of_many_decisions_at_once_one_counts(
+async def test_only_one_of_many_concurrent_decisions_counts(
     app_with_model: Running, model_api: FakeModelApi, parcels: Any
 ) -> None:
     waiting = await _ask(app_with_model, model_api)
@@ -171,7 +171,7 @@ async def test_a_call_that_was_cut_off_is_unknown_and_never_repeated(
     assert parcels.done == ["local: Bonn"]
 
 
-async def test_a_decision_on_what_is_gone_is_refused(
+async def test_a_decision_on_a_removed_call_is_refused(
     app_with_model: Running, model_api: FakeModelApi, parcels: Any
 ) -> None:
     waiting = await _ask(app_with_model, model_api)

@@ -76,7 +76,7 @@ async def test_the_answers_reach_the_model_after_the_call_that_asked(
         ("answered", {"q1": ["L"], "q9": ["?"]}, ["Which size?: L", "Which toppings?: skipped"]),
     ],
 )
-async def test_what_is_left_out_is_told_as_skipped(
+async def test_unanswered_questions_are_reported_as_skipped(
     app_with_model: Running,
     model_api: FakeModelApi,
     status: str,
@@ -125,7 +125,7 @@ async def test_a_message_in_place_of_the_answers_is_answered(
         [{"kind": "choice", "question": "Which?", "options": ["a"], "multiple": False}],
     ],
 )
-async def test_questions_that_nobody_can_answer_are_not_asked(
+async def test_invalid_questions_are_not_asked(
     app_with_model: Running, model_api: FakeModelApi, questions: list[Json]
 ) -> None:
     model_api.script(_asks(questions), Reply("Then I guess"))

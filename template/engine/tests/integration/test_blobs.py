@@ -64,7 +64,7 @@ async def _read(blobs: Blobs, key: str) -> bytes:
     return b"".join([chunk async for chunk in await blobs.get(key)])
 
 
-async def test_what_was_put_is_read(blobs: Blobs) -> None:
+async def test_stored_bytes_can_be_read(blobs: Blobs) -> None:
     key = blob_key("ada", "atc_1")
 
     await blobs.put(key, _chunks(b"Hello ", b"Ada"))
@@ -80,7 +80,7 @@ async def test_any_size_is_kept_as_it_is(blobs: Blobs, content: bytes) -> None:
     assert await _read(blobs, "u/a") == content
 
 
-async def test_what_breaks_off_leaves_nothing(blobs: Blobs) -> None:
+async def test_an_interrupted_write_leaves_nothing(blobs: Blobs) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"x" * LARGE
         raise ValueError("broken off")
@@ -91,7 +91,7 @@ async def test_what_breaks_off_leaves_nothing(blobs: Blobs) -> None:
     assert await blobs.keys("ada") == []
 
 
-async def test_what_breaks_off_leaves_what_was_there(blobs: Blobs) -> None:
+async def test_an_interrupted_write_leaves_the_old_bytes(blobs: Blobs) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"new"
         raise ValueError("broken off")
@@ -103,12 +103,12 @@ async def test_what_breaks_off_leaves_what_was_there(blobs: Blobs) -> None:
     assert await _read(blobs, "u/a") == b"old"
 
 
-async def test_what_is_not_there_is_missing(blobs: Blobs) -> None:
+async def test_an_unknown_key_is_missing(blobs: Blobs) -> None:
     with pytest.raises(BlobMissing):
         await blobs.get(blob_key("ada", "atc_unknown"))
 
 
-async def test_delete_takes_what_is_there_and_minds_nothing_else(blobs: Blobs) -> None:
+async def test_delete_removes_existing_keys_and_ignores_missing_ones(blobs: Blobs) -> None:
     keys = [blob_key("ada", f"atc_{number}") for number in range(20)]
     for key in keys[::2]:
         await blobs.put(key, _chunks(b"x"))
@@ -120,7 +120,7 @@ async def test_delete_takes_what_is_there_and_minds_nothing_else(blobs: Blobs) -
     assert await blobs.keys("ada") == []
 
 
-async def test_a_users_bytes_go_and_nobody_elses(blobs: Blobs) -> None:
+async def test_only_the_users_bytes_are_deleted(blobs: Blobs) -> None:
     for user in ("ada", "eve"):
         for number in range(3):
             await blobs.put(blob_key(user, f"atc_{number}"), _chunks(b"x"))
@@ -132,7 +132,7 @@ async def test_a_users_bytes_go_and_nobody_elses(blobs: Blobs) -> None:
 
 
 @pytest.mark.parametrize("user", ["../../etc", "a/b", "a\x00b", "ada", "A" * 255, "ädä"])
-def test_a_key_does_not_tell_the_user_and_cannot_leave_its_place(user: str) -> None:
+def test_a_key_hides_the_user_and_cannot_escape_its_folder(user: str) -> None:
     prefix = user_prefix(user)
 
     assert len(prefix) == 33
@@ -178,7 +178,7 @@ async def test_a_folder_that_cannot_be_made_is_unavailable(tmp_path: Path) -> No
         await Blobs(Settings(upload_dir=tmp_path / "file" / "uploads")).put("u/a", _chunks(b"x"))
 
 
-async def test_what_a_write_that_was_killed_left_is_found_and_deleted(tmp_path: Path) -> None:
+async def test_the_remains_of_a_killed_write_are_found_and_deleted(tmp_path: Path) -> None:
     async with aclosing(Blobs(make_settings(upload_dir=tmp_path))) as blobs:
         written, broken = (blob_key("ada", name) for name in ("atc_1", "atc_2"))
         await blobs.put(written, _chunks(b"whole"))

@@ -263,7 +263,7 @@ async def test_feedback_is_taken_for_own_items_only(app_with_model: Running) -> 
         op("attachments.delete", attachment_id="atc_1"),
     ],
 )
-async def test_what_the_assistant_cannot_do_is_refused_in_words(
+async def test_unsupported_operations_are_refused_with_a_message(
     app_with_model: Running, request_: Json
 ) -> None:
     response = await app_with_model.chatkit(request_)

@@ -31,7 +31,7 @@ async def test_a_model_of_the_list_answers_this_message_alone(
 @pytest.mark.parametrize(
     "options", [{"model": "huge"}, {"tool_choice": {"id": "rm"}}, {"model": "x" * 5_000}]
 )
-async def test_what_is_not_on_the_list_is_refused_with_what_is(
+async def test_a_model_not_on_the_list_is_refused_with_the_list(
     choosy: Settings, model_api: FakeModelApi, options: Json
 ) -> None:
     async with running_app(choosy) as app:

@@ -1,4 +1,4 @@
-"""Tools that the front end runs: their outputs come late, twice, wrong, too long, or never."""
+"""Tools of the front end, whose outputs come late, twice, wrong, too long, or never."""
 
 import pytest
 from support.app import Running, running_app
@@ -155,7 +155,7 @@ async def test_the_front_end_runs_one_tool_at_a_time(
     assert len(calls) == 4
 
 
-async def test_a_client_tool_that_is_not_declared_may_give_anything(
+async def test_the_output_of_an_undeclared_client_tool_is_not_checked(
     with_model: Settings, model_api: FakeModelApi, add_feature: AddFeature
 ) -> None:
     add_feature("pager", PAGER)

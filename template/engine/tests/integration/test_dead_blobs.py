@@ -1,4 +1,4 @@
-"""Bytes without a row: who may touch them, and that they go."""
+"""Tests who may touch bytes without a row, and that they are deleted."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -125,7 +125,9 @@ async def test_a_claim_that_has_passed_keeps_nothing(database: Database) -> None
     assert await _waiting(database) == []
 
 
-async def test_what_is_given_up_goes_and_may_be_claimed(database: Database, blobs: Blobs) -> None:
+async def test_a_released_claim_is_swept_and_may_be_claimed_again(
+    database: Database, blobs: Blobs
+) -> None:
     await _store(blobs, NAME)
     claim = await _claim(database)
     await database.write(blob_cleanup.release, ADA, NAME, claim)

@@ -1,4 +1,4 @@
-"""Things that messages name with `@`: found, previewed, and told to the model as the user's own."""
+"""Entities in messages (`@`) are found, previewed, and given to the model, for their owner only."""
 
 import json
 from datetime import timedelta
@@ -34,7 +34,7 @@ async def _titles(app: Running, query: str) -> list[str]:
     return [entity["title"] for entity in found.json()]
 
 
-async def test_threads_are_found_by_what_their_title_has_newest_first(app: Running) -> None:
+async def test_threads_are_found_by_title_newest_first(app: Running) -> None:
     first = await _titled(app, "Hello", "Über Zebras")
     await _titled(app, "Hello", "Zebras again")
     await app.ask(create("Hello"))
@@ -57,7 +57,7 @@ async def test_threads_are_found_by_what_their_title_has_newest_first(app: Runni
 
 
 @pytest.mark.parametrize("params", [{"limit": 0}, {"limit": 51}, {"q": "x" * 201}, {"q": "\x00"}])
-async def test_what_cannot_be_searched_for_is_refused(app: Running, params: Json) -> None:
+async def test_invalid_entity_searches_are_refused(app: Running, params: Json) -> None:
     assert (await app.http.get("/api/entities", params=params)).status_code == 422
 
 
@@ -73,7 +73,7 @@ async def test_a_preview_is_a_widget_that_shows_hostile_titles_as_text(app: Runn
     assert "Zebras eat\ngrass" in texts[2]
 
 
-async def test_a_tag_is_told_to_the_model_from_the_lookup_alone(
+async def test_the_model_reads_a_tag_from_the_lookup_only(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     thread = await _titled(app_with_model, "Zebras eat grass", "Zebras")
@@ -109,7 +109,7 @@ async def test_an_unknown_tag_is_told_as_unknown(
     assert "FORGED" not in json.dumps(model_api.requests[-1]["input"])
 
 
-async def test_what_a_guardrail_stopped_is_not_told_by_a_tag(
+async def test_a_tag_does_not_reveal_a_blocked_message(
     with_model: Settings, model_api: FakeModelApi
 ) -> None:
     values = with_model.model_dump() | {"blocked_input": ["secret"]}
@@ -121,7 +121,7 @@ async def test_what_a_guardrail_stopped_is_not_told_by_a_tag(
     assert "secret" not in json.dumps(model_api.requests)
 
 
-async def test_a_strangers_things_are_as_those_that_do_not_exist(
+async def test_another_users_entities_look_like_missing_ones(
     with_model: Settings, model_api: FakeModelApi, tmp_path: Path
 ) -> None:
     values = with_model.model_dump() | {

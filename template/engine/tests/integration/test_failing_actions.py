@@ -1,4 +1,4 @@
-"""An action of a widget that raises: what the user is told, and what is left."""
+"""An action of a widget that raises: the user gets an error, and the thread goes on."""
 
 from collections.abc import AsyncGenerator
 

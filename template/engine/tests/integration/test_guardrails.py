@@ -1,4 +1,4 @@
-"""What a guardrail stops, in whose words, and that it does not poison what follows."""
+"""Tests what guardrails stop, with which message, and that later turns work."""
 
 from typing import Any
 
@@ -107,9 +107,7 @@ async def test_the_plain_chat_answers_in_the_guardrails_words(
     assert "password" not in reply.text
 
 
-async def test_what_a_message_quotes_is_guarded_too(
-    guarded: Settings, model_api: FakeModelApi
-) -> None:
+async def test_guardrails_check_quoted_text_too(guarded: Settings, model_api: FakeModelApi) -> None:
     quoting = create("What is this?")
     quoting["params"]["input"]["quoted_text"] = FORBIDDEN
     async with running_app(guarded) as app:
@@ -119,7 +117,7 @@ async def test_what_a_message_quotes_is_guarded_too(
     assert "cannot help" in text_of(streamed[-1]["item"])
 
 
-async def test_what_is_approved_after_a_blocked_message_is_remembered(
+async def test_an_approval_after_a_blocked_message_is_remembered(
     guarded: Settings, model_api: FakeModelApi, add_feature: AddFeature
 ) -> None:
     add_feature("parcels", TOOLS)

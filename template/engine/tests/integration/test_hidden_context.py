@@ -1,4 +1,4 @@
-"""What only the model is told: no way that a client has shows it."""
+"""Hidden context is for the model only: no client can read it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Whatever a client sends, it gets a 4xx that says what is wrong, and the server goes on."""
+"""Any bad request gets a 4xx that names the problem, and the server keeps running."""
 
 from typing import Any
 

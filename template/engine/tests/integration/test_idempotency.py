@@ -1,4 +1,4 @@
-"""A request that is sent again with its `Idempotency-Key` is not done twice."""
+"""A request repeated with its `Idempotency-Key` does not run again."""
 
 import asyncio
 
@@ -48,7 +48,7 @@ async def _texts(app: Running, thread: str) -> list[str]:
     return [item["content"][0]["text"].strip() for item in await _items(app, thread)]
 
 
-async def test_what_was_finished_is_repeated_and_not_done_again(
+async def test_a_finished_turn_is_repeated_without_running_again(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     first = await _send(app_with_model, create("Hello"))
@@ -125,7 +125,7 @@ async def test_many_at_once_with_one_key_become_one_turn(
     assert len(model_api.requests) == 1
 
 
-async def test_an_answer_that_was_cut_off_is_given_anew_to_the_same_message(
+async def test_an_interrupted_answer_is_generated_again_for_the_same_message(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("one two three", cut_after_words=2), Reply("all of it"))
@@ -158,7 +158,7 @@ async def test_the_repetition_of_a_second_answer_has_the_message_too(
     assert len(done) == 2
 
 
-async def test_a_retry_that_was_cut_off_takes_nothing_that_was_said_since(
+async def test_an_interrupted_retry_keeps_later_messages(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     thread = thread_id(events((await _send(app_with_model, create("Count"), "key-0")).text))
@@ -174,7 +174,7 @@ async def test_a_retry_that_was_cut_off_takes_nothing_that_was_said_since(
     assert texts == ["Count", "Next", "echo: Next", "echo: Count"]
 
 
-async def test_an_answer_that_was_cut_off_is_given_anew_where_the_thread_went_on(
+async def test_an_interrupted_answer_is_generated_again_in_a_thread_that_continued(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("one two", cut_after_words=1))
@@ -211,7 +211,7 @@ async def test_a_key_is_each_users_own_and_lasts_a_day(
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "\x7f", "schlüssel"])
-async def test_a_key_that_is_none_is_refused_in_words(app: Running, key: str) -> None:
+async def test_an_invalid_key_is_refused_with_a_message(app: Running, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode()}
     response = await app.http.post("/api/chat", json={"message": "Hello"}, headers=headers)
 

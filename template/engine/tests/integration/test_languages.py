@@ -1,4 +1,4 @@
-"""What goes wrong is told in the user's language, as a problem body and in a stream."""
+"""Errors are in the user's language, in problem bodies and in streams."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""What goes wrong between us and a model's provider, on both wires over a real socket."""
+"""Tests failures between us and a model provider, in both wire formats over a real socket."""
 
 from email.utils import formatdate
 from typing import Any
@@ -37,7 +37,7 @@ def _error(streamed: list[Json]) -> str:
     return streamed[-1]["message"]
 
 
-async def test_a_busy_provider_is_asked_again_until_it_answers(
+async def test_a_busy_provider_is_retried_until_it_answers(
     each_wire: Settings, model_api: FakeModelApi
 ) -> None:
     date = formatdate(0, usegmt=True)
@@ -53,7 +53,7 @@ async def test_a_busy_provider_is_asked_again_until_it_answers(
 @pytest.mark.parametrize(
     "headers", [{"Retry-After": "3600"}, {"Retry-After": "Fri, 31 Dec 2100 23:59:59 GMT"}]
 )
-async def test_a_long_wait_is_not_waited_for(
+async def test_a_retry_after_a_long_wait_is_not_attempted(
     each_wire: Settings, model_api: FakeModelApi, headers: dict[str, str]
 ) -> None:
     model_api.default = Reply(status=429, headers=headers)
@@ -65,7 +65,7 @@ async def test_a_long_wait_is_not_waited_for(
 
 
 @pytest.mark.parametrize("status", [500, 503])
-async def test_a_server_error_is_tried_again_and_then_told(
+async def test_a_server_error_is_retried_and_then_reported(
     each_wire: Settings, model_api: FakeModelApi, status: int
 ) -> None:
     model_api.default = Reply(status=status, headers=AT_ONCE)
@@ -76,7 +76,7 @@ async def test_a_server_error_is_tried_again_and_then_told(
     assert len(model_api.requests) == 3
 
 
-async def test_a_request_that_is_wrong_is_sent_once(
+async def test_an_invalid_request_is_sent_once(
     each_wire: Settings, model_api: FakeModelApi
 ) -> None:
     model_api.default = Reply(status=400)
@@ -92,7 +92,7 @@ async def test_a_provider_that_is_not_there_is_an_error(each_wire: Settings) -> 
     assert "could not answer" in _error(await _asked_once(_with(each_wire, llm_base_url=nowhere)))
 
 
-async def test_a_model_that_never_begins_is_given_up(
+async def test_a_model_that_never_begins_times_out(
     each_wire: Settings, model_api: FakeModelApi
 ) -> None:
     model_api.default = Reply(hangs=True)
@@ -102,7 +102,7 @@ async def test_a_model_that_never_begins_is_given_up(
     assert len(model_api.requests) == 2
 
 
-async def test_a_model_that_stops_in_the_middle_is_given_up_and_its_text_kept(
+async def test_a_model_that_stops_in_the_middle_times_out_and_its_text_is_kept(
     each_wire: Settings, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("one two three", hang_after_words=2))
@@ -126,7 +126,7 @@ async def test_a_model_that_stops_in_the_middle_is_given_up_and_its_text_kept(
         Reply("one two three", error_code="server_error"),
     ],
 )
-async def test_an_answer_that_breaks_off_is_an_error_and_not_asked_for_again(
+async def test_an_interrupted_answer_is_an_error_and_not_retried(
     each_wire: Settings, model_api: FakeModelApi, reply: Reply
 ) -> None:
     model_api.script(reply)
@@ -141,7 +141,7 @@ async def test_an_answer_that_breaks_off_is_an_error_and_not_asked_for_again(
     assert len(model_api.requests) == 2
 
 
-async def test_an_answer_that_ends_before_its_first_word_is_asked_for_again(
+async def test_an_answer_that_ends_before_its_first_word_is_retried(
     each_wire: Settings, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(error_code="server_error"), Reply("At last"))
@@ -206,7 +206,7 @@ async def test_another_model_answers_when_the_first_fails_before_its_first_word(
 @pytest.mark.parametrize(
     "reply", [Reply(status=400), Reply(status=422), Reply(error_code="invalid_prompt")]
 )
-async def test_a_request_that_is_wrong_is_wrong_for_another_model_too(
+async def test_an_invalid_request_is_not_sent_to_the_fallback(
     with_fallback: Settings, model_api: FakeModelApi, reply: Reply
 ) -> None:
     model_api.script(reply)
@@ -216,7 +216,7 @@ async def test_a_request_that_is_wrong_is_wrong_for_another_model_too(
     assert model_api.paths == [RESPONSES]
 
 
-async def test_what_the_first_has_begun_the_other_does_not_go_on_with(
+async def test_the_fallback_does_not_continue_a_begun_answer(
     with_fallback: Settings, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("one two three", cut_after_words=2))
@@ -262,9 +262,7 @@ async def test_one_provider_may_have_both_models(
     assert [request["model"] for request in model_api.requests] == ["fake", "second"]
 
 
-async def test_chunks_that_bring_nothing_do_no_harm(
-    settings: Settings, model_api: FakeModelApi
-) -> None:
+async def test_empty_chunks_are_ignored(settings: Settings, model_api: FakeModelApi) -> None:
     nothing = [{"index": 0, "delta": None, "finish_reason": None}]
     model_api.script(Reply("Hello", choices=[None, [], nothing]))
 

@@ -1,4 +1,4 @@
-"""`/api/chat`, for clients that do not speak ChatKit."""
+"""Tests `/api/chat`, for clients that do not use ChatKit."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What `/api/chat` tells besides text: tools, results, citations, asides, items."""
+"""Tests the events of `/api/chat` besides text: tools, results, citations, notices and items."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -77,7 +77,7 @@ async def _post(app: Running, key: str | None = None, **body: Any) -> httpx2.Res
     return await app.http.post("/api/chat", json={"message": "Hi", **body}, headers=headers)
 
 
-async def test_tools_are_told_when_they_are_called_and_when_they_answered(
+async def test_tool_calls_and_their_outputs_are_events(
     guided: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(calls=[("look_up", {})]), Reply("Three"))
@@ -93,7 +93,7 @@ async def test_tools_are_told_when_they_are_called_and_when_they_answered(
     assert [name for name, _ in sent if name != "delta"][-2:] == ["message", "done"]
 
 
-async def test_citations_say_what_each_place_in_the_text_is_based_on(
+async def test_citations_name_the_source_of_each_position(
     guided: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(calls=[("look_up", {})]), Reply(CITED))
@@ -124,7 +124,7 @@ async def test_citations_count_from_the_start_of_joined_messages(
     assert reply["message"][: citation["index"]].endswith("See [1]")
 
 
-async def test_asides_and_items_are_told_and_nothing_that_is_hidden(
+async def test_notices_effects_and_items_are_sent_but_nothing_hidden(
     guided: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(calls=[("show_all", {})]), Reply("Done"))
@@ -145,7 +145,7 @@ async def test_asides_and_items_are_told_and_nothing_that_is_hidden(
     assert "secret" not in body
 
 
-async def test_what_a_guardrail_takes_back_is_no_part_of_the_answer(
+async def test_text_removed_by_a_guardrail_is_not_in_the_answer(
     with_model: Settings, model_api: FakeModelApi
 ) -> None:
     settings = with_model.model_copy(update={"blocked_output": ["password"]})
@@ -174,7 +174,7 @@ async def test_an_answer_that_is_sent_again_has_the_same_results_and_citations(
     assert len(model_api.requests) == 2
 
 
-async def test_a_stream_that_is_sent_again_tells_of_tools_and_items_and_nothing_hidden(
+async def test_a_repeated_stream_has_tools_and_items_but_nothing_hidden(
     guided: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(calls=[("look_up", {}), ("show_all", {})]), Reply(CITED))

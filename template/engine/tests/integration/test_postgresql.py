@@ -1,4 +1,4 @@
-"""What is PostgreSQL's own: URLs, the pool, lost connections, deadlocks, and poolers."""
+"""Tests what only PostgreSQL has: URLs, the pool, lost connections, deadlocks and poolers."""
 
 import asyncio
 import time
@@ -123,7 +123,7 @@ async def test_a_password_may_have_any_character(
     assert await database.read(run_sql, "SELECT current_user") == [(guarded,)]
 
 
-async def test_what_cannot_be_connected_to_is_unavailable_and_tells_no_password(
+async def test_an_unreachable_server_is_unavailable_and_no_password_is_shown(
     postgres_url: str, guarded: str, open_at: Open
 ) -> None:
     elsewhere = _with_password(postgres_url, guarded, PASSWORD)
@@ -171,7 +171,7 @@ async def test_an_exhausted_pool_is_unavailable_after_its_timeout(store: SqlStor
     assert await _answers(store.database)
 
 
-async def test_a_client_hears_that_it_may_try_again_soon(postgres_url: str) -> None:
+async def test_a_client_is_told_to_try_again_soon(postgres_url: str) -> None:
     pool = {**POOL, "database_pool_size": 1, "database_pool_overflow": 0}
     settings = Settings.model_validate({"database_url": postgres_url} | pool)
     async with running_app(settings) as app:
@@ -187,7 +187,7 @@ async def test_a_client_hears_that_it_may_try_again_soon(postgres_url: str) -> N
     assert "postgres" not in response.text
 
 
-async def test_connections_that_were_killed_are_replaced_unseen(
+async def test_killed_connections_are_replaced_silently(
     store: SqlStore, postgres_url: str, open_at: Open
 ) -> None:
     await fill(store, 1)
@@ -228,7 +228,7 @@ lost_transactions = pytest.mark.parametrize(
 
 
 @lost_transactions
-async def test_a_transaction_that_was_lost_is_tried_again(store: SqlStore, statement: str) -> None:
+async def test_a_lost_transaction_is_retried(store: SqlStore, statement: str) -> None:
     await store.database.write(run_sql, "CREATE TABLE written (call integer)")
     work = Fails(statement, times=2)
 
@@ -238,7 +238,7 @@ async def test_a_transaction_that_was_lost_is_tried_again(store: SqlStore, state
 
 
 @lost_transactions
-async def test_a_transaction_that_is_always_lost_is_given_up(
+async def test_a_transaction_is_retried_a_limited_number_of_times(
     store: SqlStore, statement: str
 ) -> None:
     await store.database.write(run_sql, "CREATE TABLE written (call integer)")

@@ -1,4 +1,4 @@
-"""Search finds the user's own words, on each database, whatever is in them or in the query."""
+"""Search finds a user's own messages on each database, whatever text they or the query have."""
 
 import pytest
 from chatkit.types import AssistantMessageItem, UserMessageItem
@@ -50,7 +50,7 @@ async def test_a_hit_says_where_it_is_with_the_words_around_it(store: SqlStore) 
     assert len(hit.snippet.split()) < 30
 
 
-async def test_any_word_is_enough_and_the_best_match_comes_first(store: SqlStore) -> None:
+async def test_messages_with_any_word_match_and_the_best_comes_first(store: SqlStore) -> None:
     await _say(
         store, "only apples here", "nothing of it", "apples, pears and plums", "apples pears"
     )
@@ -100,7 +100,7 @@ async def test_a_query_may_be_of_any_length(store: SqlStore) -> None:
     assert await _found(store, "w" * 5000 + " needle") == ["msg_0"]
 
 
-async def test_a_user_finds_only_what_is_theirs(store: SqlStore) -> None:
+async def test_a_user_finds_only_their_own_messages(store: SqlStore) -> None:
     await _say(store, "a secret of Ada")
     await _say(store, "a secret of Eve", user=EVE)
 
@@ -120,7 +120,9 @@ async def test_a_users_id_may_be_any_text(store: SqlStore) -> None:
         assert [hit.thread_id for hit in hits] == [f"thr_{user_id}"]
 
 
-async def test_what_is_changed_or_deleted_is_found_as_it_is_now(store: SqlStore) -> None:
+async def test_changed_and_deleted_messages_are_found_in_their_current_state(
+    store: SqlStore,
+) -> None:
     await _say(store, "old words", "other words")
 
     await store.save_item("thr_ada", make_item("msg_0", "new words", "thr_ada"), context=ADA)

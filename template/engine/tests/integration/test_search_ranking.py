@@ -74,7 +74,7 @@ async def test_it_takes_any_characters(app: Running) -> None:
         assert response.status_code == 200, query
 
 
-async def test_everybody_finds_their_own_messages_alone(database: Database) -> None:
+async def test_each_user_finds_only_their_own_messages(database: Database) -> None:
     for name in ODD_NAMES:
         await _save(database, name, f"the secret of number {ODD_NAMES.index(name)}")
 
@@ -83,13 +83,13 @@ async def test_everybody_finds_their_own_messages_alone(database: Database) -> N
         assert found == [f"the secret of number {ODD_NAMES.index(name)}"], name
 
 
-async def test_a_name_is_no_word_of_a_message(database: Database) -> None:
+async def test_a_users_name_does_not_match_as_a_word(database: Database) -> None:
     await _save(database, "alice", "hello world")
 
     assert await _find(database, "alice", "alice user") == []
 
 
-async def test_a_word_that_is_everywhere_hides_no_rare_one(database: Database) -> None:
+async def test_a_frequent_word_does_not_hide_a_rare_one(database: Database) -> None:
     newer = [f"the weather of day {number}" for number in range(2 * CANDIDATES)]
     await _save(database, "ada", "the zebra", *newer)
 
@@ -97,7 +97,7 @@ async def test_a_word_that_is_everywhere_hides_no_rare_one(database: Database) -
     assert len(await _find(database, "ada", "the", limit=2 * CANDIDATES)) == CANDIDATES
 
 
-async def test_what_has_all_the_words_is_found_behind_newer_ones_of_each(
+async def test_messages_with_all_words_are_found_behind_newer_partial_matches(
     database: Database,
 ) -> None:
     newer = [word for word in ("black", "coffee") for _ in range(2 * CANDIDATES)]

@@ -1,4 +1,4 @@
-"""What is SQLite's own: a file that cannot be written for a while."""
+"""Tests what only SQLite has: a file that is temporarily not writable."""
 
 import pytest
 from support.app import running_app
@@ -12,7 +12,7 @@ READ_ONLY = "PRAGMA query_only = 1"
 WRITE = "CREATE TABLE written (number INTEGER)"
 
 
-async def test_a_connection_that_became_read_only_is_made_anew(file_settings: Settings) -> None:
+async def test_a_read_only_connection_is_replaced(file_settings: Settings) -> None:
     database = open_database(file_settings)
     await database.read(run_sql, READ_ONLY)
 

@@ -1,4 +1,4 @@
-"""The store's contract, called as the SDK calls it: by keyword."""
+"""Tests the store's contract with the keyword calls of the SDK."""
 
 import asyncio
 import inspect
@@ -82,7 +82,7 @@ async def test_an_empty_store_has_empty_pages_and_finds_nothing(store: SqlStore)
             await load
 
 
-async def test_deleting_what_is_not_there_is_no_error(store: SqlStore) -> None:
+async def test_deleting_a_missing_object_is_no_error(store: SqlStore) -> None:
     await store.delete_thread("thr_1", ADA)
     await store.delete_thread_item("thr_1", "msg_1", ADA)
     await store.delete_attachment("atc_1", ADA)
@@ -245,7 +245,7 @@ async def test_a_write_that_fails_leaves_nothing(store: SqlStore) -> None:
     await store.save_thread(make_thread(), context=ADA)
 
 
-async def test_a_write_whose_caller_is_cancelled_is_whole_or_not_at_all(store: SqlStore) -> None:
+async def test_a_cancelled_write_is_complete_or_absent(store: SqlStore) -> None:
     await store.save_thread(make_thread(), context=ADA)
 
     async def cancel_after(turns_of_the_loop: int, names: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Every item of the protocol, and every text, comes back as it was saved."""
+"""Every item of the protocol, and every text, is read back as it was saved."""
 
 from typing import Any, cast, get_args
 
@@ -148,7 +148,7 @@ async def _from_the_future(store: SqlStore, *names: str) -> None:
         await store.database.write(run_sql, update, data=UNKNOWN, id=name)
 
 
-async def test_items_that_are_not_understood_are_left_out_with_a_warning(store: SqlStore) -> None:
+async def test_unreadable_items_are_skipped_with_a_warning(store: SqlStore) -> None:
     await fill(store, 3)
     await _from_the_future(store, "msg_1")
 
@@ -162,9 +162,7 @@ async def test_items_that_are_not_understood_are_left_out_with_a_warning(store: 
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_paging_goes_on_past_items_that_are_not_understood(
-    store: SqlStore, order: str
-) -> None:
+async def test_paging_continues_past_unreadable_items(store: SqlStore, order: str) -> None:
     names = await fill(store, 8)
     await _from_the_future(store, *names[2:6])
 
@@ -177,7 +175,7 @@ async def test_paging_goes_on_past_items_that_are_not_understood(
     assert [[item.id for item in page.data] for page in pages] == expected
 
 
-async def test_what_is_not_understood_survives_until_it_is_deleted(store: SqlStore) -> None:
+async def test_unreadable_items_stay_until_they_are_deleted(store: SqlStore) -> None:
     await fill(store, 2)
     await _from_the_future(store, "msg_0")
     stored = "SELECT data FROM items WHERE id = 'msg_0'"

@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order, the store answers as a few lists in memory would."""
+"""After any sequence of operations, the store answers like a model of lists in memory."""
 
 import asyncio
 from functools import partial

@@ -1,4 +1,4 @@
-"""Pages: in the order things came in, whole, and steady while things are deleted."""
+"""Pages are ordered, complete, and stable while rows are deleted."""
 
 from collections.abc import Iterable
 
@@ -70,7 +70,7 @@ async def test_pages_of_threads_are_whole_and_the_last_says_so(store: SqlStore, 
     assert not pages[-1].after
 
 
-async def test_an_empty_cursor_is_none(store: SqlStore) -> None:
+async def test_an_empty_cursor_is_ignored(store: SqlStore) -> None:
     names = await fill(store, 2)
 
     assert await item_ids(store, after="") == names

@@ -1,4 +1,4 @@
-"""What is one user's does not exist for another, whichever method is asked."""
+"""One user's data does not exist for another, in any method."""
 
 import pytest
 from chatkit.store import NotFoundError

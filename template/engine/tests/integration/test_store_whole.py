@@ -1,4 +1,4 @@
-"""What belongs together is stored together: when its second half fails, nothing of the first is."""
+"""Writes that belong together are atomic: if the second fails, the first is undone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -183,7 +183,7 @@ ANY_ITEM = ("INSERT", "items", "1 = 1")
         (_judge, ("INSERT", "feedback", "new.item_id = 'msg_1'")),
     ],
 )
-async def test_a_write_is_whole(
+async def test_a_write_is_atomic(
     store: SqlStore, prepare: Prepare, refused: tuple[str, str, str]
 ) -> None:
     await fill(store, 2)
@@ -244,7 +244,7 @@ async def test_a_thread_that_goes_takes_its_turn_with_it(store: SqlStore) -> Non
     assert await _filled_tables(store) == {"tombstones"}
 
 
-async def test_what_meets_a_thread_that_is_being_deleted_finds_nothing(
+async def test_operations_on_a_thread_that_is_being_deleted_find_nothing(
     store: SqlStore, each_database: Settings
 ) -> None:
     await fill(store, 1)

@@ -1,4 +1,4 @@
-"""What is tidied up once a minute, by one process or by several at once."""
+"""Tests the sweeps that run once a minute, in one or several processes."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -91,7 +91,7 @@ async def test_a_lease_that_has_just_run_out_is_left_to_its_holder(app: Running)
     assert await _sql(app, "SELECT count(*) FROM turns WHERE state = 'running'") == [(1,)]
 
 
-async def test_threads_past_their_retention_go_with_all_that_is_in_them(app: Running) -> None:
+async def test_threads_past_their_retention_are_deleted_with_their_contents(app: Running) -> None:
     old, young = await _thread(app, days_ago=31), await _thread(app, days_ago=29)
 
     await _sweep(app, times=3)
@@ -141,7 +141,7 @@ async def test_keys_are_forgotten_after_a_day(app: Running) -> None:
     assert await _sql(app, keys) == [(None,), ("young",)]
 
 
-async def test_the_places_of_deleted_rows_are_forgotten_after_a_day(app: Running) -> None:
+async def test_positions_of_deleted_rows_are_forgotten_after_a_day(app: Running) -> None:
     for age in (DAY + 60, 0):
         thread = await _thread(app)
         await app.http.delete(f"/api/threads/{thread}")

@@ -132,7 +132,7 @@ async def test_a_tool_ends_a_thread_which_then_takes_no_turn_and_stays_readable(
         ("lock_and_call", {"result": {"title": "", "text": ""}}),
     ],
 )
-async def test_what_waits_in_a_locked_thread_cannot_be_answered(
+async def test_questions_in_a_locked_thread_cannot_be_answered(
     app: Running, model_api: FakeModelApi, tool: str, answer: Json
 ) -> None:
     model_api.script(Reply(calls=[(tool, {})]))
@@ -173,6 +173,6 @@ async def test_without_domains_chatkit_decides(app_with_model: Running) -> None:
 
 
 @pytest.mark.parametrize("domains", ["https://img.example.com", "*", "img.example.com/path", "a b"])
-def test_what_is_no_domain_is_refused_at_the_start(domains: str) -> None:
+def test_an_invalid_domain_is_refused_at_the_start(domains: str) -> None:
     with pytest.raises(ValueError, match="not a domain"):
         make_settings(allowed_image_domains=domains)

@@ -1,4 +1,4 @@
-"""What later turns know of the tools that were called, and what becomes of calls that fail."""
+"""Tests what later turns know of tool calls, and what happens to calls that fail."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _pairs(request: Json) -> list[tuple[str, str]]:
     return [(call["name"], output["output"]) for call, output in zip(calls, outputs, strict=True)]
 
 
-async def test_the_next_turn_knows_what_a_tool_answered(
+async def test_the_next_turn_has_the_outputs_of_tools(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("Let me weigh it.", calls=[WEIGH]), Reply("It is light."))
@@ -62,7 +62,7 @@ async def test_calls_are_not_among_the_items_of_the_thread(
 
 
 @pytest.mark.parametrize("after", ["retry", "delete"])
-async def test_a_call_goes_with_its_turn(
+async def test_a_call_is_deleted_with_its_turn(
     app_with_model: Running, model_api: FakeModelApi, after: str
 ) -> None:
     model_api.script(Reply(calls=[WEIGH]), Reply("Light."))
@@ -114,7 +114,7 @@ async def test_a_client_tool_beside_another_gets_its_own_output(
     ]
 
 
-async def test_a_client_tool_that_never_answers_is_not_in_the_way(
+async def test_an_unanswered_client_tool_does_not_block_the_thread(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(calls=[("ask_browser", {})]))
@@ -126,7 +126,7 @@ async def test_a_client_tool_that_never_answers_is_not_in_the_way(
     assert _pairs(model_api.requests[-1]) == []
 
 
-async def test_an_output_is_told_within_bounds_and_in_whole_characters(
+async def test_an_output_is_limited_and_cut_between_characters(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(calls=[("read_all", {})]), Reply("I have read it."))
@@ -140,7 +140,7 @@ async def test_an_output_is_told_within_bounds_and_in_whole_characters(
         assert len(output) < 100_000
 
 
-async def test_the_model_hears_that_a_tool_failed_and_never_why(
+async def test_the_model_learns_that_a_tool_failed_but_not_why(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(calls=[("broken", {})]), Reply("It did not work."))
@@ -153,7 +153,7 @@ async def test_the_model_hears_that_a_tool_failed_and_never_why(
     assert "secret" not in str(model_api.requests[-1])
 
 
-async def test_a_tool_that_never_returns_is_given_up(
+async def test_a_tool_that_never_returns_times_out(
     with_model: Settings, model_api: FakeModelApi
 ) -> None:
     settings = with_model.model_copy(update={"tool_timeout_seconds": 0.1})
@@ -168,7 +168,7 @@ async def test_a_tool_that_never_returns_is_given_up(
 
 
 @pytest.mark.parametrize("arguments", [{"parcel": {"city": "Bonn"}}, {"wrong": 1}])
-async def test_wrong_arguments_are_asked_for_again_and_then_given_up(
+async def test_wrong_arguments_are_retried_a_limited_number_of_times(
     app_with_model: Running, model_api: FakeModelApi, arguments: Json
 ) -> None:
     wrong = Reply(calls=[("weigh", arguments)])
@@ -185,7 +185,7 @@ async def test_wrong_arguments_are_asked_for_again_and_then_given_up(
     assert answer(following).strip() == "never asked for"
 
 
-async def test_wrong_arguments_that_are_mended_do_no_harm(
+async def test_corrected_arguments_run_the_tool(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     wrong = Reply(calls=[("weigh", {"parcel": {"city": "Bonn"}})])

@@ -1,4 +1,4 @@
-"""Speech that a front end records, through the whole application to the provider."""
+"""Tests transcription of recorded speech, from the front end to the provider."""
 
 from base64 import b64encode
 from typing import Any
@@ -72,7 +72,7 @@ async def test_the_demo_does_not_transcribe(app: Running) -> None:
         (b"", "audio/webm", 400, "empty"),
     ],
 )
-async def test_what_is_no_speech_is_refused_in_words(
+async def test_audio_that_is_not_speech_is_refused_with_a_message(
     app_with_model: Running,
     model_api: FakeModelApi,
     data: bytes,
@@ -91,7 +91,7 @@ async def test_what_is_no_speech_is_refused_in_words(
     ("failure", "status", "code"),
     [(400, 502, "model_failed"), (429, 503, "model_busy"), (500, 503, "model_busy")],
 )
-async def test_a_failure_is_told_without_its_text(
+async def test_a_failure_is_reported_without_its_text(
     app_with_model: Running, model_api: FakeModelApi, failure: int, status: int, code: str
 ) -> None:
     model_api.script(Reply(status=failure))
@@ -103,9 +103,7 @@ async def test_a_failure_is_told_without_its_text(
     assert "scripted" not in response.text
 
 
-async def test_a_provider_that_is_busy_is_asked_again(
-    settings: Settings, model_api: FakeModelApi
-) -> None:
+async def test_a_busy_provider_is_retried(settings: Settings, model_api: FakeModelApi) -> None:
     model_api.script(Reply(status=429, headers={"retry-after-ms": "1"}), Reply("at last"))
     chosen = with_provider(settings, model_api, "openai", llm_max_retries=1)
 

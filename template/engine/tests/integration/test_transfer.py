@@ -1,4 +1,4 @@
-"""From SQLite to PostgreSQL: everything comes along, and goes on from there."""
+"""Tests the transfer from SQLite to PostgreSQL: all data moves, and conversations continue."""
 
 import sqlite3
 from pathlib import Path
@@ -42,7 +42,7 @@ async def _transfer(source: Settings, target: Settings) -> dict[str, int]:
         await new.database.aclose()
 
 
-async def test_everything_comes_along_and_the_conversation_goes_on(
+async def test_everything_is_transferred_and_the_conversation_continues(
     file_settings: Settings, postgres_url: str
 ) -> None:
     target = Settings(database_url=postgres_url)

@@ -1,4 +1,4 @@
-"""After a text of somebody else the model may read, but what it does waits for the user."""
+"""After untrusted text, tools that only read run, and tools with effects wait for the user."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ READ = Reply(calls=[("read_letter", {})])
 
 
 @pytest.mark.parametrize("call", ["pay", "pay_abroad"])
-async def test_a_tool_with_effects_waits_once_a_strangers_text_was_read(
+async def test_a_tool_with_effects_waits_after_untrusted_text(
     app_with_model: Running, model_api: FakeModelApi, letters: Any, call: str
 ) -> None:
     streamed = await _say(app_with_model, model_api, READ, Reply(calls=[(call, {})]))
@@ -113,7 +113,7 @@ async def test_a_tool_that_only_reads_goes_on_without_asking(
     assert letters.done == ["weighed"]
 
 
-async def test_nothing_waits_where_no_strangers_text_was_read(
+async def test_nothing_waits_without_untrusted_text(
     app_with_model: Running, model_api: FakeModelApi, letters: Any
 ) -> None:
     pay = Reply(calls=[("pay", {})])

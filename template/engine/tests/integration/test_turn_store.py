@@ -1,4 +1,4 @@
-"""The store as one turn sees it: its own changes at once, and what others change meanwhile kept."""
+"""Tests the store of one turn: it sees its own changes, and keeps changes of others."""
 
 from typing import Literal
 
@@ -36,7 +36,7 @@ async def turn(store: SqlStore) -> TurnStore:
     return turn
 
 
-async def test_what_is_staged_is_there_for_the_turn_and_stored_at_its_end(
+async def test_staged_items_are_visible_to_the_turn_and_stored_at_its_end(
     store: SqlStore, turn: TurnStore
 ) -> None:
     await turn.add_thread_item(THREAD, make_item("msg_3"), ADA)
@@ -127,7 +127,7 @@ async def test_a_cut_behind_a_call_that_has_its_output_is_marked(
     assert (await item_ids(store))[-2] == "tc_1"
 
 
-async def test_an_end_that_was_not_ones_own_is_no_lost_answer(
+async def test_a_turn_ended_by_another_process_saves_no_answer(
     store: SqlStore, turn: TurnStore
 ) -> None:
     late = "UPDATE turns SET lease_expires_at = lease_expires_at - 11"
@@ -140,7 +140,7 @@ async def test_an_end_that_was_not_ones_own_is_no_lost_answer(
     assert "msg_9" not in await item_ids(store)
 
 
-async def test_what_was_said_while_a_key_was_looked_up_is_not_taken_for_the_turns_own(
+async def test_messages_during_the_key_lookup_do_not_join_the_turn(
     store: SqlStore, turn: TurnStore
 ) -> None:
     """The turn of the key is known without the one that began, and ended, behind it."""

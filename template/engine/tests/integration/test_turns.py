@@ -1,4 +1,4 @@
-"""One turn: what is stored when, and what is left of it however it ends."""
+"""Tests one turn: what is stored when, and what remains however it ends."""
 
 import asyncio
 from contextlib import aclosing
@@ -127,7 +127,7 @@ async def test_stopping_a_turn_that_has_ended_changes_nothing(settings: Settings
         assert texts[1].endswith("You said: hello")
 
 
-async def test_a_reader_that_stalls_and_drops_does_not_hold_the_turn(settings: Settings) -> None:
+async def test_a_stalled_client_does_not_block_the_turn(settings: Settings) -> None:
     """The pump waits for room; stopping lets it go and keeps what the model had written."""
     model = ChatModel("fast", DemoModel(word_seconds=0.001))
     async with running_app(settings, model) as app:
@@ -209,7 +209,7 @@ async def _running_turn(app: Running, holder: str, expires_in: float) -> str:
     return thread
 
 
-async def test_a_lease_that_is_past_is_taken_over_and_the_model_is_told(
+async def test_an_expired_lease_is_taken_over_and_the_model_is_told(
     settings: Settings,
 ) -> None:
     async with running_app(settings, FAST) as app:
@@ -262,7 +262,7 @@ async def test_a_turn_that_begins_while_another_ends_stands_after_its_answer(
         assert after == answer
 
 
-async def test_a_turn_whose_thread_is_deleted_meanwhile_brings_nothing_back(
+async def test_a_turn_does_not_restore_its_deleted_thread(
     settings: Settings,
 ) -> None:
     async with running_app(settings, SLOW) as app:
@@ -297,7 +297,7 @@ async def _begun(settings: Settings) -> TurnStore:
     return store
 
 
-async def test_what_others_change_in_a_thread_wins_over_the_turns_own_changes(
+async def test_concurrent_changes_of_a_thread_win_over_the_turns_changes(
     settings: Settings,
 ) -> None:
     store = await _begun(settings)
@@ -342,7 +342,7 @@ async def test_a_thread_that_was_deleted_is_not_saved_again(settings: Settings) 
         assert (await SqlStore(database).load_threads(9, None, "asc", ADA)).data == []
 
 
-async def test_a_commit_whose_answer_was_lost_is_no_lost_lease(settings: Settings) -> None:
+async def test_a_lost_commit_answer_is_not_a_lost_lease(settings: Settings) -> None:
     store = await _begun(settings)
     async with aclosing(store.database):
         await store.close("completed", [], None)
@@ -390,7 +390,7 @@ async def test_the_turn_is_recorded_with_its_usage(settings: Settings) -> None:
     assert ended_at
 
 
-async def test_the_buffer_gives_all_that_waits_in_one_piece() -> None:
+async def test_the_buffer_returns_all_waiting_events_together() -> None:
     buffer = Buffer(limit=3)
     for chunk in (b"a", b"b", b"c"):
         await buffer.put(chunk)

@@ -1,4 +1,4 @@
-"""Typed results: asked for until they are valid, shown as a widget, given as JSON."""
+"""Typed results are retried until they are valid, shown as a widget, and returned as JSON."""
 
 import asyncio
 import json
@@ -78,7 +78,7 @@ async def test_a_plain_client_gets_the_result_as_json(
         ('{"title": "x", "steps": [{"title": "y", "minutes": "9"}]}', "steps.0.minutes"),
     ],
 )
-async def test_a_result_that_does_not_fit_is_asked_for_again(
+async def test_a_result_that_does_not_match_is_retried(
     app_on_each_wire: Running, model_api: FakeModelApi, wrong: str, problem: str
 ) -> None:
     streamed = await _planned(app_on_each_wire, model_api, Reply(wrong), VALID)
@@ -92,7 +92,7 @@ async def test_a_result_that_does_not_fit_is_asked_for_again(
     assert problem in correction.text
 
 
-async def test_a_result_that_never_fits_ends_the_turn_and_the_next_one_works(
+async def test_a_result_that_never_matches_ends_the_turn_and_the_next_one_works(
     app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(CALLED, Reply("no"), Reply("no"), Reply("no"), Reply("fine again"))
@@ -113,7 +113,7 @@ async def test_a_result_that_never_fits_ends_the_turn_and_the_next_one_works(
     ]
 
 
-async def test_a_plain_client_is_told_that_the_result_never_fit(
+async def test_a_plain_client_is_told_that_the_result_never_matched(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(CALLED, Reply("no"), Reply("no"), Reply("no"))
@@ -174,7 +174,7 @@ async def test_a_step_is_checked_off_and_on_again_and_stays_so(
 @pytest.mark.parametrize(
     "payload", [{"step": 2, "done": True}, {"step": -1, "done": True}, {"step": "x"}, None, "x"]
 )
-async def test_a_step_that_is_not_there_is_refused(
+async def test_an_unknown_step_is_refused(
     app_with_model: Running, model_api: FakeModelApi, payload: object
 ) -> None:
     streamed = await _planned(app_with_model, model_api, VALID)

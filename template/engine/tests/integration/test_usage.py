@@ -1,4 +1,4 @@
-"""What was used: recorded for each turn, summed for the thread and the user, and nobody else's."""
+"""Usage is recorded for each turn, and summed for each thread and user."""
 
 import asyncio
 import json
@@ -73,7 +73,7 @@ async def _rows(app: Running) -> list[tuple[Any, ...]]:
     return await app.services.database.read(run_sql, f"{columns} ORDER BY seq")
 
 
-async def test_a_turn_tells_what_it_used_as_json_and_in_a_stream(settings: Settings) -> None:
+async def test_a_turn_reports_its_usage_as_json_and_in_a_stream(settings: Settings) -> None:
     async with _ada_and_eve(settings) as (app, ada, _eve):
         reply = await ada.ask()
         body = {"message": "Hi", "stream": True}
@@ -145,7 +145,7 @@ async def test_a_cost_is_unknown_as_soon_as_a_part_of_it_is(settings: Settings) 
     assert [turn["cost"] for turn in told["turns"]] == [None, pytest.approx(COST)]
 
 
-async def test_strangers_see_nothing_of_it(settings: Settings) -> None:
+async def test_other_users_see_no_usage(settings: Settings) -> None:
     async with _ada_and_eve(settings) as (_app, ada, eve):
         thread = (await ada.ask())["thread_id"]
 
@@ -154,7 +154,7 @@ async def test_strangers_see_nothing_of_it(settings: Settings) -> None:
         assert await eve.get("/api/usage") == {"total": NOTHING, "models": []}
 
 
-async def test_it_outlives_its_thread_and_goes_with_its_user(settings: Settings) -> None:
+async def test_usage_outlives_its_thread_and_is_erased_with_its_user(settings: Settings) -> None:
     async with _ada_and_eve(settings) as (app, ada, eve):
         thread = (await ada.ask())["thread_id"]
         await eve.ask()
@@ -174,7 +174,7 @@ async def test_it_outlives_its_thread_and_goes_with_its_user(settings: Settings)
         assert [row[0] for row in await _rows(app)] == ["eve"]
 
 
-async def test_an_erase_takes_it_last_and_so_what_a_running_turn_records(
+async def test_usage_is_erased_last_with_the_records_of_running_turns(
     settings: Settings,
 ) -> None:
     """A turn that ends meanwhile holds its own row: its usage is there when that row is free."""
@@ -220,7 +220,7 @@ async def test_nothing_is_recorded_where_the_model_gave_no_answer(
         assert await _rows(app) == []
 
 
-async def test_an_answer_that_is_sent_again_tells_what_it_used_and_records_nothing(
+async def test_a_repeated_answer_reports_its_usage_and_records_nothing(
     settings: Settings,
 ) -> None:
     async with _ada_and_eve(settings) as (app, ada, _eve):

@@ -1,4 +1,4 @@
-"""A user's right to their data: all of it in the export, none of it left after the erase."""
+"""An export has all of a user's data, and an erase leaves none of it."""
 
 import json
 import sqlite3
@@ -105,7 +105,7 @@ def _rows(export: str, table: str) -> list[Json]:
     return [line["row"] for line in lines if line.get("table") == table]
 
 
-async def test_the_export_holds_all_of_one_and_nothing_of_others(settings: Settings) -> None:
+async def test_the_export_has_all_data_of_one_user_only(settings: Settings) -> None:
     async with _inhabited(settings) as app:
         export = await _export(app, settings, ONE)
 
@@ -122,7 +122,7 @@ async def test_the_export_holds_all_of_one_and_nothing_of_others(settings: Setti
         assert other == ONE or (other not in export and _word(other) not in export)
 
 
-async def test_after_the_erase_nothing_of_one_is_left_and_all_of_others(
+async def test_an_erase_removes_all_data_of_one_user_only(
     settings: Settings,
 ) -> None:
     async with _inhabited(settings) as app:
@@ -152,7 +152,7 @@ async def test_after_the_erase_nothing_of_one_is_left_and_all_of_others(
         assert events(again.text)[-1]["type"] != "error"
 
 
-async def test_an_export_that_cannot_be_whole_is_refused_before_it_begins(
+async def test_an_incomplete_export_is_refused_before_it_begins(
     settings: Settings, tmp_path: Path
 ) -> None:
     no_folder = tmp_path / "file"
@@ -184,7 +184,7 @@ def _traces(folder: Path, *words: str) -> list[str]:
     ]
 
 
-async def test_every_row_and_every_blob_of_one_is_deleted(settings: Settings) -> None:
+async def test_every_row_and_blob_of_the_user_is_deleted(settings: Settings) -> None:
     async with _inhabited(settings) as app:
         database, blobs = app.services.database, app.services.blobs
         for user in (ONE, OTHER):
@@ -315,7 +315,7 @@ async def test_a_role_that_may_not_overwrite_the_wal_erases_all_the_same() -> No
             assert (await erase_user(database, blobs, ONE, (), wipe=True))["items"] == 4
 
 
-async def test_tables_of_a_feature_that_is_gone_and_ones_without_an_order_count_too(
+async def test_tables_of_removed_features_and_without_an_order_are_included(
     settings: Settings,
 ) -> None:
     async with running_app(settings, FAST) as app:

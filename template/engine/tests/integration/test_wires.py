@@ -1,4 +1,4 @@
-"""One assistant on both of the models' wires, Responses and Chat Completions."""
+"""Tests one assistant in both wire formats of model APIs: Responses and Chat Completions."""
 
 from typing import Any
 
@@ -202,7 +202,7 @@ async def test_a_limit_before_the_first_word_is_an_error(
     assert streamed[-1]["type"] == "error"
 
 
-async def test_nothing_of_openais_own_is_sent_to_others(
+async def test_openai_specific_parameters_are_not_sent_to_others(
     settings: Settings, model_api: FakeModelApi
 ) -> None:
     gemini = with_provider(settings, model_api, "gemini", gemini_api_key="a-key")
@@ -217,7 +217,7 @@ async def test_nothing_of_openais_own_is_sent_to_others(
     assert model_api.headers[0]["authorization"] == "Bearer a-key"
 
 
-async def test_openai_is_given_nothing_that_refers_to_what_it_did_not_keep(
+async def test_openai_gets_no_references_to_items_that_it_does_not_store(
     with_model: Settings, model_api: FakeModelApi
 ) -> None:
     call = ("weather", {"city": "Rome"})
@@ -276,7 +276,7 @@ async def test_a_page_that_the_model_cites_is_cited(
     assert annotation["index"] == 5
 
 
-async def test_a_text_is_told_to_be_whole(
+async def test_a_text_ends_with_its_complete_content(
     app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("All of it"))

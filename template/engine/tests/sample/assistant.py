@@ -1,4 +1,4 @@
-"""What the assistant is told, and where the project changes what the engine does.
+"""The assistant's instructions, and the hooks of this application.
 
 `install` is called once, when the application is created. `Builder` has a method for each hook:
 guardrails, another model or login, routes, middleware, health checks and more.

@@ -1,4 +1,4 @@
-"""The sample application as production makes it, in this process or as a server of its own."""
+"""Runs the sample application as in production: in this process, or as a server process."""
 
 from functools import partial
 from pathlib import Path

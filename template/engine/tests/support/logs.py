@@ -1,4 +1,4 @@
-"""What a module logs, whatever an earlier test had configured: a logger keeps what it saw first."""
+"""Captures what a module logs, independent of what an earlier test has configured."""
 
 from collections.abc import Generator
 from contextlib import contextmanager

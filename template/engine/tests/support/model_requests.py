@@ -1,4 +1,4 @@
-"""What a model was asked, read from its request on either wire, and checked as an API would."""
+"""Reads a model's requests in either wire format, and checks them as an API would."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""SQL of the tests' own, past the application's code."""
+"""Runs SQL for tests, bypassing the application's code."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ def run_sql(connection: Connection, statement: str, **values: Any) -> list[tuple
 
 
 def refuse(connection: Connection, event: str, table: str, row: str = "1 = 1") -> None:
-    """Have the database refuse an event, such as `INSERT`, of a table's rows that are such."""
+    """Make the database refuse an event, for example `INSERT`, for matching rows of a table."""
     if connection.dialect.name == "sqlite":
         body = f"BEGIN SELECT RAISE(ABORT, '{REFUSED}'); END"
     else:

@@ -1,4 +1,4 @@
-"""What tests of the store put into it, and how they read it back."""
+"""Data that store tests save, and helpers that read it back."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What the store promises, as plain lists in memory: nothing here knows of SQL."""
+"""A model of the store as plain lists in memory, without SQL."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

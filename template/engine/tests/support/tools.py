@@ -1,4 +1,4 @@
-"""A feature with tools of every temper, for tests of what a run makes of them."""
+"""A feature whose tools succeed, fail and hang, to test what a run makes of them."""
 
 TOOLS = '''
 import asyncio

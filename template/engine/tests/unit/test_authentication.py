@@ -1,4 +1,4 @@
-"""Who may ask: tokens in AUTH_MODE=jwt, this machine alone in AUTH_MODE=local."""
+"""Tests authentication: tokens if AUTH_MODE=jwt, only this machine if AUTH_MODE=local."""
 
 import base64
 import json
@@ -105,7 +105,7 @@ async def test_no_token_is_refused_on_every_route_but_health(jwt_app: Running) -
             assert response.status_code in expected, f"{method} {path}"
 
 
-async def test_a_strangers_thread_answers_like_one_that_does_not_exist(
+async def test_another_users_thread_looks_like_a_missing_one(
     jwt_app: Running, jwt_settings: Settings
 ) -> None:
     ada, eve = (_bearer(issue_token(jwt_settings, name, HOUR)) for name in ("ada", "eve"))
@@ -170,7 +170,7 @@ async def test_local_mode_refuses_a_rebound_host(settings: Settings, host: str) 
         ("null", 403),
     ],
 )
-async def test_local_mode_looks_at_the_page(settings: Settings, origin: str, status: int) -> None:
+async def test_local_mode_checks_the_origin(settings: Settings, origin: str, status: int) -> None:
     assert await _local(settings, headers={"Origin": origin}) == status
 
 
@@ -183,7 +183,7 @@ async def test_local_mode_looks_at_the_page(settings: Settings, origin: str, sta
         ("none", None, 200),
     ],
 )
-async def test_local_mode_looks_at_the_site_where_no_page_is_named(
+async def test_local_mode_checks_sec_fetch_site_without_an_origin(
     settings: Settings, site: str, origin: str | None, status: int
 ) -> None:
     headers = {"Sec-Fetch-Site": site} | ({"Origin": origin} if origin else {})

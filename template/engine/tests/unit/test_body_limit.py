@@ -1,4 +1,4 @@
-"""The largest body: for all paths, and for those of a feature that takes more."""
+"""Tests the limit of bodies, for all paths and for those of a feature with its own limit."""
 
 import pytest
 from support.app import running_app

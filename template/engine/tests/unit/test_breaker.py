@@ -1,4 +1,4 @@
-"""The circuit breaker: when it opens, whom it lets through, and what closes it."""
+"""Tests the circuit breaker: when it opens, which requests it lets through, and when it closes."""
 
 import asyncio
 
@@ -91,7 +91,7 @@ def test_failures_in_a_row_open_it(breaker: Breaker, error: Exception) -> None:
         ValueError("ours"),
     ],
 )
-def test_what_does_not_mean_that_the_provider_is_down_does_not_count(
+def test_failures_that_are_not_the_providers_do_not_count(
     breaker: Breaker, error: BaseException
 ) -> None:
     for _ in range(FAILURES - 1):
@@ -157,7 +157,7 @@ def test_a_probe_that_fails_opens_it_for_as_long_again(breaker: Breaker, clock: 
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), _status(429)])
-def test_a_probe_without_a_verdict_gives_its_place_back(
+def test_a_probe_without_a_result_allows_another(
     breaker: Breaker, clock: Clock, error: BaseException
 ) -> None:
     _opened(breaker)

@@ -1,4 +1,4 @@
-"""The command line."""
+"""Tests the command line."""
 
 import re
 import subprocess
@@ -63,7 +63,7 @@ def test_chat_refuses_a_thread_that_does_not_exist() -> None:
     assert "does not exist" in result.stderr
 
 
-def test_doctor_is_content_with_the_defaults() -> None:
+def test_doctor_accepts_the_defaults() -> None:
     result = _run("doctor")
 
     assert result.exit_code == 0, result.output
@@ -71,7 +71,7 @@ def test_doctor_is_content_with_the_defaults() -> None:
     assert "demo model" in result.stdout
 
 
-def test_doctor_says_what_the_default_provider_lacks() -> None:
+def test_doctor_names_the_missing_settings_of_the_default_provider() -> None:
     half = {"DEFAULT_PROVIDER": "custom", "LLM_BASE_URL": "http://127.0.0.1:9/v1"}
 
     assert "custom needs LLM_MODEL." in _run("doctor", **half).stdout
@@ -150,7 +150,7 @@ def test_wrong_settings_stop_every_command_in_words(command: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize("command", [("serve",), ("chat", "Hello"), ("migrate",)])
-def test_a_database_that_cannot_be_is_named(command: tuple[str, ...]) -> None:
+def test_an_impossible_database_is_named(command: tuple[str, ...]) -> None:
     result = _run(*command, DATABASE_URL="sqlite:////proc/nowhere/x.db")
 
     assert result.exit_code == 1
@@ -179,7 +179,7 @@ def test_serve_refuses_to_listen_to_others_in_local_mode() -> None:
     assert "AUTH_MODE" in result.stderr
 
 
-def test_migrate_says_what_it_did() -> None:
+def test_migrate_prints_the_applied_migrations() -> None:
     assert "applied core:0001" in _run("migrate").stdout
     assert _run("migrate").stdout.strip() == "up to date"
 
@@ -206,7 +206,7 @@ def test_token_needs_the_secret() -> None:
 @pytest.mark.parametrize(
     "arguments", [("--user", ""), ("--user", "x" * 256), ("--user", "ada", "--hours", "inf")]
 )
-def test_token_refuses_what_the_server_would(arguments: tuple[str, ...]) -> None:
+def test_token_refuses_users_that_the_server_would_refuse(arguments: tuple[str, ...]) -> None:
     result = _run("token", *arguments, JWT_SECRET=SECRET, AUTH_MODE="jwt")
 
     assert result.exit_code != 0
@@ -232,7 +232,7 @@ def test_serve_names_what_it_cannot_use(environment: dict[str, str], says: str) 
     assert "pass-word" not in result.output
 
 
-def test_a_log_level_that_is_none_is_named_before_anything_is_loaded() -> None:
+def test_an_unknown_log_level_is_named_before_anything_is_loaded() -> None:
     command = [
         sys.executable,
         "-c",
@@ -307,7 +307,7 @@ def test_what_a_user_has_used_is_printed_by_model() -> None:
     assert "yesterday" in wrong.output
 
 
-def test_an_export_to_nowhere_is_refused_in_words() -> None:
+def test_an_export_to_an_impossible_path_is_refused() -> None:
     result = _run("export", "--user", "local", "--to", "/proc/nowhere/x")
 
     assert (result.exit_code, result.stderr.strip()) == (
@@ -331,7 +331,7 @@ def test_a_project_moves_to_postgresql_by_two_commands(postgres_url: str) -> Non
 
 
 @pytest.mark.parametrize("url", ["sqlite:///nowhere.db", "postgresql://localhost/x", "no url"])
-def test_moving_from_what_is_no_sqlite_file_is_refused_in_words(url: str) -> None:
+def test_moving_from_a_file_that_is_not_sqlite_is_refused(url: str) -> None:
     result = _run("move", "--from", url)
 
     assert result.exit_code == 1
@@ -339,7 +339,7 @@ def test_moving_from_what_is_no_sqlite_file_is_refused_in_words(url: str) -> Non
     assert not Path("nowhere.db").exists()
 
 
-def test_a_postgresql_that_is_not_there_is_named_by_doctor_and_serve() -> None:
+def test_an_unreachable_postgresql_is_named_by_doctor_and_serve() -> None:
     nowhere = {"DATABASE_URL": "postgresql://ada:sesame-open@127.0.0.1:9/chat"}
 
     for command in ("doctor", "serve", "migrate"):

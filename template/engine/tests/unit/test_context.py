@@ -1,4 +1,4 @@
-"""The request's context, from the request to a tool's argument."""
+"""Tests the request's context, from the request to a tool's argument."""
 
 import pytest
 from agents.testing import ScriptedModel, assistant_message, function_call
@@ -79,7 +79,7 @@ async def test_the_page_reaches_a_tool_and_the_instructions(
     assert "de-AT" in instructions
 
 
-async def test_without_a_page_nothing_is_said_of_one(settings: Settings) -> None:
+async def test_without_a_page_the_instructions_mention_none(settings: Settings) -> None:
     model = ScriptedModel([[assistant_message("done")]])
 
     async with running_app(settings, ChatModel("scripted", model)) as app:

@@ -1,4 +1,4 @@
-"""The demo model: a first conversation with no key."""
+"""Tests the demo model: a first conversation without a key."""
 
 import pytest
 from agents import Agent, RunConfig, RunContextWrapper, Runner, function_tool
@@ -65,7 +65,7 @@ async def test_it_hands_off_once_and_the_other_agent_answers() -> None:
     assert "Tax_expert here. You said: Please transfer" in str(result.final_output)
 
 
-async def test_it_cites_what_a_tool_gave_a_mark_for(app: Running) -> None:
+async def test_it_cites_the_sources_of_tools(app: Running) -> None:
     told = await app.http.post("/api/chat", json={"message": "My cat is called Miro"})
 
     body = {"message": "Search my threads: Miro"}

@@ -1,4 +1,4 @@
-"""A feature of the user's own is one new folder."""
+"""A user's own feature is one new folder."""
 
 from pathlib import Path
 from typing import cast
@@ -146,7 +146,7 @@ def install(builder):
 """
 
 
-async def test_what_it_keeps_elsewhere_is_erased_first_or_nothing_is(
+async def test_external_data_is_erased_first_or_nothing_is(
     settings: Settings, add_feature: AddFeature
 ) -> None:
     archive = add_feature(

@@ -1,4 +1,4 @@
-"""Health, and errors that nobody planned."""
+"""Tests the health endpoints, and unexpected errors."""
 
 import asyncio
 from pathlib import Path
@@ -34,7 +34,7 @@ async def test_a_live_process_says_so(app: Running) -> None:
     assert (await app.http.get("/health/live")).json() == {"status": "ok"}
 
 
-async def test_readiness_lists_what_there_is(app: Running) -> None:
+async def test_readiness_lists_all_checks(app: Running) -> None:
     ready = await app.http.get("/health/ready")
 
     assert ready.status_code == 200

@@ -1,4 +1,4 @@
-"""The catalogues are whole, and the language is the one that is asked for."""
+"""The catalogues are complete, and the language is the requested one."""
 
 from copy import deepcopy
 from io import BytesIO

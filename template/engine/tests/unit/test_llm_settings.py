@@ -1,4 +1,4 @@
-"""Which model the settings choose, and what they say when something is missing."""
+"""Tests which model the settings select, and the messages for missing settings."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ def _problems(**values: Any) -> str:
 
 
 @pytest.mark.parametrize("row", REAL, ids=lambda row: row.name)
-def test_a_provider_that_is_named_answers_with_all_that_it_needs(row: Provider) -> None:
+def test_a_named_provider_with_its_settings_answers(row: Provider) -> None:
     endpoint = make_settings(llm_provider=row.name, **COMPLETE).llm
 
     assert endpoint.provider is row
@@ -53,7 +53,7 @@ def test_a_provider_that_is_named_answers_with_all_that_it_needs(row: Provider) 
         ("custom", {"llm_model": "mine"}, ["LLM_BASE_URL"]),
     ],
 )
-def test_what_is_missing_stops_the_start_by_name(
+def test_missing_settings_are_named_and_stop_the_start(
     provider: str, values: dict[str, str], names: list[str]
 ) -> None:
     problems = _problems(llm_provider=provider, **values)
@@ -78,7 +78,7 @@ def test_what_is_missing_stops_the_start_by_name(
         ("openai", {"openai_api_key": "sk-test", "llm_provider": "demo"}, "demo"),
     ],
 )
-def test_unnamed_the_projects_provider_answers_where_it_can_and_else_the_demo(
+def test_the_default_provider_answers_if_it_can_and_otherwise_the_demo(
     default: str, values: dict[str, str], chosen: str
 ) -> None:
     assert make_settings(default_provider=default, **values).llm.provider.name == chosen
@@ -125,7 +125,7 @@ def test_openais_url_has_two_names_and_the_common_one_wins() -> None:
     assert both.llm.url == "http://127.0.0.1:2/v1"
 
 
-def test_a_fallback_needs_what_its_provider_needs() -> None:
+def test_a_fallback_needs_its_providers_settings() -> None:
     first = {"openai_api_key": "sk-test"}
 
     assert "needs GEMINI_API_KEY" in _problems(llm_fallback_provider="gemini", **first)
@@ -176,7 +176,7 @@ def test_a_key_with_characters_that_no_key_has_is_refused(name: str) -> None:
     "name",
     ["llm_base_url", "llm_fallback_base_url", "azure_openai_endpoint", "ollama_base_url"],
 )
-def test_what_is_no_url_is_refused(name: str) -> None:
+def test_an_invalid_url_is_refused(name: str) -> None:
     assert f"{name.upper()}: must be a URL such as http" in _problems(**{name: "models.example"})
 
 

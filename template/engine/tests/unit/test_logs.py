@@ -1,4 +1,4 @@
-"""The log: what it holds, and what it must not."""
+"""Tests what the log contains, and what it must not contain."""
 
 import logging
 
@@ -23,7 +23,7 @@ def test_a_links_token_is_blotted_out() -> None:
     assert "content?x=1&token=*** HTTP/1.1" in text
 
 
-def test_what_a_user_searches_for_is_not_logged() -> None:
+def test_search_queries_are_not_logged() -> None:
     configure_logging(make_settings())
     (handler,) = logging.getLogger().handlers[:1]
     line = '127.0.0.1:1 - "GET /api/threads/search?q=my+illness&limit=5 HTTP/1.1" 200'

@@ -1,4 +1,4 @@
-"""Deltas that arrive together become one; everything else passes as it came."""
+"""Deltas that arrive together are merged, and everything else is unchanged."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -82,11 +82,11 @@ def test_another_part_or_event_between_keeps_deltas_apart() -> None:
         b"event: response.output_text.delta\nid: 5\ndata: {}\n\n" * 2,
     ],
 )
-def test_what_is_not_plain_text_of_one_part_is_untouched(events: bytes) -> None:
+def test_events_other_than_text_deltas_are_unchanged(events: bytes) -> None:
     assert merge(events) == events
 
 
-def test_text_is_kept_to_the_letter() -> None:
+def test_text_is_not_changed() -> None:
     texts = ["\\", '"', "\n\n", "é", "😀", "\u2028", " ", "data: "]
 
     merged = merge(b"".join(_delta(text) for text in texts))

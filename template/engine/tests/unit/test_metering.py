@@ -1,4 +1,4 @@
-"""What a run has used and costs."""
+"""Tests the usage of a run and its cost."""
 
 import pytest
 from agents import Usage as Reported
@@ -50,7 +50,7 @@ def test_a_snapshot_has_the_price_of_its_model(model: str, priced_as: str) -> No
 
 
 @pytest.mark.parametrize("model", ["gpt-5-nano", "gpt-5.1", "gpt-50", "gpt", "my-gpt-5", ""])
-def test_a_model_that_only_begins_alike_has_no_price(model: str) -> None:
+def test_a_model_with_a_similar_name_has_no_price(model: str) -> None:
     assert _cost(model) is None
 
 
@@ -62,7 +62,7 @@ def test_nothing_is_used_where_no_request_was_answered() -> None:
     assert Meter(PRICES).read("gpt-5", Reported()) is None
 
 
-def test_numbers_that_cannot_be_are_bounded() -> None:
+def test_impossible_numbers_are_limited() -> None:
     used = Meter(PRICES).read("gpt-5", _reported(read=10, cached=50, written=-5, thought=10**30))
 
     assert used == Usage("gpt-5", 2, 10, 10, 0, 2**53, pytest.approx(10 * 0.125e-6))  # pyright: ignore[reportArgumentType]
@@ -86,7 +86,7 @@ def test_the_prices_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
         '{"gpt-5": [1, 2, "much"]}',
     ],
 )
-def test_prices_that_are_none_are_refused_with_an_example(
+def test_invalid_prices_are_refused_with_an_example(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LLM_PRICES", text)

@@ -95,7 +95,7 @@ async def test_revisions_that_branch_are_refused(tmp_path: Path) -> None:
     await database.aclose()
 
 
-async def test_a_chain_that_comes_later_is_applied_and_one_that_goes_leaves_its_tables(
+async def test_a_new_chain_is_applied_and_a_removed_one_leaves_its_tables(
     tmp_path: Path,
 ) -> None:
     database, extra = _database(tmp_path), _extra(tmp_path)

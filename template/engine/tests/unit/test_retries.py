@@ -1,11 +1,11 @@
-"""How the Agents SDK is told to ask a model again."""
+"""Tests the retry settings for the Agents SDK."""
 
 from agents import ModelRetryBackoffSettings
 
 from chatkit_engine.models.resilience import retry_settings
 
 
-def test_a_model_is_asked_again_after_pauses_that_grow_and_are_not_in_step() -> None:
+def test_retries_wait_longer_each_time_with_jitter() -> None:
     settings = retry_settings(max_retries=3, longest_wait=60)
 
     assert settings.max_retries == 3

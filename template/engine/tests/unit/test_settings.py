@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is refused at start."""
+"""Tests the sources of settings, and what is refused at start."""
 
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def test_origins_are_a_list_with_commas_or_json(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("origin", ["*", "https://*.example", "app.example", "https://a.example/"])
-def test_what_is_no_single_origin_is_refused(origin: str) -> None:
+def test_an_invalid_origin_is_refused(origin: str) -> None:
     assert "ALLOWED_ORIGINS" in _problems(allowed_origins=[origin])
 
 
@@ -102,7 +102,7 @@ def test_production_is_accepted_when_it_is_complete() -> None:
         ({"llm_provider": "demo"}, "demo"),
     ],
 )
-def test_production_refuses_what_is_for_one_machine(changes: dict[str, Any], names: str) -> None:
+def test_production_refuses_settings_for_one_machine(changes: dict[str, Any], names: str) -> None:
     assert names in _problems(**PRODUCTION | changes)
 
 
@@ -140,7 +140,7 @@ def test_another_kind_of_database_is_refused_in_words(url: str) -> None:
 
 @pytest.mark.parametrize("name", ["public_url", "upload_endpoint_url", "openai_base_url"])
 @pytest.mark.parametrize("url", ["chat.example.com", "ftp://example.com", "https://a b"])
-def test_what_is_no_url_is_refused(name: str, url: str) -> None:
+def test_an_invalid_url_is_refused(name: str, url: str) -> None:
     assert f"{name.upper()}: must be a URL such as https://" in _problems(**{name: url})
 
 

@@ -3,8 +3,6 @@
 import socket
 import sys
 
-_reserved: list[socket.socket] = []
-
 
 def free_port() -> int:
     """Return a free port, which no other process is given while this one runs (on Linux)."""
@@ -15,7 +13,7 @@ def free_port() -> int:
     # Linux lets a server listen on the port while this socket stays bound to it, because both set
     # SO_REUSEADDR. Closed, the port could go to another test run before the server takes it.
     if sys.platform == "linux":
-        _reserved.append(reservation)
+        reservation.detach()
     else:
         reservation.close()
     return port

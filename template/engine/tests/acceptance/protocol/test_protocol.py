@@ -1,8 +1,8 @@
-"""ChatKit's whole protocol over real sockets, on both of the models' wires.
+"""Tests the whole ChatKit protocol over real sockets, with both wire formats of model APIs.
 
     WRITE_GOLDEN=1 uv run pytest tests/acceptance/protocol
 
-writes the golden transcripts anew; look at what `git diff` says of them.
+writes the golden transcripts again. Review them with `git diff`.
 """
 
 from collections.abc import Iterable
@@ -74,7 +74,7 @@ class NewEvent(BaseModel):
     mode: Literal["soft", "hard"] = "soft"
 
 
-def test_what_a_new_version_brings_is_found() -> None:
+def test_additions_of_a_new_sdk_version_are_detected() -> None:
     newer = Types([ThreadStreamEvent | NewEvent])
 
     found = newer.kinds - Types().kinds

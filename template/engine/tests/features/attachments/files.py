@@ -1,4 +1,4 @@
-"""Files to upload, and how a front end uploads them."""
+"""Files to upload, and the requests of a front end that uploads them."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def png(*chunks: tuple[bytes, bytes], width: int = 1, height: int = 1) -> bytes:
-    """Return a PNG whose header says what it is told to, with further chunks behind it."""
+    """Return a PNG with this header, followed by more chunks."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"\0\0")), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*part) for part in parts)

@@ -1,4 +1,4 @@
-"""Attachments from the upload to their end: what front ends see, what is stored, what is swept."""
+"""Tests attachments from upload to deletion: responses, stored bytes and sweeps."""
 
 import json
 import re
@@ -120,7 +120,7 @@ async def test_a_file_is_announced_and_then_uploaded(
         ("table.csv", "Text/CSV; charset=utf-8", "text/csv"),
     ],
 )
-async def test_the_type_is_understood_as_browsers_say_it(
+async def test_the_types_that_browsers_send_are_understood(
     app: Running, name: str, given: str, taken: str
 ) -> None:
     contents = {"image/png": PNG, "image/jpeg": JPEG}
@@ -130,7 +130,9 @@ async def test_the_type_is_understood_as_browsers_say_it(
     assert attachment["mime_type"] == taken
 
 
-async def test_types_can_be_left_out(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_file_types_can_be_excluded(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("UPLOAD_TYPES", "image/png, text/plain")
     async with running_app(settings) as app:
         taken = await upload(app, PNG)
@@ -144,7 +146,7 @@ async def test_types_can_be_left_out(settings: Settings, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("name", "value"), [("UPLOAD_TYPES", "image/svg+xml"), ("UPLOAD_MAX_BYTES", "0")]
 )
-async def test_a_setting_that_cannot_be_is_named(
+async def test_an_invalid_setting_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -154,7 +156,7 @@ async def test_a_setting_that_cannot_be_is_named(
             pass
 
 
-async def test_a_message_brings_its_attachments_along(app: Running) -> None:
+async def test_a_message_is_sent_with_its_attachments(app: Running) -> None:
     photo = await uploaded(app)
     paper = await uploaded(app, PDF, "paper.pdf", "application/pdf")
 
@@ -166,7 +168,7 @@ async def test_a_message_brings_its_attachments_along(app: Running) -> None:
     assert await rows(app, "thread_id") == [thread, thread]
 
 
-async def test_links_are_made_anew_whenever_something_goes_out(app: Running) -> None:
+async def test_links_are_signed_again_in_every_response(app: Running) -> None:
     photo = await announced(app)
     await put(app, photo, PNG)
     request = sent("Look", photo)
@@ -203,9 +205,7 @@ async def test_links_are_made_anew_whenever_something_goes_out(app: Running) -> 
         ("https://example.com/chat", "https://example.com/chat/api/attachments/"),
     ],
 )
-async def test_links_begin_where_clients_reach_the_server(
-    public_url: str | None, expected: str
-) -> None:
+async def test_links_begin_with_the_public_url(public_url: str | None, expected: str) -> None:
     settings = make_settings(database_url="sqlite:///:memory:", public_url=public_url)
     async with running_app(settings) as app:
         at_once = await uploaded(app)
@@ -232,7 +232,7 @@ async def test_a_file_of_another_thread_is_refused(app: Running) -> None:
     assert len((await app.chatkit(op("threads.list"))).json()["data"]) == 1
 
 
-async def test_a_message_has_so_many_attachments_and_each_once(
+async def test_a_message_may_have_a_limited_number_of_different_attachments(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATTACHMENT_MAX_PER_MESSAGE", "2")
@@ -247,7 +247,7 @@ async def test_a_message_has_so_many_attachments_and_each_once(
         await _open(app, *photos[:2])
 
 
-async def test_so_many_files_wait_to_be_sent(
+async def test_the_number_of_unsent_files_is_limited(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATTACHMENT_MAX_WAITING", "2")
@@ -264,7 +264,7 @@ async def test_so_many_files_wait_to_be_sent(
         assert (await upload(app, PNG)).status_code == 200
 
 
-async def test_a_file_is_deleted_with_its_bytes_while_it_is_not_sent(app: Running) -> None:
+async def test_an_unsent_file_is_deleted_with_its_bytes(app: Running) -> None:
     photo, kept, waiting = await uploaded(app), await uploaded(app), await announced(app)
 
     for attachment in (photo, waiting):
@@ -278,7 +278,7 @@ async def test_a_file_is_deleted_with_its_bytes_while_it_is_not_sent(app: Runnin
     assert (await put(app, waiting, PNG)).status_code == 404
 
 
-async def test_a_file_that_was_sent_goes_with_its_thread(app: Running) -> None:
+async def test_a_sent_file_is_deleted_with_its_thread(app: Running) -> None:
     photo = await uploaded(app)
     thread = await _open(app, photo)
 
@@ -294,7 +294,7 @@ async def test_a_file_that_was_sent_goes_with_its_thread(app: Running) -> None:
     assert (await app.http.get(photo["preview_url"])).status_code == 404
 
 
-async def test_what_was_never_sent_is_swept_with_its_bytes(app: Running) -> None:
+async def test_files_that_were_never_sent_are_swept_with_their_bytes(app: Running) -> None:
     photo, _ = await uploaded(app), await announced(app)
     await _open(app, await uploaded(app, GIF, "photo.gif", "image/gif"))
     database = app.services.database
@@ -348,7 +348,7 @@ def broken_storage(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("broken_storage")
-async def test_a_storage_that_fails_is_said_and_leaves_no_row(settings: Settings) -> None:
+async def test_a_storage_failure_is_reported_and_leaves_no_row(settings: Settings) -> None:
     async with running_app(settings) as app:
         at_once = await upload(app, PNG)
         waiting = await announced(app)

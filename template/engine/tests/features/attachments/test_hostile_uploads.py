@@ -1,4 +1,4 @@
-"""Whatever is uploaded, by whomever: it is refused in words and leaves nothing, or is harmless."""
+"""Hostile uploads are refused with a message and leave nothing behind, or are harmless."""
 
 import asyncio
 import json
@@ -127,7 +127,9 @@ async def test_a_file_is_refused_and_leaves_nothing(
 @pytest.mark.parametrize(
     "case", [name for name, (status, content, _) in REFUSED.items() if status != 413 and content]
 )
-async def test_it_is_refused_in_two_phases_too_and_leaves_no_bytes(app: Running, case: str) -> None:
+async def test_an_announced_file_is_refused_too_and_leaves_no_bytes(
+    app: Running, case: str
+) -> None:
     status, content, type_ = REFUSED[case]
     answer = await announce(app, len(content), "x", type_)
     if answer.status_code == 200:
@@ -148,7 +150,7 @@ async def test_it_is_refused_in_two_phases_too_and_leaves_no_bytes(app: Running,
     ],
     ids=["PDF with HTML in it", "JPEG with HTML behind", "HTML as text"],
 )
-async def test_what_could_be_a_page_too_is_never_shown_as_one(
+async def test_a_file_that_is_also_valid_html_is_never_shown_as_a_page(
     app: Running, content: bytes, type_: str
 ) -> None:
     attachment = await uploaded(app, content, "page.html", type_)
@@ -182,7 +184,7 @@ async def test_what_could_be_a_page_too_is_never_shown_as_one(
         ("äöü 聊天 😀.png", "äöü 聊天 😀.png"),
     ],
 )
-async def test_a_name_is_for_reading_only(app: Running, given: str, shown: str) -> None:
+async def test_a_file_name_is_only_shown(app: Running, given: str, shown: str) -> None:
     attachment = await announced(app, name=given)
     assert attachment["name"] == shown
     assert (await put(app, attachment, PNG)).status_code == 204
@@ -203,7 +205,7 @@ async def test_a_name_with_a_nul_is_refused(app: Running) -> None:
     await _check_nothing_left(app)
 
 
-async def test_a_name_in_a_form_is_for_reading_only_too(app: Running) -> None:
+async def test_a_file_name_in_a_form_is_only_shown(app: Running) -> None:
     attachment = await uploaded(app, PNG, '../../\u202e"evil\r\n.png')
 
     assert "/" not in attachment["name"]
@@ -235,7 +237,7 @@ FORMS: dict[str, tuple[int, str, bytes]] = {
 
 @pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile:pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(("status", "type_", "body"), FORMS.values(), ids=FORMS)
-async def test_a_form_that_is_none_is_refused(
+async def test_a_malformed_form_is_refused(
     app: Running, status: int, type_: str, body: bytes
 ) -> None:
     headers = {"Content-Type": type_}
@@ -244,7 +246,7 @@ async def test_a_form_that_is_none_is_refused(
     await _check_nothing_left(app)
 
 
-async def test_a_form_that_does_not_say_its_size_is_counted(app: Running) -> None:
+async def test_a_form_without_a_size_is_counted(app: Running) -> None:
     async def endless() -> AsyncIterator[bytes]:
         yield PART + b"\r\n"
         while True:
@@ -279,7 +281,7 @@ async def test_a_size_out_of_bounds_is_refused_when_it_is_announced(
     await _check_nothing_left(app)
 
 
-async def test_more_than_was_announced_is_refused_while_it_comes(app: Running) -> None:
+async def test_too_many_bytes_are_refused_while_they_arrive(app: Running) -> None:
     attachment = await announced(app, len(PNG))
 
     async def endless() -> AsyncIterator[bytes]:
@@ -293,7 +295,7 @@ async def test_more_than_was_announced_is_refused_while_it_comes(app: Running) -
     assert (await put(app, attachment, PNG)).status_code == 204
 
 
-async def test_less_than_was_announced_is_refused_and_may_be_sent_again(app: Running) -> None:
+async def test_too_few_bytes_are_refused_and_may_be_sent_again(app: Running) -> None:
     attachment = await announced(app, len(PNG))
 
     for content in (PNG[:-1], b""):
@@ -328,7 +330,7 @@ async def test_of_two_uploads_at_once_one_wins(app: Running) -> None:
     assert (await app.http.get(attachment["preview_url"])).content == PNG
 
 
-async def test_a_file_is_not_read_and_not_sent_before_it_is_there(app: Running) -> None:
+async def test_a_file_is_not_readable_before_its_upload(app: Running) -> None:
     attachment = await announced(app)
 
     read = await app.http.get(attachment["preview_url"])
@@ -427,7 +429,7 @@ async def _adas(app: Running) -> Json:
     return (await upload(app, PNG, headers=_as("ada"))).json()
 
 
-async def test_a_strangers_file_answers_like_one_that_does_not_exist(jwt_app: Running) -> None:
+async def test_another_users_file_looks_like_a_missing_one(jwt_app: Running) -> None:
     http, eve = jwt_app.http, _as("eve")
     waiting = (await announce(jwt_app, len(PNG), headers=_as("ada"))).json()["id"]
     theirs = (await _adas(jwt_app))["id"]
@@ -465,7 +467,7 @@ async def test_tokens_of_users_and_of_links_are_not_mixed_up(jwt_app: Running) -
     _check_refusal(await jwt_app.http.get(url, headers=_as("ada")), 401)
 
 
-async def test_a_stranger_with_a_link_to_a_file_that_is_gone_gets_nothing(jwt_app: Running) -> None:
+async def test_a_link_to_a_deleted_file_gives_nothing(jwt_app: Running) -> None:
     attachment = await _adas(jwt_app)
     body = op("attachments.delete", attachment_id=attachment["id"])
     assert (await jwt_app.http.post("/chatkit", json=body, headers=_as("ada"))).status_code == 200
@@ -474,7 +476,7 @@ async def test_a_stranger_with_a_link_to_a_file_that_is_gone_gets_nothing(jwt_ap
     assert stored_bytes() == []
 
 
-async def test_nobody_uploads_without_a_token(jwt_app: Running) -> None:
+async def test_an_upload_needs_a_token(jwt_app: Running) -> None:
     _check_refusal(await upload(jwt_app, PNG), 401)
     await _check_nothing_left(jwt_app)
 
@@ -490,7 +492,7 @@ async def test_nobody_uploads_without_a_token(jwt_app: Running) -> None:
         ({"Sec-Fetch-Site": "same-origin"}, 200),
     ],
 )
-async def test_a_foreign_page_cannot_upload(
+async def test_a_page_of_another_site_cannot_upload(
     app: Running, headers: dict[str, str], status: int
 ) -> None:
     response = await upload(app, PNG, headers=headers)

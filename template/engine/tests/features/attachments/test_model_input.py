@@ -1,4 +1,4 @@
-"""What the model's API receives of attachments, and what it does not."""
+"""Tests which content of attachments the model's API receives."""
 
 from base64 import b64encode
 from pathlib import Path
@@ -35,7 +35,7 @@ async def _text(app: Running, content: bytes, name: str = "a.txt") -> Json:
     return await uploaded(app, content, name, "text/plain")
 
 
-async def test_the_model_gets_images_papers_and_texts(
+async def test_the_model_gets_images_pdfs_and_texts(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     app = app_with_model
@@ -57,7 +57,7 @@ async def test_the_model_gets_images_papers_and_texts(
     ]
 
 
-async def test_the_next_turns_get_them_again(
+async def test_later_turns_get_attachments_again(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     streamed = events(
@@ -88,7 +88,7 @@ async def test_a_file_that_is_named_again_is_not_repeated(
     assert "'photo.png'" in parts[-1]["text"]
 
 
-async def test_a_text_is_cut_where_the_budget_ends(
+async def test_a_text_is_cut_at_the_end_of_the_budget(
     with_model: Settings, model_api: FakeModelApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ATTACHMENT_MAX_TOKENS", "10")
@@ -125,7 +125,7 @@ async def test_the_newest_files_come_first_in_the_budget(
         (PDF + b" " * 900 + PDF + PDF * 100, "large.pdf", "application/pdf"),
     ],
 )
-async def test_an_image_or_a_paper_that_does_not_fit_is_named_only(
+async def test_an_image_or_pdf_beyond_the_budget_becomes_a_note(
     with_model: Settings,
     model_api: FakeModelApi,
     monkeypatch: pytest.MonkeyPatch,
@@ -145,7 +145,7 @@ async def test_an_image_or_a_paper_that_does_not_fit_is_named_only(
     ]
 
 
-async def test_bytes_that_are_gone_are_a_note(
+async def test_missing_bytes_become_a_note(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     app = app_with_model

@@ -1,4 +1,4 @@
-"""Uploads, deletes, messages and sweeps at the same time: bytes and rows stay together."""
+"""Bytes and rows agree after concurrent uploads, deletes, messages and sweeps."""
 
 import asyncio
 import io
@@ -75,7 +75,7 @@ class Reading(io.BytesIO):
         return super().read(size)
 
 
-async def test_a_delete_while_the_bytes_are_stored_takes_both(
+async def test_a_delete_while_bytes_are_stored_removes_row_and_bytes(
     app: Running, uploads: Uploads
 ) -> None:
     async def delete_all() -> None:
@@ -89,7 +89,7 @@ async def test_a_delete_while_the_bytes_are_stored_takes_both(
     await _check_whole(app)
 
 
-async def test_an_erase_while_the_bytes_are_stored_takes_both(
+async def test_an_erase_while_bytes_are_stored_removes_row_and_bytes(
     app: Running, uploads: Uploads
 ) -> None:
     async def erase() -> None:
@@ -102,7 +102,7 @@ async def test_an_erase_while_the_bytes_are_stored_takes_both(
     await _check_whole(app)
 
 
-async def test_a_delete_while_the_bytes_arrive_takes_both(app: Running) -> None:
+async def test_a_delete_while_bytes_arrive_removes_row_and_bytes(app: Running) -> None:
     attachment = await announced(app)
 
     async def slow() -> AsyncIterator[bytes]:
@@ -115,7 +115,7 @@ async def test_a_delete_while_the_bytes_arrive_takes_both(app: Running) -> None:
     await _check_whole(app)
 
 
-async def test_bytes_are_written_by_one_at_a_time(app: Running) -> None:
+async def test_only_one_upload_writes_the_bytes_at_a_time(app: Running) -> None:
     attachment = await announced(app)
     database = app.services.database
     await database.write(files.claim, ADA.id, attachment["id"])
@@ -170,7 +170,7 @@ async def _write_bytes(app: Running, attachment: Json) -> None:
     await blobs.put(blob_key(ADA.id, attachment["id"]), content())
 
 
-async def test_whatever_happens_at_once_bytes_and_rows_stay_together(
+async def test_rows_and_bytes_agree_after_any_concurrent_operations(
     app: Running, uploads: Uploads
 ) -> None:
     announced_ = [await announced(app) for _ in range(6)]
@@ -191,7 +191,7 @@ async def test_whatever_happens_at_once_bytes_and_rows_stay_together(
     await _check_whole(app)
 
 
-async def test_a_sweep_takes_nothing_that_is_being_sent(app: Running, uploads: Uploads) -> None:
+async def test_a_sweep_keeps_files_that_are_being_sent(app: Running, uploads: Uploads) -> None:
     photos = [await uploaded(app) for _ in range(8)]
     await app.services.database.write(run_sql, NEXT_DAY)
 

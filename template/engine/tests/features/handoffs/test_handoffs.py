@@ -1,4 +1,4 @@
-"""The handoffs feature: the assistant, its specialists, and the thread that goes between them."""
+"""Tests handoffs between the assistant and its specialists within a thread."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ def _tools(request: Json) -> set[str]:
     return {tool["name"] for tool in request["tools"]}
 
 
-async def test_the_assistant_knows_whom_it_may_hand_off_to(
+async def test_the_assistants_handoffs_are_the_specialists(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     await app_with_model.chatkit(create("Hi"))
@@ -140,7 +140,7 @@ async def test_a_specialist_knows_the_page_and_the_language(
     assert "de-AT" in instructions
 
 
-async def test_a_chosen_tool_is_the_assistants_to_call(
+async def test_a_chosen_tool_is_called_by_the_assistant(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
     thread = await _opened(app_with_model, model_api)
@@ -157,7 +157,7 @@ async def test_a_chosen_tool_is_the_assistants_to_call(
     assert _agent_of(model_api.requests[4]) == WRITER
 
 
-async def test_a_cycle_of_handoffs_ends_with_an_error_and_the_agent_of_before(
+async def test_a_cycle_of_handoffs_ends_with_an_error_and_the_previous_agent(
     app_with_two_handoffs: Running, model_api: FakeModelApi
 ) -> None:
     app = app_with_two_handoffs
@@ -179,7 +179,7 @@ async def test_a_cycle_of_handoffs_ends_with_an_error_and_the_agent_of_before(
     assert _calls(model_api.requests[-1])[:2] == told
 
 
-async def test_a_specialist_that_fails_leaves_the_thread_with_the_agent_of_before(
+async def test_a_failing_specialist_leaves_the_thread_with_the_previous_agent(
     app_on_each_wire: Running, model_api: FakeModelApi
 ) -> None:
     thread = await _opened(app_on_each_wire, model_api)

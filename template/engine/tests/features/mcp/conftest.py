@@ -1,4 +1,4 @@
-"""What the tests of MCP share: servers, and turns that call their tools."""
+"""Fixtures for the MCP tests: servers, and an application that connects to them."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,6 +30,6 @@ def _served_parcels() -> Iterator[str]:  # pyright: ignore[reportUnusedFunction]
 
 @pytest.fixture
 def parcels_url(_served_parcels: str) -> str:
-    """The URL of a server of somebody else's, that has done nothing yet."""
+    """The URL of a third-party server without any calls so far."""
     parcels.done.clear()
     return _served_parcels

@@ -1,4 +1,4 @@
-"""A server of somebody else's, with tools of every temper: as a script over stdio, or over HTTP."""
+"""A third-party server whose tools succeed, fail and hang, over stdio or HTTP."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The processes that a test's servers are."""
+"""Finds and kills the processes of a test's servers."""
 
 import os
 import signal

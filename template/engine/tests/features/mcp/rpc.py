@@ -1,4 +1,4 @@
-"""The project's own server as its callers see it."""
+"""Calls the application's own server as its clients do."""
 
 from datetime import timedelta
 from typing import Any

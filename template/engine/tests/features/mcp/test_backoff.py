@@ -1,4 +1,4 @@
-"""The waits between attempts to reach a server."""
+"""Tests the waits between attempts to reach a server."""
 
 from chatkit_engine.features.mcp.client.connection import backoff_seconds
 

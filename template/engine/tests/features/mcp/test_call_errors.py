@@ -1,4 +1,4 @@
-"""What the log has of a call that a server refused, and what the model hears."""
+"""A failed call is logged with the server's text, but the model does not receive it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from chatkit_engine.features.mcp.client.errors import call_error, call_failed
 
 
-def test_the_log_has_what_the_server_said_and_the_model_has_not() -> None:
+def test_a_servers_error_text_is_logged_and_not_given_to_the_model() -> None:
     said = MCPError(INVALID_PARAMS, "no city of this name" + "!" * 1_000)
     refused = call_error(said, "post")
     refused.__cause__ = said

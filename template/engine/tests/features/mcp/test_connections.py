@@ -1,4 +1,4 @@
-"""Servers that come, go, hang and change, and what the turns see of it."""
+"""Tests turns while servers start, stop, hang and change."""
 
 import asyncio
 import socket
@@ -28,7 +28,7 @@ def silent_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
 
 
-async def test_servers_that_cannot_be_reached_keep_nothing_from_working(
+async def test_everything_works_without_unreachable_servers(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers
 ) -> None:
     use_servers(
@@ -73,7 +73,7 @@ async def test_a_silent_server_delays_a_turn_within_bounds_and_a_stop_not_at_all
         assert (await server_health(app))["silent"] == "connecting"
 
 
-async def test_a_server_that_comes_later_is_found(
+async def test_a_server_that_starts_later_is_connected(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers
 ) -> None:
     port = free_port()
@@ -94,7 +94,7 @@ async def test_a_server_that_comes_later_is_found(
     assert outputs(model_api) == ["Bonn weighs 5"]
 
 
-async def test_a_server_that_restarts_is_found_again(
+async def test_a_server_that_restarts_is_reconnected(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers
 ) -> None:
     port = free_port()
@@ -117,7 +117,7 @@ async def test_a_server_that_restarts_is_found_again(
     assert answer(lost).strip() == "All right."
 
 
-async def test_a_killed_process_is_started_again_before_anybody_misses_it(
+async def test_a_killed_process_is_started_again_before_the_next_turn(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, tmp_path: Path
 ) -> None:
     use_servers(plain=plain(tmp_path))
@@ -139,7 +139,7 @@ async def test_a_killed_process_is_started_again_before_anybody_misses_it(
     assert not is_alive(second)
 
 
-async def test_a_call_that_was_cut_off_is_told_as_unknown_and_not_repeated(
+async def test_an_interrupted_call_is_reported_as_unknown_and_not_repeated(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, tmp_path: Path
 ) -> None:
     use_servers(plain=plain(tmp_path))

@@ -1,4 +1,4 @@
-"""The server over HTTP: the token says who it is, and nothing else does."""
+"""Tests the server over HTTP. Only the token names the user."""
 
 import asyncio
 import sys
@@ -43,7 +43,7 @@ def add_tools(server, database, user_of):
 
 @pytest.fixture(autouse=True)
 def _feature(add_feature: AddFeature, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
-    """A feature with tools of its own for the server."""
+    """A feature that adds tools to the server."""
     add_feature("parcels", "def install(builder):\n    pass\n")
     source = "from mcp.server.mcpserver import Context\n" + TOOLS
     (tmp_path / "features" / "parcels" / "mcp_tools.py").write_text(source)
@@ -70,7 +70,7 @@ async def test_local_mode_has_the_one_user(app: Running) -> None:
     assert told(await post_call(app.http, "who")) == "local"
 
 
-async def test_the_token_says_who_it_is_and_meta_does_not(
+async def test_the_token_names_the_user_and_meta_is_ignored(
     app_with_users: Running, settings: Settings
 ) -> None:
     meta = {"chatkit/user": "bob"}
@@ -111,13 +111,11 @@ async def test_a_token_that_somebody_else_signed_is_refused(
 @pytest.mark.parametrize(
     "headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example:8000"}]
 )
-async def test_a_page_of_somebody_else_cannot_call_it(
-    app: Running, headers: dict[str, str]
-) -> None:
+async def test_a_page_of_another_site_cannot_call_it(app: Running, headers: dict[str, str]) -> None:
     assert (await post(app.http, "tools/list", {}, headers)).status_code == 403
 
 
-async def test_a_public_host_is_as_good_as_any_where_tokens_count(
+async def test_any_host_is_accepted_with_a_token(
     app_with_users: Running, settings: Settings
 ) -> None:
     headers = bearer(with_users(settings), "ada") | {"Host": "chat.example.com"}
@@ -177,7 +175,7 @@ async def test_wrong_arguments_are_named_without_their_values(
     ],
 )
 @pytest.mark.parametrize("version", [None, "2026-07-28", "nonsense"])
-async def test_a_body_that_is_no_message_is_refused(
+async def test_a_body_that_is_not_a_message_is_refused(
     app: Running, body: bytes, version: str | None
 ) -> None:
     headers = HEADERS | {"Content-Type": "application/json"}
@@ -201,7 +199,7 @@ async def test_a_body_that_is_no_message_is_refused(
         b"5",
     ],
 )
-async def test_params_that_make_no_sense_are_an_error(app: Running, params: bytes) -> None:
+async def test_invalid_params_are_an_error(app: Running, params: bytes) -> None:
     message = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": ' + params + b"}"
     headers = HEADERS | {"Content-Type": "application/json"}
 
@@ -227,7 +225,7 @@ async def test_there_is_no_stream_and_no_session(app: Running, method: str) -> N
     assert response.json()["code"] == "method_not_allowed"
 
 
-async def test_a_subscription_is_refused_and_not_held_open(app: Running) -> None:
+async def test_a_subscription_is_refused_at_once(app: Running) -> None:
     version = "2026-07-28"
     meta = {
         "io.modelcontextprotocol/protocolVersion": version,

@@ -1,4 +1,4 @@
-"""The process of a server is killed, again and again, while turns call its tools."""
+"""Kills a server's process repeatedly while turns call its tools."""
 
 import asyncio
 import os
@@ -43,7 +43,7 @@ def weighing_model() -> Generator[FakeModelApi]:
 
 
 class Load:
-    """Turns of many threads at once, one after the other in each, until it is told to end."""
+    """Runs turns on many threads concurrently until it is stopped."""
 
     def __init__(self, app: Running) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class Load:
 
 
 @pytest.mark.parametrize("make", [plain, _sdk], ids=["plain", "sdk"])
-async def test_turns_go_on_while_the_process_is_killed_again_and_again(
+async def test_turns_work_while_the_process_is_killed_repeatedly(
     settings: Settings,
     weighing_model: FakeModelApi,
     use_servers: UseServers,

@@ -1,4 +1,4 @@
-"""What may be written in the settings, and what is said of the rest: never a value."""
+"""Tests which settings are accepted. Errors never contain a value."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ def _explained(monkeypatch: pytest.MonkeyPatch, value: str) -> str:
         ({"command": ""}, "docs.command"),
     ],
 )
-def test_a_wrong_server_is_named_with_what_is_wrong(
+def test_an_invalid_server_is_named_with_its_problem(
     monkeypatch: pytest.MonkeyPatch, server: dict[str, Any], said: str
 ) -> None:
     explained = _explained(monkeypatch, json.dumps({"docs": server}))
@@ -55,7 +55,7 @@ def test_a_wrong_server_is_named_with_what_is_wrong(
         '{"app": {"command": "x"}}',
     ],
 )
-def test_what_is_no_list_of_servers_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_invalid_server_lists_are_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert _explained(monkeypatch, value).startswith("MCP_SERVERS: ")
 
 
@@ -73,9 +73,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("user", ["x" * 256, "a\tb"])
-def test_the_user_must_be_one_that_a_token_may_name(
-    monkeypatch: pytest.MonkeyPatch, user: str
-) -> None:
+def test_the_user_must_be_a_valid_subject(monkeypatch: pytest.MonkeyPatch, user: str) -> None:
     monkeypatch.setenv("MCP_USER", user)
 
     with pytest.raises(ValidationError, match="printable"):

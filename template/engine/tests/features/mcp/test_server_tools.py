@@ -1,4 +1,4 @@
-"""The tools of somebody else's server in a turn."""
+"""Tests the tools of a third-party server within a turn."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ async def test_a_first_turn_waits_for_the_connection(
         ("post_odd_name", "It is brown.\n(image, which cannot be shown here)"),
     ],
 )
-async def test_what_is_no_text_is_told_in_words(
+async def test_content_that_is_not_text_is_mentioned(
     with_model: Settings,
     model_api: FakeModelApi,
     use_servers: UseServers,
@@ -67,7 +67,7 @@ async def test_what_is_no_text_is_told_in_words(
     assert outputs(model_api) == [told]
 
 
-async def test_an_output_is_told_within_bounds(
+async def test_the_models_input_of_an_output_is_limited(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, parcels_url: str
 ) -> None:
     use_servers(post={"url": parcels_url})
@@ -79,7 +79,7 @@ async def test_an_output_is_told_within_bounds(
     assert len(outputs(model_api)[0]) < 100_000
 
 
-async def test_the_model_hears_that_a_tool_failed_and_never_why(
+async def test_the_model_learns_that_a_tool_failed_but_not_why(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, parcels_url: str
 ) -> None:
     use_servers(post={"url": parcels_url})
@@ -110,7 +110,7 @@ async def test_a_tool_that_takes_too_long_is_given_up_and_the_next_call_works(
     assert outputs(model_api)[-1] == "Bonn weighs 5"
 
 
-async def test_only_the_tools_that_are_wanted_are_offered(
+async def test_only_the_selected_tools_are_offered(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, parcels_url: str
 ) -> None:
     use_servers(
@@ -136,7 +136,7 @@ async def test_only_the_tools_that_are_wanted_are_offered(
         ({"type": "object", "description": "x" * 1_000_000}, 0),
     ],
 )
-async def test_a_tool_that_no_api_takes_is_not_offered(
+async def test_a_tool_with_an_invalid_schema_is_not_offered(
     monkeypatch: pytest.MonkeyPatch, schema: dict[str, Any], count: int
 ) -> None:
     connection = ServerConnection("some", ServerSettings(command="some"))
@@ -148,7 +148,7 @@ async def test_a_tool_that_no_api_takes_is_not_offered(
     assert len(offered_tools) == count
 
 
-async def test_every_name_is_fit_for_an_api_and_none_is_there_twice(
+async def test_tool_names_are_valid_and_unique(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, parcels_url: str
 ) -> None:
     use_servers(current={"url": parcels_url}, other={"url": parcels_url})
@@ -192,7 +192,7 @@ async def test_approval_is_asked_for_as_the_settings_say(
     assert bool(widgets(streamed)) == asks
 
 
-async def test_a_yes_runs_the_call_once(
+async def test_an_approved_call_runs_once(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, parcels_url: str
 ) -> None:
     use_servers(post={"url": parcels_url})
@@ -208,7 +208,7 @@ async def test_a_yes_runs_the_call_once(
     assert again.status_code == 409
 
 
-async def test_what_a_stranger_says_makes_tools_with_effects_wait(
+async def test_untrusted_output_makes_tools_with_effects_wait(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, parcels_url: str
 ) -> None:
     use_servers(post={"url": parcels_url})
@@ -224,7 +224,7 @@ async def test_what_a_stranger_says_makes_tools_with_effects_wait(
 
 
 @pytest.mark.parametrize("parallel", [True, False])
-async def test_a_server_may_have_its_calls_one_at_a_time(
+async def test_calls_of_a_server_may_be_made_sequential(
     with_model: Settings,
     model_api: FakeModelApi,
     use_servers: UseServers,
@@ -241,7 +241,7 @@ async def test_a_server_may_have_its_calls_one_at_a_time(
 
 
 @pytest.mark.parametrize("send_user", [True, False])
-async def test_a_stranger_learns_who_the_user_is_only_where_the_settings_say_so(
+async def test_a_server_gets_the_user_only_if_the_settings_allow_it(
     with_model: Settings,
     model_api: FakeModelApi,
     use_servers: UseServers,
@@ -256,7 +256,7 @@ async def test_a_stranger_learns_who_the_user_is_only_where_the_settings_say_so(
     assert ("'chatkit/user': 'local'" in outputs(model_api)[0]) == send_user
 
 
-async def test_two_calls_at_once_share_the_connection(
+async def test_concurrent_calls_share_the_connection(
     with_model: Settings, model_api: FakeModelApi, use_servers: UseServers, parcels_url: str
 ) -> None:
     use_servers(post={"url": parcels_url})

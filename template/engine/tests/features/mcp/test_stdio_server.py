@@ -1,4 +1,4 @@
-"""The server over stdio, as a real process: as the user whom its parent names."""
+"""Tests the server over stdio as a real process, whose parent names the user."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ async def test_each_call_acts_as_the_user_that_it_names(database_url: str) -> No
     assert "printable" in _told(unusable)
 
 
-async def test_with_tokens_somebody_must_be_named(database_url: str) -> None:
+async def test_with_tokens_a_call_must_name_a_user(database_url: str) -> None:
     env = {"DATABASE_URL": database_url, "AUTH_MODE": "jwt", "JWT_SECRET": SECRET}
 
     async with _connected(**env) as client:
@@ -97,7 +97,7 @@ def _start(**env: str) -> subprocess.Popen[str]:
     return subprocess.Popen(COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, env=variables, text=True)
 
 
-def test_it_ends_when_its_input_does_and_says_nothing_but_messages(tmp_path: Path) -> None:
+def test_it_ends_with_its_input_and_prints_only_messages(tmp_path: Path) -> None:
     process = _start(DATABASE_URL=f"sqlite:///{tmp_path}/new.db", LOG_LEVEL="DEBUG")
 
     said, _log = process.communicate("no message\n", timeout=END_SECONDS)
@@ -107,7 +107,7 @@ def test_it_ends_when_its_input_does_and_says_nothing_but_messages(tmp_path: Pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
+def test_it_ends_on_a_signal(tmp_path: Path, number: signal.Signals) -> None:
     process = _start(DATABASE_URL=f"sqlite:///{tmp_path}/new.db")
     ask: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}}
     assert process.stdin

@@ -1,4 +1,4 @@
-"""Turns in which the model calls tools, and what it was told."""
+"""Helpers for turns in which the model calls tools."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -40,7 +40,7 @@ async def call(
 
 
 def outputs(model_api: FakeModelApi) -> list[str]:
-    """Return what the model was told of its calls, in its last request."""
+    """Return the outputs of the model's calls in its last request."""
     sent: list[Any] = model_api.requests[-1]["input"]
     return [item["output"] for item in sent if item.get("type") == "function_call_output"]
 

@@ -1,4 +1,4 @@
-"""The documents' settings are hidden from these tests, as the core's are."""
+"""Hides the developer's settings for documents from these tests."""
 
 import pytest
 

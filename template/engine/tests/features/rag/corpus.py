@@ -1,4 +1,4 @@
-"""Documents in a database and in a vector store, put there as `ingest` does it."""
+"""A corpus for tests: documents in a database and a vector store, as `ingest` puts them there."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, upgrade
 
-# The tests' settings are hidden while a test runs, this one too.
+# Read now, because settings are hidden while a test runs.
 QDRANT_URL = os.environ.get("QDRANT_URL")
 QDRANT_API_KEY = os.environ.get("QDRANT_API_KEY")
 
@@ -35,7 +35,7 @@ OpenStore = Callable[[Database], VectorStore]
 
 
 def unit(*numbers: float) -> Matrix:
-    """Return one vector: these numbers, then zeros, brought to unit length."""
+    """Return one vector of these numbers and zeros, scaled to unit length."""
     padded = np.zeros((1, DIMENSIONS), np.float32)
     padded[0, : len(numbers)] = numbers
     return normalized(padded)
@@ -52,14 +52,14 @@ def random_vectors(count: int, seed: int, dimensions: int = DIMENSIONS) -> Matri
 
 @dataclass
 class Corpus:
-    """A database, and a store of the vectors of the documents in it."""
+    """A database with documents, and a store with their vectors."""
 
     database: Database
     store: VectorStore
     embedder: str = EMBEDDER
 
     async def keep(self, owner: str, document_id: str, vectors: Mapping[str, Matrix]) -> None:
-        """Let a document be chunks of these ids and vectors."""
+        """Publish a document of chunks with these ids and vectors."""
         matrix = np.concatenate([*vectors.values()])
         await self.keep_matrix(owner, document_id, list(vectors), matrix)
 
@@ -103,7 +103,7 @@ class Corpus:
         limit: int = 10,
         document_ids: Sequence[str] | None = None,
     ) -> list[Match]:
-        """Return what the user finds: what the store finds, and the database has passages of."""
+        """Return the store's matches for which the database has passages."""
         [matches] = await self.store.search(user, query, limit, document_ids)
         ids = [match.chunk_id for match in matches]
         passages = await self.database.read(rows.load_passages, user, ids)
@@ -147,7 +147,7 @@ def local_qdrant(database: Database) -> VectorStore:
 
 @asynccontextmanager
 async def served_qdrant() -> AsyncGenerator[OpenStore]:
-    """Give what opens a store on the server at QDRANT_URL, in collections of its own."""
+    """Yield a function that opens a store on the server at QDRANT_URL, in separate collections."""
     prefix = f"test-{uuid4().hex}"
 
     def open_store(database: Database) -> VectorStore:
@@ -163,7 +163,7 @@ async def served_qdrant() -> AsyncGenerator[OpenStore]:
 
 
 async def fill(corpus: Corpus, owner: str, count: int, seed: int) -> None:
-    """Keep a document of random vectors, with the ids `OWNER-0` and so on."""
+    """Publish a document of random vectors, with the ids `OWNER-0`, `OWNER-1` and so on."""
     name = owner or "shared"
     ids = [f"{name}-{number}" for number in range(count)]
     await corpus.keep_matrix(owner, f"{name} many", ids, random_vectors(count, seed))

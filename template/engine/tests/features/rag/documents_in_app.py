@@ -1,4 +1,4 @@
-"""Documents for tests, ingested into an application's database."""
+"""Ingests documents into the database of a running application."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Vectors of queries are kept for a while, each user's apart."""
+"""Vectors of queries are cached for a while, separately for each user."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -50,7 +50,7 @@ async def test_nothing_is_shared_between_users(
     assert model_api.embeddings.texts == ["one", "one"]
 
 
-async def test_equal_queries_at_once_are_asked_for_once(
+async def test_concurrent_equal_queries_are_embedded_once(
     cached: CachedEmbedder, model_api: FakeModelApi
 ) -> None:
     found = await asyncio.gather(*(cached.embed_for("ada", ["one", "two"]) for _ in range(10)))
@@ -59,7 +59,7 @@ async def test_equal_queries_at_once_are_asked_for_once(
     assert all(np.array_equal(each, found[0]) for each in found)
 
 
-async def test_one_who_gives_up_does_not_take_the_answer_from_the_others(
+async def test_a_cancelled_caller_does_not_cancel_the_query_for_others(
     cached: CachedEmbedder, model_api: FakeModelApi
 ) -> None:
     first = asyncio.create_task(cached.embed_for("ada", ["one"]))
@@ -72,7 +72,7 @@ async def test_one_who_gives_up_does_not_take_the_answer_from_the_others(
     assert model_api.embeddings.texts == ["one"]
 
 
-async def test_a_failure_is_everybodys_and_is_not_kept(
+async def test_a_failure_reaches_all_callers_and_is_not_cached(
     cached: CachedEmbedder, model_api: FakeModelApi
 ) -> None:
     model_api.embeddings.script(Reply(status=500))
@@ -84,7 +84,7 @@ async def test_a_failure_is_everybodys_and_is_not_kept(
     assert (await cached.embed_for("ada", ["one"])).shape == (1, 1536)
 
 
-async def test_nothing_is_kept_where_the_time_is_zero(model_api: FakeModelApi) -> None:
+async def test_nothing_is_cached_if_the_time_is_zero(model_api: FakeModelApi) -> None:
     cached = _cached(model_api, 0)
     for _ in range(2):
         assert (await cached.embed_for("ada", ["one"])).shape == (1, 1536)
@@ -93,7 +93,7 @@ async def test_nothing_is_kept_where_the_time_is_zero(model_api: FakeModelApi) -
     assert model_api.embeddings.texts == ["one", "one"]
 
 
-async def test_the_oldest_make_room_for_the_newest(model_api: FakeModelApi) -> None:
+async def test_the_oldest_entries_make_room_for_new_ones(model_api: FakeModelApi) -> None:
     cached = _cached(model_api, FOREVER, entries=2)
     await cached.embed_for("ada", ["one", "two", "three"])
     await cached.embed_for("ada", ["three", "one"])
@@ -102,7 +102,7 @@ async def test_the_oldest_make_room_for_the_newest(model_api: FakeModelApi) -> N
     assert model_api.embeddings.texts == ["one", "two", "three", "one"]
 
 
-async def test_closing_ends_what_is_asked_for(model_api: FakeModelApi) -> None:
+async def test_closing_cancels_pending_queries(model_api: FakeModelApi) -> None:
     cached = _cached(model_api, FOREVER)
     model_api.embeddings.script(Reply(hangs=True))
     waiting = asyncio.create_task(cached.embed_for("ada", TEXTS))

@@ -1,4 +1,4 @@
-"""Documents are cut into passages: nothing is lost, nothing is too long, no heading is crossed."""
+"""Chunks lose no text, are not too long, and do not cross headings."""
 
 import re
 from itertools import pairwise
@@ -69,7 +69,7 @@ def test_parts_are_in_order_and_overlap_little(shape: Shape) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), _shapes(PLAIN)), max_size=6))
-def test_no_piece_crosses_a_heading(sections: list[tuple[int, Shape]]) -> None:
+def test_no_chunk_crosses_a_heading(sections: list[tuple[int, Shape]]) -> None:
     starts = range(FIRST_LETTER, FIRST_LETTER + STEP * len(sections), STEP)
     texts = [_text(shape, start)[:STEP] for (_, shape), start in zip(sections, starts, strict=True)]
     document = "\n".join(
@@ -86,7 +86,7 @@ def test_no_piece_crosses_a_heading(sections: list[tuple[int, Shape]]) -> None:
     assert found == {letter for text in texts for letter in _letters(text)}
 
 
-def test_a_text_is_cut_after_sentences_and_goes_on_with_the_last_of_them() -> None:
+def test_chunks_end_after_a_sentence_and_overlap_by_whole_sentences() -> None:
     sentences = [f"Sentence number {number} says something of some length." for number in range(60)]
 
     first, second, *_ = cut(" ".join(sentences))
@@ -98,7 +98,7 @@ def test_a_text_is_cut_after_sentences_and_goes_on_with_the_last_of_them() -> No
     assert second.partition(".")[0] in first
 
 
-def test_paragraphs_stay_whole_where_they_fit() -> None:
+def test_paragraphs_that_fit_are_not_cut() -> None:
     paragraphs = [f"{number} " + "word " * 100 for number in range(8)]
 
     parts = cut("\n\n".join(paragraphs))
@@ -106,7 +106,7 @@ def test_paragraphs_stay_whole_where_they_fit() -> None:
     assert all(any(paragraph.strip() in part for part in parts) for paragraph in paragraphs)
 
 
-def test_code_and_tables_are_not_cut_where_they_fit() -> None:
+def test_code_and_tables_that_fit_are_not_cut() -> None:
     code = "```python\n" + "\n\n".join(f"call_{number}(x)" for number in range(100)) + "\n```"
     table = "\n".join(f"| row {number} | something |" for number in range(60))
     prose = "Some words. " * 50
@@ -133,7 +133,7 @@ def test_a_line_without_an_end_is_cut() -> None:
     assert max(map(len, parts)) <= MAX
 
 
-def test_what_is_embedded_says_where_it_stands() -> None:
+def test_the_embedded_text_begins_with_the_title_and_headings() -> None:
     text = "---\ntitle: Guide\n---\n# Setup\n## Wires\nRed one first."
 
     [chunk] = _pieces(text)
@@ -143,13 +143,13 @@ def test_what_is_embedded_says_where_it_stands() -> None:
     assert _pieces("# Guide\ntext")[0].embedded == "Guide\ntext"
 
 
-def test_a_heading_with_nothing_below_it_is_found_by_its_words() -> None:
+def test_a_heading_with_nothing_below_it_is_a_chunk() -> None:
     chunks = _pieces("# A\n## Does it float? No.\n# B\n## C\ntext")
 
     assert [chunk.text for chunk in chunks] == ["Does it float? No.", "text"]
 
 
-def test_equal_pieces_of_a_document_have_hashes_of_their_own() -> None:
+def test_equal_chunks_of_a_document_have_different_hashes() -> None:
     text = "# A\nsame\n# A\nsame\n# A\nsame"
 
     chunks = _pieces(text)
@@ -159,6 +159,6 @@ def test_equal_pieces_of_a_document_have_hashes_of_their_own() -> None:
     assert [chunk.hash for chunk in chunks] == [chunk.hash for chunk in _pieces(text)]
 
 
-def test_a_document_without_text_has_no_pieces() -> None:
+def test_a_document_without_text_has_no_chunks() -> None:
     assert _pieces("") == []
     assert _pieces("---\ntitle: A\n---\n\n  \n") == []

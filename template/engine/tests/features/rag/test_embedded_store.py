@@ -1,4 +1,4 @@
-"""The store in memory: exact, up to date whoever writes, and bounded."""
+"""The embedded store is exact, sees changes by other processes, and limits its memory."""
 
 import asyncio
 import shutil
@@ -56,7 +56,7 @@ async def other(each_database: Settings, corpus: Corpus) -> AsyncGenerator[Corpu
         yield other
 
 
-async def test_what_another_process_does_is_seen(corpus: Corpus, other: Corpus) -> None:
+async def test_changes_by_another_process_are_found(corpus: Corpus, other: Corpus) -> None:
     async def found() -> list[str]:
         [matches] = await other.store.search(ADA, NORTH, 10)
         return [match.chunk_id for match in matches]
@@ -74,7 +74,7 @@ async def test_what_another_process_does_is_seen(corpus: Corpus, other: Corpus) 
     assert await found() == ["second"]
 
 
-async def test_a_library_that_was_erased_and_made_anew_is_not_taken_for_the_old_one(
+async def test_erased_and_new_documents_of_an_owner_are_told_apart(
     corpus: Corpus, other: Corpus
 ) -> None:
     await corpus.keep(ADA, "doc", {"old": NORTH})
@@ -114,7 +114,7 @@ async def test_results_are_right_when_memory_is_too_small(corpus: Corpus, max_by
             assert [match.similarity for match in found] == pytest.approx(similarities, abs=1e-5)
 
 
-async def test_searches_at_once_read_a_library_once_and_agree(
+async def test_concurrent_searches_load_the_vectors_once_and_agree(
     corpus: Corpus, other: Corpus
 ) -> None:
     await fill(corpus, ADA, 1200, seed=1)
@@ -133,7 +133,7 @@ async def test_searches_at_once_read_a_library_once_and_agree(
     assert len(reads) == 3 + 3, "a chunk has 500 chunks, and the last one fewer"
 
 
-def test_it_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
+def test_it_finds_the_same_as_an_exhaustive_comparison(tmp_path: Path) -> None:
     empty = tmp_path / "empty.db"
     asyncio.run(_migrate(empty))
     names = count()

@@ -1,4 +1,4 @@
-"""Embedders: the local one, and models over the OpenAI wire."""
+"""Tests the local embedder, and models over an API like OpenAI's."""
 
 import asyncio
 import os
@@ -102,13 +102,13 @@ async def test_a_local_vector_does_not_depend_on_the_texts_beside_it() -> None:
     assert (await LocalEmbedder().embed([])).shape == (0, 384)
 
 
-async def test_each_local_vector_has_unit_length_that_of_an_empty_text_too() -> None:
+async def test_each_local_vector_has_unit_length_even_of_an_empty_text() -> None:
     matrix = await LocalEmbedder().embed([*TEXTS, "!!!", "\n", "a" * 100_000, "x " * 50_000])
 
     assert np.allclose(np.linalg.norm(matrix, axis=1), 1)
 
 
-async def test_local_vectors_are_near_where_words_are_shared() -> None:
+async def test_texts_that_share_words_have_similar_local_vectors() -> None:
     question = "How do I calibrate the nectar scale?"
     floor = LocalEmbedder.min_similarity
 
@@ -119,7 +119,7 @@ async def test_local_vectors_are_near_where_words_are_shared() -> None:
     )
 
 
-async def test_words_that_are_in_every_text_make_none_near() -> None:
+async def test_stop_words_do_not_make_texts_similar() -> None:
     assert await _similarity("what is the use of this", "what is the name of that") < 0.9
     assert await _similarity("what is the price of honey", "what is the age of Rome") < 0.2
 
@@ -138,7 +138,7 @@ async def test_vectors_of_a_model_are_in_order_and_of_unit_length(model_api: Fak
     assert model_api.embeddings.headers[0]["authorization"] == "Bearer sk-test"
 
 
-async def test_many_texts_are_asked_for_in_batches(model_api: FakeModelApi) -> None:
+async def test_many_texts_are_sent_in_batches(model_api: FakeModelApi) -> None:
     many = [f"text {number}" for number in range(300)]
     long = ["x" * 7_000] * 20
     async with _asking(model_api) as embedder:
@@ -152,7 +152,7 @@ async def test_many_texts_are_asked_for_in_batches(model_api: FakeModelApi) -> N
     assert np.allclose(matrix[299], np.array(vector_of("text 299")) / 2, atol=1e-6)
 
 
-async def test_a_text_is_cut_to_what_a_model_takes(model_api: FakeModelApi) -> None:
+async def test_a_text_is_cut_to_the_length_that_models_accept(model_api: FakeModelApi) -> None:
     async with _asking(model_api) as embedder:
         await embedder.embed(["€" * 10_000, " \n "])
 
@@ -162,7 +162,7 @@ async def test_a_text_is_cut_to_what_a_model_takes(model_api: FakeModelApi) -> N
     assert empty.strip()
 
 
-async def test_vectors_are_asked_for_as_short_as_is_set(model_api: FakeModelApi) -> None:
+async def test_shorter_vectors_are_requested_if_configured(model_api: FakeModelApi) -> None:
     async with _asking(model_api, embedding_dimensions=256) as embedder:
         matrix = await embedder.embed(["a"])
 
@@ -171,7 +171,7 @@ async def test_vectors_are_asked_for_as_short_as_is_set(model_api: FakeModelApi)
     assert model_api.embeddings.requests[0]["dimensions"] == 256
 
 
-async def test_a_busy_api_is_asked_again_when_it_says_so(model_api: FakeModelApi) -> None:
+async def test_a_busy_api_is_retried_after_the_time_that_it_names(model_api: FakeModelApi) -> None:
     model_api.embeddings.script(Reply(status=429, headers={"Retry-After": "0.01"}))
     async with _asking(model_api) as embedder:
         assert (await embedder.embed(["a"])).shape == (1, 1536)
@@ -191,7 +191,7 @@ async def test_a_busy_api_is_asked_again_when_it_says_so(model_api: FakeModelApi
         (Reply(cut_after_words=0), "does not answer"),
     ],
 )
-async def test_what_fails_is_told_without_the_apis_words(
+async def test_a_failure_is_reported_without_the_apis_text(
     model_api: FakeModelApi, reply: Reply, advice: str
 ) -> None:
     model_api.embeddings.script(reply)
@@ -204,13 +204,13 @@ async def test_what_fails_is_told_without_the_apis_words(
 
 
 @pytest.mark.parametrize("answer", NO_ANSWERS, ids=lambda answer: str(answer)[:40])
-async def test_an_answer_that_is_none_is_an_error(model_api: FakeModelApi, answer: Any) -> None:
+async def test_an_invalid_answer_is_an_error(model_api: FakeModelApi, answer: Any) -> None:
     model_api.embeddings.answer = answer
     async with _asking(model_api) as embedder:
         await _failure(embedder)
 
 
-async def test_vectors_of_another_length_are_named(model_api: FakeModelApi) -> None:
+async def test_vectors_of_the_wrong_length_are_reported(model_api: FakeModelApi) -> None:
     model_api.embeddings.answer = {"data": [{"index": 0, "embedding": [1.0] * 768}]}
     url = model_api.url
     async with _asking(
@@ -221,7 +221,7 @@ async def test_vectors_of_another_length_are_named(model_api: FakeModelApi) -> N
     assert "768: set EMBEDDING_DIMENSIONS" in failure.advice
 
 
-async def test_a_server_of_ones_own_never_gets_openais_key(model_api: FakeModelApi) -> None:
+async def test_a_custom_server_never_gets_openais_key(model_api: FakeModelApi) -> None:
     own: dict[str, Any] = {"embedding_base_url": model_api.url}
     async with _asking(model_api, None, **own) as embedder:
         await embedder.embed(["a"])
@@ -241,7 +241,7 @@ async def test_a_server_of_ones_own_never_gets_openais_key(model_api: FakeModelA
         ({"openai_api_key": "sk-test"}, {"embedding_model": "local"}),
     ],
 )
-def test_without_a_key_of_openais_the_local_embedder_is_used(
+def test_the_local_embedder_is_used_without_a_key(
     core: dict[str, Any], own: dict[str, Any]
 ) -> None:
     assert isinstance(_create(core, **own), LocalEmbedder)
@@ -285,7 +285,7 @@ async def test_the_settings_choose_a_model(
         ({"llm_provider": "groq", "groq_api_key": "g"}, {"embedding_model": "x"}, "OPENAI_API_KEY"),
     ],
 )
-def test_what_lacks_stops_the_start_with_the_fix(
+def test_a_missing_setting_stops_the_start_with_the_fix(
     core: dict[str, Any], own: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(ValidationError) as refused:

@@ -1,4 +1,4 @@
-"""The evaluation: what it counts, and what the search reaches over the documents here."""
+"""Tests the evaluation, and the scores of the search over the documents here."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def _scores(table: str) -> dict[tuple[str, str], list[float]]:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect:UserWarning")
-async def test_each_store_finds_what_answers_and_words_and_places_help(postgres_url: str) -> None:
+async def test_each_store_finds_the_answers_and_words_and_boosts_help(postgres_url: str) -> None:
     with TemporaryDirectory() as folder:
         scores = _scores(await evaluate_each_store(LocalEmbedder(), postgres_url, Path(folder)))
 
@@ -55,7 +55,7 @@ def test_the_command_prints_the_scores_and_leaves_nothing_behind(tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", [None, "{", '[{"question": "?"}]'])
-def test_questions_that_cannot_be_read_are_asked_for(tmp_path: Path, content: str | None) -> None:
+def test_unreadable_questions_are_reported(tmp_path: Path, content: str | None) -> None:
     if content is not None:
         (tmp_path / "questions.json").write_text(content)
 
@@ -66,7 +66,7 @@ def test_questions_that_cannot_be_read_are_asked_for(tmp_path: Path, content: st
     assert "Traceback" not in result.output
 
 
-def test_the_questions_here_name_what_is_there() -> None:
+def test_the_questions_name_existing_documents() -> None:
     for case in json.loads((DOCUMENTS / "questions.json").read_text()):
         for answer in case["answers"]:
             assert (DOCUMENTS / answer.partition("#")[0]).exists(), answer

@@ -1,4 +1,4 @@
-"""The words of documents, on each database."""
+"""Tests the full-text search over documents on each database."""
 
 from collections.abc import AsyncGenerator
 
@@ -49,7 +49,7 @@ async def _texts(
     return [found[chunk_id].text for chunk_id in hits.chunk_ids]
 
 
-async def test_what_has_more_of_the_words_comes_first(database: Database) -> None:
+async def test_chunks_with_more_of_the_words_come_first(database: Database) -> None:
     await _keep(database, SHARED, "red apple pie", "red apple", "green apple", "nothing")
 
     found = await _texts(database, ADA, "red apple pie")
@@ -58,7 +58,7 @@ async def test_what_has_more_of_the_words_comes_first(database: Database) -> Non
     assert "nothing" not in found
 
 
-async def test_a_user_finds_their_own_and_the_shared_alone(database: Database) -> None:
+async def test_a_user_finds_only_their_own_and_shared_chunks(database: Database) -> None:
     await _keep(database, SHARED, "a shared apple")
     await _keep(database, ADA, "an apple of Ada's")
     await _keep(database, EVE, "an apple of Eve's")
@@ -67,13 +67,13 @@ async def test_a_user_finds_their_own_and_the_shared_alone(database: Database) -
     assert await _texts(database, "'; --", "apple") == ["a shared apple"]
 
 
-async def test_what_is_not_published_is_not_found(database: Database) -> None:
+async def test_unpublished_chunks_are_not_found(database: Database) -> None:
     await _keep(database, SHARED, "an early apple", publish=False)
 
     assert await _texts(database, ADA, "apple") == []
 
 
-async def test_a_scope_has_its_documents_alone(database: Database) -> None:
+async def test_a_scope_limits_the_documents(database: Database) -> None:
     first = await _keep(database, SHARED, "one apple")
     await _keep(database, SHARED, "another apple")
 
@@ -81,7 +81,7 @@ async def test_a_scope_has_its_documents_alone(database: Database) -> None:
     assert await _texts(database, ADA, "apple", []) == []
 
 
-async def test_what_is_deleted_is_not_found(database: Database) -> None:
+async def test_deleted_chunks_are_not_found(database: Database) -> None:
     document = await _keep(database, ADA, "an apple")
 
     await database.write(rows.remove, ADA, document)
@@ -90,7 +90,7 @@ async def test_what_is_deleted_is_not_found(database: Database) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "?!", '"', "a:b AND (c", "x" * 5000, "' OR 1=1", "apple*"])
-async def test_whatever_is_asked_is_looked_for_as_words(database: Database, query: str) -> None:
+async def test_a_query_is_never_read_as_search_syntax(database: Database, query: str) -> None:
     await _keep(database, SHARED, "an apple")
 
     found = await _texts(database, ADA, query)
@@ -107,7 +107,7 @@ async def test_several_queries_are_answered_in_their_order(database: Database) -
     assert hits[0].chunk_ids != hits[2].chunk_ids
 
 
-async def test_a_rare_word_tells_more_than_a_frequent_one(database: Database) -> None:
+async def test_a_rare_word_weighs_more_than_a_frequent_one(database: Database) -> None:
     await _keep(database, SHARED, *["an apple a day"] * 20, "a durian")
 
     [hits] = await database.read(find_words, ADA, ["the apple and the durian"], LIMIT)
@@ -118,7 +118,7 @@ async def test_a_rare_word_tells_more_than_a_frequent_one(database: Database) ->
     assert WordHits([], {}).coverage("apple") == 0
 
 
-async def test_that_vectors_came_into_a_store_counts_as_a_change(database: Database) -> None:
+async def test_adding_vectors_to_a_store_counts_as_a_change(database: Database) -> None:
     document = await _keep(database, ADA, "an apple")
     before = await database.read(rows.versions, ADA)
 

@@ -1,4 +1,4 @@
-"""Folders are ingested: what changed is embedded, what is gone is deleted, nothing is lost."""
+"""Ingesting a folder embeds what changed, deletes what is gone, and loses nothing."""
 
 import asyncio
 import os
@@ -143,7 +143,7 @@ async def test_a_second_run_does_nothing(
     assert await database.read(rows.versions, SHARED) == before
 
 
-async def test_only_what_changed_is_embedded(
+async def test_only_changed_chunks_are_embedded(
     database: Database, embedder: Embedder, folder: Path, model_api: FakeModelApi
 ) -> None:
     await _ingest(database, embedder).run(folder, "docs")
@@ -161,7 +161,7 @@ async def test_only_what_changed_is_embedded(
     assert model_api.embeddings.texts[-1] == "New › B\nBats, bats, bats."
 
 
-async def test_an_anchor_that_moved_is_followed_without_embedding(
+async def test_a_changed_anchor_is_stored_without_embedding(
     database: Database, embedder: Embedder, folder: Path, model_api: FakeModelApi
 ) -> None:
     (folder / "guide.pdf").write_bytes(make_pdf(["One", "Two"], title="Guide"))
@@ -182,7 +182,7 @@ async def test_an_anchor_that_moved_is_followed_without_embedding(
     }
 
 
-async def test_what_is_gone_is_deleted(
+async def test_documents_whose_files_are_gone_are_deleted(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     await _ingest(database, embedder).run(folder, "docs")
@@ -208,7 +208,7 @@ async def test_a_file_that_was_renamed_is_not_embedded_again(
     assert await _find(database, embedder, "about bees.") == "All about bees."
 
 
-async def test_a_document_that_was_emptied_is_found_no_more(
+async def test_an_emptied_document_is_no_longer_found(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     await _ingest(database, embedder).run(folder, "docs")
@@ -220,7 +220,7 @@ async def test_a_document_that_was_emptied_is_found_no_more(
     assert await _texts(database, "one/a.md") == []
 
 
-async def test_an_interrupted_run_is_gone_on_with(
+async def test_the_next_run_continues_an_interrupted_one(
     database: Database, embedder: Embedder, folder: Path, model_api: FakeModelApi
 ) -> None:
     _write(folder / "long.md", LONG)
@@ -267,7 +267,7 @@ async def test_the_old_text_is_found_until_the_new_one_is_complete(
     assert len(ids) > 1
 
 
-async def test_another_embedder_embeds_everything_anew(
+async def test_another_embedder_embeds_everything_again(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     await _ingest(database, embedder).run(folder, "docs")
@@ -283,7 +283,7 @@ async def test_another_embedder_embeds_everything_anew(
 
 
 @pytest.mark.parametrize("times", range(3))
-async def test_two_runs_at_once_leave_each_document_whole(
+async def test_two_concurrent_runs_leave_each_document_complete(
     each_database: Settings, database: Database, folder: Path, tmp_path: Path, times: int
 ) -> None:
     other = tmp_path / "other" / "docs"
@@ -329,7 +329,7 @@ async def test_one_bad_file_does_not_stop_the_others(
     assert report.left_out == {".png": 1, "Makefile": 1}
 
 
-async def test_a_file_that_cannot_be_read_any_more_keeps_its_document(
+async def test_an_unreadable_file_keeps_its_old_document(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     await _ingest(database, embedder).run(folder, "docs")
@@ -341,7 +341,7 @@ async def test_a_file_that_cannot_be_read_any_more_keeps_its_document(
     assert await _texts(database, "two.html") == ["All about dogs."]
 
 
-async def test_what_is_hidden_or_leads_out_of_the_folder_is_left_out(
+async def test_hidden_files_and_links_out_of_the_folder_are_skipped(
     database: Database, embedder: Embedder, folder: Path, tmp_path: Path
 ) -> None:
     _write(tmp_path / "secret.md", "The secret.")
@@ -361,7 +361,7 @@ async def test_what_is_hidden_or_leads_out_of_the_folder_is_left_out(
     assert found == {"one/a.md", "one/b.txt", "two.html", "inside.md"}
 
 
-async def test_a_name_that_is_no_text_is_refused(
+async def test_a_file_name_that_is_not_utf8_is_refused(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     _write(folder / os.fsdecode(b"bad\xff.md"), "text")
@@ -371,7 +371,7 @@ async def test_a_name_that_is_no_text_is_refused(
     assert report.refused == [("bad?.md", NO_NAME)]
 
 
-async def test_a_folder_that_has_none_of_them_wipes_no_collection(
+async def test_a_folder_without_the_documents_does_not_wipe_the_collection(
     database: Database, embedder: Embedder, folder: Path, tmp_path: Path
 ) -> None:
     ingest = _ingest(database, embedder)
@@ -391,7 +391,7 @@ async def test_a_folder_that_has_none_of_them_wipes_no_collection(
     assert (await _documents(database)).keys() == {"else.md"}
 
 
-async def test_a_file_alone_deletes_nothing(
+async def test_a_single_file_deletes_nothing(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     await _ingest(database, embedder).run(folder, "docs")
@@ -403,7 +403,7 @@ async def test_a_file_alone_deletes_nothing(
     assert len(await _documents(database)) == 4
 
 
-async def test_documents_are_a_users_own_or_shared(
+async def test_documents_belong_to_a_user_or_are_shared(
     database: Database, embedder: Embedder, folder: Path, tmp_path: Path
 ) -> None:
     own = tmp_path / "own" / "docs"
@@ -419,7 +419,7 @@ async def test_documents_are_a_users_own_or_shared(
     assert await _find(database, embedder, "Private words", "eve") != "Private words of Ada."
 
 
-async def test_collections_do_not_know_of_each_other(
+async def test_collections_are_independent(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     await _ingest(database, embedder).run(folder, "docs")
@@ -462,8 +462,8 @@ async def test_a_store_has_what_the_documents_have(
     await qdrant.aclose()
 
 
-async def test_a_documents_chunks_are_looked_up_by_the_document(settings: Settings) -> None:
-    """By their owner alone each document would cost as much as all of them."""
+async def test_chunks_are_looked_up_by_the_index_on_documents(settings: Settings) -> None:
+    """By the owner's index, one document would cost as much as all of them."""
 
     def plan(connection: Connection) -> str:
         of_one = "SELECT id FROM rag_chunks WHERE user_id = '' AND document_id = 'doc_1'"
@@ -485,7 +485,7 @@ class SearchedStore(QdrantStore):
 
 
 @pytest.mark.filterwarnings(LOCAL_QDRANT)
-async def test_what_was_asked_for_too_early_is_found_when_the_store_has_it(
+async def test_a_cached_miss_ends_when_the_store_has_the_document(
     database: Database, tmp_path: Path
 ) -> None:
     _write(tmp_path / "kettles.md", "Descaling the kettles.")
@@ -503,7 +503,7 @@ async def test_what_was_asked_for_too_early_is_found_when_the_store_has_it(
     await store.aclose()
 
 
-async def test_a_file_that_takes_too_long_is_refused_and_the_others_are_not(
+async def test_only_the_file_that_takes_too_long_is_refused(
     database: Database, embedder: Embedder, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hang, html = Event(), READERS[".html"]
@@ -522,7 +522,7 @@ async def test_a_file_that_takes_too_long_is_refused_and_the_others_are_not(
     assert report.added == 2
 
 
-def test_an_interrupted_run_does_not_wait_for_a_file_that_is_being_read() -> None:
+def test_an_interrupted_run_does_not_wait_for_a_reader() -> None:
     hang = Event()
 
     async def interrupted() -> None:
@@ -534,7 +534,7 @@ def test_an_interrupted_run_does_not_wait_for_a_file_that_is_being_read() -> Non
     hang.set()
 
 
-async def test_progress_is_told_up_to_the_last_document(
+async def test_progress_is_reported_up_to_the_last_document(
     database: Database, embedder: Embedder, folder: Path
 ) -> None:
     (folder / "bad.md").write_bytes(b"\xff")

@@ -1,4 +1,4 @@
-"""The command `ingest`, as it is called on a terminal."""
+"""Tests the command `ingest` on a terminal."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def _run(*arguments: object, **environment: str) -> Result:
     return CliRunner().invoke(cli, ["ingest", *map(str, arguments)], env=environment)
 
 
-def test_ingest_says_what_it_did(folder: Path) -> None:
+def test_ingest_prints_a_summary(folder: Path) -> None:
     (folder / "picture.png").write_bytes(b"\x89PNG")
     first = _run(folder)
     (folder / "b.txt").unlink()
@@ -75,7 +75,7 @@ def test_documents_of_the_same_source_are_kept_apart_by_user_and_name(folder: Pa
     assert "2 unchanged" in again.stdout
 
 
-def test_a_folder_with_none_of_the_documents_needs_to_be_told_so(
+def test_a_folder_without_the_documents_needs_the_option_replace(
     folder: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other" / "docs"
@@ -101,9 +101,7 @@ def test_a_folder_with_none_of_the_documents_needs_to_be_told_so(
         (("--user", "x" * 256), "--user"),
     ],
 )
-def test_what_cannot_be_a_name_is_refused(
-    folder: Path, arguments: tuple[str, ...], says: str
-) -> None:
+def test_invalid_names_are_refused(folder: Path, arguments: tuple[str, ...], says: str) -> None:
     result = _run(folder, *arguments)
 
     assert result.exit_code == 1
@@ -130,7 +128,7 @@ def test_a_path_that_is_not_there_is_refused() -> None:
         ({"DATABASE_URL": "mysql://localhost/x"}, "DATABASE_URL"),
     ],
 )
-def test_wrong_settings_stop_it_in_words(
+def test_wrong_settings_stop_it_with_a_message(
     folder: Path, environment: dict[str, str], says: str
 ) -> None:
     result = _run(folder, **environment)
@@ -176,7 +174,7 @@ def test_in_production_the_database_is_migrated_by_hand(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_answered_and_the_next_run_goes_on(
+def test_the_next_run_continues_after_ctrl_c(
     folder: Path, tmp_path: Path, model_api: FakeModelApi
 ) -> None:
     parts = (f"# Part {number}\n\nWords of {number}." for number in range(300))

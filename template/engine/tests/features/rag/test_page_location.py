@@ -1,4 +1,4 @@
-"""Chapters and lessons under the names that folders and pages give them."""
+"""Tests the names of chapters and lessons in folders and pages."""
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,7 @@ from chatkit_engine.features.rag.search import PageLocation, Scope, UnitName
 
 @pytest.mark.parametrize("page", ["3", "03", "Chapter 3", "chapter 3: Loops", "Loops", "3-loops"])
 @pytest.mark.parametrize("folder", ["03-loops", "3 Loops", "kapitel-3-loops", "3_LOOPS"])
-def test_one_place_has_many_spellings(page: str, folder: str) -> None:
+def test_one_chapter_has_many_spellings(page: str, folder: str) -> None:
     name = UnitName.parse(page)
 
     assert name is not None
@@ -31,19 +31,19 @@ def test_one_place_has_many_spellings(page: str, folder: str) -> None:
         ("parting", "ing"),
     ],
 )
-def test_other_places_are_not_taken_for_it(page: str, folder: str) -> None:
+def test_other_chapters_do_not_match(page: str, folder: str) -> None:
     name = UnitName.parse(page)
 
     assert name is None or not name.matches(folder)
 
 
 @pytest.mark.parametrize("nothing", [None, "", "   ", "---", "Chapter"])
-def test_nothing_is_no_place(nothing: str | None) -> None:
+def test_an_empty_name_is_no_chapter(nothing: str | None) -> None:
     assert UnitName.parse(nothing) is None
 
 
 @given(st.text(max_size=200))
-def test_whatever_a_page_sends_is_read(text: str) -> None:
+def test_any_text_of_a_page_is_parsed(text: str) -> None:
     name = UnitName.parse(text)
 
     assert name is None or name.matches(text)

@@ -1,4 +1,4 @@
-"""What only pgvector has: an extension, an index, and migrations of its own."""
+"""Tests what only pgvector has: an extension, an index and its own migrations."""
 
 import asyncio
 import json
@@ -79,7 +79,7 @@ async def test_the_index_misses_hardly_any_of_the_nearest(by_index: Corpus) -> N
     assert sum(hits) / (limit * len(hits)) >= 0.95
 
 
-async def test_the_index_gives_all_of_a_few_chunks_among_many(by_index: Corpus) -> None:
+async def test_the_index_finds_all_of_a_few_chunks_among_many(by_index: Corpus) -> None:
     await fill(by_index, SHARED, 2000, seed=1)
     await fill(by_index, EVE, 2000, seed=2)
     query = random_vectors(1, 3)
@@ -94,7 +94,7 @@ async def test_the_index_gives_all_of_a_few_chunks_among_many(by_index: Corpus) 
 @pytest.mark.parametrize(
     ("dimensions", "operators"), [(3072, "halfvec_ip_ops"), (4096, None)], ids=str
 )
-async def test_long_vectors_are_indexed_by_halves_or_not_at_all(
+async def test_long_vectors_are_indexed_in_half_precision_or_not_at_all(
     corpus: Corpus, dimensions: int, operators: str | None
 ) -> None:
     store = PgvectorStore(corpus.database, "long", dimensions)
@@ -112,7 +112,7 @@ async def test_long_vectors_are_indexed_by_halves_or_not_at_all(
     assert len(indexes) == (1 if operators else 0)
 
 
-async def test_processes_that_start_at_once_make_one_index(corpus: Corpus) -> None:
+async def test_concurrent_processes_create_one_index(corpus: Corpus) -> None:
     await corpus.keep(ADA, "doc", {"first": NORTH})
     stores = [PgvectorStore(corpus.database, "fresh", 16) for _ in range(5)]
 
@@ -137,7 +137,7 @@ async def test_a_role_that_may_not_create_an_index_adds_and_searches(
         assert await limited.find(ADA, NORTH) == ["north", "east"]
 
 
-async def test_vectors_go_with_their_chunks_rows(corpus: Corpus) -> None:
+async def test_vectors_are_deleted_with_their_chunks(corpus: Corpus) -> None:
     await corpus.keep(ADA, "doc", {"north": NORTH})
 
     await corpus.database.write(run_sql, "DELETE FROM rag_chunks")
@@ -178,7 +178,7 @@ async def test_a_project_moves_from_sqlite_without_the_vectors_table(
     assert tables == [(0,)]
 
 
-async def test_a_chunk_that_is_not_there_has_no_vector(corpus: Corpus) -> None:
+async def test_vectors_of_unknown_chunks_are_ignored(corpus: Corpus) -> None:
     await corpus.store.add(Vectors(ADA, "doc", ["unknown"], NORTH))
 
     assert await corpus.store.search(ADA, NORTH, 10) == [[]]
@@ -192,7 +192,7 @@ async def test_a_chunk_that_is_not_there_has_no_vector(corpus: Corpus) -> None:
     ],
     ids=["missing", "old"],
 )
-def test_a_server_without_a_fitting_extension_is_refused_in_one_line(
+def test_a_server_without_the_extension_is_refused_in_one_line(
     postgres: Postgres,
     postgres_url: str,
     capsys: pytest.CaptureFixture[str],
@@ -213,7 +213,7 @@ def test_a_server_without_a_fitting_extension_is_refused_in_one_line(
     assert told.count("\n") == 1
 
 
-def test_a_role_that_may_not_create_the_extension_is_told_so(
+def test_a_role_that_may_not_create_the_extension_gets_a_message(
     postgres: Postgres, postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _create_plain_role(postgres, "owner", make_url(postgres_url).database)

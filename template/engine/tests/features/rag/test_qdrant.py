@@ -1,4 +1,4 @@
-"""What only Qdrant has: a server that may fail, and collections that others may share."""
+"""Tests what only Qdrant has: a server that may fail, and collections that others share."""
 
 import asyncio
 import logging
@@ -74,7 +74,7 @@ async def test_a_server_that_is_not_there_is_unavailable(
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_whatever_a_server_answers_wrongly_is_unavailable(trouble: str, call: str) -> None:
+async def test_any_wrong_answer_of_a_server_is_unavailable(trouble: str, call: str) -> None:
     async with _answering(TROUBLES[trouble]) as (url, asked), aclosing(_store(url)) as store:
         with pytest.raises(Unavailable) as refused:
             await CALLS[call](store)
@@ -87,7 +87,7 @@ async def test_requests_are_not_logged_one_by_one(caplog: pytest.LogCaptureFixtu
     assert logging.getLogger("httpx").getEffectiveLevel() >= logging.WARNING
 
 
-async def test_another_server_or_project_is_another_place() -> None:
+async def test_stores_of_other_servers_and_projects_have_other_names() -> None:
     client = AsyncQdrantClient(":memory:")
     url = "https://qdrant.example.com"
     stores = [
@@ -101,7 +101,7 @@ async def test_another_server_or_project_is_another_place() -> None:
     await client.close()
 
 
-async def test_a_user_is_removed_from_every_embedders_collection_of_the_project_alone() -> None:
+async def test_a_user_is_removed_from_all_collections_of_the_project_only() -> None:
     client = AsyncQdrantClient(":memory:")
     now, before, others = (
         QdrantStore(client, embedder, DIMENSIONS, collections)
@@ -119,7 +119,7 @@ async def test_a_user_is_removed_from_every_embedders_collection_of_the_project_
     await client.close()
 
 
-async def test_a_collection_that_vanishes_is_made_anew() -> None:
+async def test_a_collection_that_vanishes_is_created_again() -> None:
     client = AsyncQdrantClient(":memory:")
     store = QdrantStore(client, EMBEDDER, DIMENSIONS)
     await store.add(Vectors(SHARED, "doc", ["chunk"], NORTH))

@@ -1,4 +1,4 @@
-"""Files are read as documents: Markdown, text, HTML and PDF, friendly or not."""
+"""Tests the readers of Markdown, text, HTML and PDF with ordinary and hostile files."""
 
 import codecs
 
@@ -42,13 +42,13 @@ def test_markdown_is_cut_at_headings_of_both_kinds() -> None:
 
 
 @pytest.mark.parametrize("fence", ["```", "~~~", "````"])
-def test_what_looks_like_a_heading_in_code_is_none(fence: str) -> None:
+def test_comments_in_code_are_not_headings(fence: str) -> None:
     code = f"{fence}sh\n# a comment\n\nnot\n---\n{fence}"
 
     assert _sections(f"# Code\n{code}") == [(("Code",), "code", code)]
 
 
-def test_what_looks_like_a_heading_in_a_list_or_quotation_is_text() -> None:
+def test_headings_in_lists_and_quotes_are_text() -> None:
     [section] = _sections("# A\n> # quoted\n\n- # listed\n")
 
     assert section[0] == ("A",)
@@ -64,7 +64,7 @@ def test_anchors_are_as_github_makes_them() -> None:
     assert anchors == ["whats-new", "größe--maß", "setup", "setup-1", "setup-1-1", "own"]
 
 
-def test_levels_may_be_left_out() -> None:
+def test_heading_levels_may_be_skipped() -> None:
     text = "### Deep\na\n# Top\nb\n#### Deeper\nc\n## Middle\nd"
 
     paths = [headings for headings, _, _ in _sections(text)]
@@ -72,7 +72,7 @@ def test_levels_may_be_left_out() -> None:
     assert paths == [("Deep",), ("Top",), ("Top", "Deeper"), ("Top", "Middle")]
 
 
-def test_front_matter_says_what_a_document_is() -> None:
+def test_front_matter_sets_title_url_chapter_and_lesson() -> None:
     parsed = _read(
         "---\r\ntitle: \"A: b\"\r\nurl: https://x.example/a\r\nchapter: 3\r\nlesson: 'loops'\r\n"
         "tags:\r\n  - one\r\n---\r\n# Heading\r\ntext\r\n",
@@ -84,7 +84,7 @@ def test_front_matter_says_what_a_document_is() -> None:
     assert "tags" not in "".join(section.text for section in parsed.sections)
 
 
-def test_a_rule_at_the_top_is_no_front_matter() -> None:
+def test_a_rule_at_the_top_is_not_front_matter() -> None:
     text = "---\ntitle: A\n\nand no end"
 
     assert _read(text).title == "a"
@@ -92,7 +92,7 @@ def test_a_rule_at_the_top_is_no_front_matter() -> None:
 
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,x", "https://a b", "x"])
-def test_an_address_that_no_browser_should_open_is_left_out(url: str) -> None:
+def test_an_unsafe_url_is_dropped(url: str) -> None:
     assert _read(f"---\nurl: {url}\n---\ntext").url is None
 
 
@@ -126,7 +126,7 @@ def test_the_path_gives_chapter_and_lesson(source: str, chapter: str, lesson: st
     assert (parsed.chapter, parsed.lesson) == (chapter, lesson)
 
 
-def test_html_says_what_its_article_says() -> None:
+def test_html_is_reduced_to_its_main_content() -> None:
     page = """<!doctype html><html><head><title>T</title><style>p {}</style></head><body>
     <header>Site</header><nav>Menu</nav><aside>Advert</aside>
     <main><header><h1 id="top">Top<a class="headerlink" href="#top">¶</a></h1></header>
@@ -151,7 +151,7 @@ def test_tables_and_code_of_html_are_kept_as_lines() -> None:
     assert text == "Code | What\nE-1 | a b\n\n```\ndef f():\n\n    return 1\n```"
 
 
-def test_a_table_that_lays_a_page_out_is_no_table() -> None:
+def test_a_layout_table_is_not_read_as_a_table() -> None:
     page = "<table><tr><td>Menu</td><td><h2>Title</h2>text<table><tr><td>1<td>2</table></table>"
 
     assert _sections(page, "a.html")[-1] == (("Title",), "", "text\n\n1 | 2")
@@ -170,7 +170,7 @@ def test_an_anchor_of_html_is_where_a_browser_finds_it(heading: str) -> None:
     assert _sections(f"<main>{heading}text", "a.html") == [(("H",), "here", "text")]
 
 
-def test_an_html_page_names_its_own_address() -> None:
+def test_an_html_page_may_name_its_own_url() -> None:
     page = '<link rel="canonical" href="https://x.example/{}"><p>a'
 
     assert _read(page.format("a"), "a.html").url == "https://x.example/a"
@@ -188,7 +188,7 @@ def test_html_in_another_encoding_is_read_as_it_says(meta: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.md", "a.txt", "a.html"])
-def test_a_byte_order_mark_is_no_text(name: str) -> None:
+def test_a_byte_order_mark_is_dropped(name: str) -> None:
     assert read_document(codecs.BOM_UTF8 + b"Hello", name).sections[0].text == "Hello"
 
 
@@ -196,16 +196,16 @@ def test_a_byte_order_mark_is_no_text(name: str) -> None:
 @pytest.mark.parametrize(
     "data", ["Größe".encode("latin-1"), "Hello".encode("utf-16"), b"\xed\xa0\x80"]
 )
-def test_what_is_not_utf8_is_refused_with_the_fix(name: str, data: bytes) -> None:
+def test_text_that_is_not_utf8_is_refused_with_the_fix(name: str, data: bytes) -> None:
     assert "save it as UTF-8" in _refusal(data, name)
 
 
 @pytest.mark.parametrize("charset", [b"utf-17", b"zlib", b"rot13", b"undefined"])
-def test_an_encoding_that_is_none_is_refused(charset: bytes) -> None:
+def test_an_unknown_encoding_is_refused(charset: bytes) -> None:
     assert "UTF-8" in _refusal(b"<meta charset=" + charset + b"><p>text", "a.html")
 
 
-def test_what_no_database_takes_is_left_out() -> None:
+def test_characters_that_no_database_can_store_are_dropped() -> None:
     assert _sections("a\x00b\r\nc\rd\u2028e", "a.txt") == [((), "", "ab\nc\nd\ne")]
 
 
@@ -242,7 +242,7 @@ def test_a_page_goes_on_under_the_last_heading_before_it() -> None:
         (b"\x00" * 5000, "print it to a new PDF"),
     ],
 )
-def test_a_pdf_that_says_nothing_is_refused_with_the_fix(data: bytes, why: str) -> None:
+def test_a_pdf_without_text_is_refused_with_the_fix(data: bytes, why: str) -> None:
     assert why in _refusal(data, "a.pdf")
 
 
@@ -296,6 +296,6 @@ def test_hostile_bytes_are_read_or_refused(name: str, data: bytes) -> None:
         assert "\x00" not in section.text
 
 
-def test_every_ending_has_a_reader_in_capitals_too() -> None:
+def test_suffixes_are_matched_in_any_case() -> None:
     for ending in READERS.keys() - {".pdf"}:
         assert read_document(b"text", f"A{ending.upper()}").title == "A"

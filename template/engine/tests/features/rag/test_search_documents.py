@@ -1,4 +1,4 @@
-"""Documents in a conversation: found, cited, and never obeyed."""
+"""Documents in a conversation are found and cited, but their instructions are not obeyed."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -104,7 +104,7 @@ async def test_an_answer_cites_the_file_and_the_heading(
     assert "Run vinegar through the kettle every month." in _outputs(model_api)[0]
 
 
-async def test_a_document_with_an_address_is_cited_at_its_heading(
+async def test_a_document_with_a_url_is_cited_at_its_heading(
     app: Running, model_api: FakeModelApi, folder: Path
 ) -> None:
     await ingest(app, folder)
@@ -146,7 +146,7 @@ async def test_without_documents_nothing_is_found(app: Running, model_api: FakeM
 
 
 @pytest.mark.parametrize("scope", ["chapter", "lesson"])
-async def test_a_scope_is_what_the_page_names(
+async def test_a_scope_is_the_chapter_or_lesson_of_the_page(
     app: Running, model_api: FakeModelApi, folder: Path, scope: str
 ) -> None:
     await ingest(app, folder)
@@ -163,7 +163,7 @@ async def test_a_scope_is_what_the_page_names(
     assert "teapot" not in _outputs(model_api)[0]
 
 
-async def test_a_scope_that_the_page_does_not_name_is_said_to_be_missing(
+async def test_a_scope_that_the_page_does_not_name_is_reported(
     app: Running, model_api: FakeModelApi, folder: Path
 ) -> None:
     await ingest(app, folder)
@@ -253,7 +253,7 @@ async def test_a_document_is_not_obeyed_in_a_thread_that_finds_the_answer_which_
     assert len(items_of(streamed, "widget")) == len(items_of(tagged, "widget")) == 1
 
 
-async def test_a_user_never_finds_what_is_another_ones(
+async def test_a_user_never_finds_another_users_documents(
     monkeypatch: pytest.MonkeyPatch, with_model: Settings, model_api: FakeModelApi, folder: Path
 ) -> None:
     monkeypatch.setenv("EMBEDDING_MODEL", "local")
@@ -270,7 +270,7 @@ async def test_a_user_never_finds_what_is_another_ones(
     assert "kettle" in _outputs(model_api)[0]
 
 
-async def test_what_is_ingested_anew_is_found_at_once(
+async def test_new_documents_are_found_at_once(
     app: Running, model_api: FakeModelApi, folder: Path
 ) -> None:
     await ingest(app, folder)

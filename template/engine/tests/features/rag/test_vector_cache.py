@@ -1,4 +1,4 @@
-"""Which owners' vectors stay in memory."""
+"""Tests which owners' vectors stay in memory."""
 
 from features.rag.corpus import ADA, DIMENSIONS, EVE, random_vectors
 from support.logs import logged_by
@@ -20,7 +20,7 @@ def _kept(cache: VectorCache) -> list[str]:
     return [owner for owner in (SHARED, ADA, EVE, MALLORY) if cache.get(owner)]
 
 
-def test_those_that_were_not_used_for_longest_go_first() -> None:
+def test_the_least_recently_used_are_dropped_first() -> None:
     cache = VectorCache(max_bytes=30 * ROW)
     for owner in (ADA, EVE, MALLORY):
         cache.put(owner, _vectors(10))
@@ -31,7 +31,7 @@ def test_those_that_were_not_used_for_longest_go_first() -> None:
     assert _kept(cache) == [SHARED, ADA, MALLORY]
 
 
-def test_one_that_is_replaced_counts_once() -> None:
+def test_a_replaced_entry_counts_once() -> None:
     cache = VectorCache(max_bytes=30 * ROW)
     for owner in (ADA, EVE, EVE, EVE):
         cache.put(owner, _vectors(10))
@@ -39,7 +39,7 @@ def test_one_that_is_replaced_counts_once() -> None:
     assert _kept(cache) == [ADA, EVE]
 
 
-def test_the_shared_one_and_the_last_one_stay_however_large_they_are() -> None:
+def test_the_shared_and_the_latest_vectors_stay_whatever_their_size() -> None:
     cache = VectorCache(max_bytes=10 * ROW)
     with logged_by(embedded) as logged:
         cache.put(SHARED, _vectors(100))
@@ -50,7 +50,7 @@ def test_the_shared_one_and_the_last_one_stay_however_large_they_are() -> None:
     assert ["use pgvector or Qdrant" in entry["event"] for entry in logged] == [True]
 
 
-def test_one_that_is_dropped_is_gone() -> None:
+def test_a_dropped_entry_is_gone() -> None:
     cache = VectorCache(max_bytes=30 * ROW)
     cache.put(ADA, _vectors(1))
     cache.drop(ADA)

@@ -1,4 +1,4 @@
-"""The store that the settings ask for, and what stops a start that cannot work."""
+"""Tests the setting of the vector store, and the errors for invalid combinations."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -68,7 +68,7 @@ async def _works(builder: Builder, store: VectorStore) -> None:
         assert await corpus.find(EVE, NORTH) == ["eve's"]
 
 
-async def test_rows_are_the_store_where_nothing_is_set() -> None:
+async def test_the_embedded_store_is_the_default() -> None:
     async with _built("sqlite:///:memory:") as builder:
         store = add_vector_store(builder, RagSettings(), RandomEmbedder())
 
@@ -78,7 +78,7 @@ async def test_rows_are_the_store_where_nothing_is_set() -> None:
 
 
 @pytest.mark.slow
-async def test_pgvector_brings_its_tables(postgres_url: str) -> None:
+async def test_pgvector_adds_its_tables(postgres_url: str) -> None:
     async with _built(postgres_url) as builder:
         settings = RagSettings(vector_store="pgvector")
         store = add_vector_store(builder, settings, RandomEmbedder())
@@ -96,7 +96,7 @@ async def test_pgvector_on_sqlite_stops_the_start() -> None:
     assert settings_errors(refused.value) == [f"VECTOR_STORE: {advice}"]
 
 
-async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
+async def test_qdrant_is_not_contacted_before_its_first_use() -> None:
     async with _built("sqlite:///:memory:") as builder:
         settings = RagSettings(
             vector_store="qdrant", qdrant_url=SERVER, qdrant_api_key=SecretStr("a-secret-key")
@@ -118,9 +118,7 @@ async def test_qdrant_is_asked_for_nothing_before_it_is_used() -> None:
         ({"vector_store": "hidden"}, "VECTOR_STORE: "),
     ],
 )
-def test_a_setting_that_cannot_work_is_named_with_the_fix(
-    values: dict[str, str], told: str
-) -> None:
+def test_an_invalid_setting_is_reported_with_the_fix(values: dict[str, str], told: str) -> None:
     with pytest.raises(ValidationError) as refused:
         RagSettings.model_validate(values)
 
@@ -138,7 +136,7 @@ def test_every_command_names_the_setting(command: str) -> None:
     assert "Traceback" not in result.output
 
 
-def test_a_user_whose_vectors_cannot_be_erased_just_now_is_not_erased_halfway() -> None:
+def test_a_user_whose_vectors_cannot_be_erased_is_not_erased_at_all() -> None:
     away = {"VECTOR_STORE": "qdrant", "QDRANT_URL": f"http://127.0.0.1:{free_port()}"}
     CliRunner().invoke(cli, ["chat", "Remember the platypus"])
 

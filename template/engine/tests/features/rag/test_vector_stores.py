@@ -1,4 +1,4 @@
-"""What every vector store does: one suite for all of them."""
+"""One suite of tests for every vector store."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -80,7 +80,7 @@ async def test_the_nearest_comes_first_with_its_cosine(corpus: Corpus) -> None:
     assert cosines == pytest.approx([1, 2 / 5**0.5, 0.5**0.5, 0, -1], abs=1e-5)
 
 
-async def test_nothing_is_found_where_nothing_was_added(corpus: Corpus) -> None:
+async def test_an_empty_store_finds_nothing(corpus: Corpus) -> None:
     assert await corpus.store.search(ADA, random_vectors(2, 0), 5) == [[], []]
     await corpus.store.remove(ADA, ["unknown"])
     await corpus.store.remove_user(ADA)
@@ -105,7 +105,7 @@ async def test_several_queries_are_answered_in_their_order(corpus: Corpus) -> No
     assert [[match.chunk_id for match in each] for each in found] == [["east"], ["north"], ["east"]]
 
 
-async def test_a_document_that_changes_is_found_as_it_is_now(corpus: Corpus) -> None:
+async def test_a_changed_document_is_found_in_its_new_version(corpus: Corpus) -> None:
     await corpus.keep(ADA, "doc", {"first": NORTH, "stays": EAST})
     await corpus.find(ADA, NORTH)
 
@@ -114,7 +114,7 @@ async def test_a_document_that_changes_is_found_as_it_is_now(corpus: Corpus) -> 
     assert await corpus.find(ADA, NORTH) == ["second", "stays"]
 
 
-async def test_what_is_removed_is_not_found(corpus: Corpus) -> None:
+async def test_removed_documents_are_not_found(corpus: Corpus) -> None:
     await corpus.keep(ADA, "doc", {"gone": NORTH})
     await corpus.keep(ADA, "other", {"stays": EAST})
     assert await corpus.find(ADA, NORTH) == ["gone", "stays"]
@@ -126,7 +126,7 @@ async def test_what_is_removed_is_not_found(corpus: Corpus) -> None:
     assert [match.chunk_id for match in matches] == ["stays"]
 
 
-async def test_what_is_staged_is_not_found(corpus: Corpus) -> None:
+async def test_staged_chunks_are_not_found(corpus: Corpus) -> None:
     await corpus.keep(ADA, "doc", {"known": EAST})
 
     await corpus.stage(ADA, "doc", ["staged"], NORTH)
@@ -135,7 +135,7 @@ async def test_what_is_staged_is_not_found(corpus: Corpus) -> None:
     assert await corpus.find(ADA, NORTH) == ["known"]
 
 
-async def test_what_is_added_once_more_is_found_once(corpus: Corpus) -> None:
+async def test_a_chunk_that_is_added_twice_is_found_once(corpus: Corpus) -> None:
     await corpus.keep(ADA, "doc", {"north": NORTH, "east": EAST})
 
     await corpus.store.add(Vectors(ADA, "doc", ["north", "east"], np.concatenate([NORTH, EAST])))
@@ -154,7 +154,9 @@ async def test_only_the_wanted_documents_are_searched(corpus: Corpus) -> None:
     assert await corpus.find(ADA, NORTH, 1, ["d", "c"]) == ["c1"]
 
 
-async def test_the_shared_is_found_by_all_and_a_users_own_by_nobody_else(corpus: Corpus) -> None:
+async def test_everyone_finds_shared_documents_and_only_owners_find_their_own(
+    corpus: Corpus,
+) -> None:
     await corpus.keep(SHARED, "all", {"shared": EAST})
     await corpus.keep(ADA, "hers", {"ada's": NORTH})
     await corpus.keep(EVE, "eves", {"eve's": NORTH})
@@ -167,7 +169,7 @@ async def test_the_shared_is_found_by_all_and_a_users_own_by_nobody_else(corpus:
 
 
 @pytest.mark.parametrize("stranger", HOSTILE)
-async def test_a_strange_user_id_finds_and_removes_its_own_alone(
+async def test_a_user_with_an_unusual_id_finds_and_removes_only_their_own_vectors(
     corpus: Corpus, stranger: str
 ) -> None:
     await corpus.keep(ADA, "hers", {"ada's": NORTH})
@@ -183,7 +185,7 @@ async def test_a_strange_user_id_finds_and_removes_its_own_alone(
     assert await corpus.find(ADA, NORTH) == ["ada's"]
 
 
-async def test_nothing_of_a_user_is_left_to_others_after_it_was_removed(corpus: Corpus) -> None:
+async def test_others_find_nothing_of_a_user_after_its_removal(corpus: Corpus) -> None:
     await corpus.keep(ADA, "hers", {"ada's": NORTH})
     await corpus.remove(ADA, "hers")
     await corpus.stage(ADA, "hers", ["staged"], NORTH)
@@ -219,7 +221,7 @@ async def test_a_few_chunks_among_many_are_all_found(corpus: Corpus) -> None:
     assert len(await corpus.find(ADA, -query, 50)) == 50
 
 
-async def test_adding_and_searching_at_once_ends_with_all_of_it(corpus: Corpus) -> None:
+async def test_all_chunks_are_found_after_concurrent_adds_and_searches(corpus: Corpus) -> None:
     async def add(number: int) -> None:
         await corpus.keep(ADA, f"doc {number}", {f"chunk {number}": random_vectors(1, number)})
 
@@ -231,7 +233,7 @@ async def test_adding_and_searching_at_once_ends_with_all_of_it(corpus: Corpus) 
     assert set(await search()) == {f"chunk {number}" for number in range(20)}
 
 
-async def test_an_erased_user_leaves_nothing_and_starts_anew(corpus: Corpus) -> None:
+async def test_an_erased_user_leaves_nothing_and_can_start_again(corpus: Corpus) -> None:
     blobs = Blobs(Settings())
     await corpus.keep(ADA, "hers", {"first": NORTH, "second": EAST})
     await corpus.keep(EVE, "eves", {"eve's": EAST})

@@ -1,4 +1,4 @@
-"""What counts as a word, in scripts with spaces and without."""
+"""Tests splitting into words, in scripts with and without spaces."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Apps that let the assistant make images."""
+"""Fixtures for applications whose assistant can create images."""
 
 from collections.abc import AsyncGenerator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the model is given of the images that it has generated."""
+"""Tests which generated images the model receives again."""
 
 from support.app import Running
 from support.images import FINAL, draw, encoded, image_events, png, stored_blobs
@@ -29,7 +29,7 @@ async def test_the_next_turns_model_sees_the_image(app: Running, model_api: Fake
     ]
 
 
-async def test_the_model_sees_the_newest_images_and_is_told_of_the_others(
+async def test_the_model_sees_the_newest_images_and_notes_for_the_others(
     app: Running, model_api: FakeModelApi
 ) -> None:
     large = png("large") + bytes(8 * 1024 * 1024)

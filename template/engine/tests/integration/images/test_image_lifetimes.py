@@ -1,4 +1,4 @@
-"""Generated images that nobody needs any more, or never did: the bytes go with the rows."""
+"""The bytes of a generated image are deleted when no item needs them."""
 
 import json
 from base64 import b64decode
@@ -113,7 +113,7 @@ async def _stopped_when(app: Running, kind: str) -> str:
     return seen.decode()
 
 
-async def test_a_client_that_leaves_during_an_image_leaves_nothing_of_it(
+async def test_a_client_that_disconnects_during_an_image_leaves_none(
     any_app: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply(events=[begun(), partial(FINAL), None]))
@@ -165,7 +165,7 @@ async def test_the_image_of_a_process_that_was_killed_is_swept(
     assert await nothing_is_left(any_app)
 
 
-async def test_the_next_message_clears_away_what_a_killed_process_left(
+async def test_the_next_message_removes_the_remains_of_a_killed_process(
     any_app: Running, model_api: FakeModelApi
 ) -> None:
     streamed = await draw(any_app, model_api)

@@ -1,4 +1,4 @@
-"""An image that is being stored while its thread is deleted, or its turn ended from outside."""
+"""Tests an image that is being stored while its thread is deleted or its turn is ended."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing

@@ -1,4 +1,4 @@
-"""Generated images over the real client: what is shown, by which links, and what is refused."""
+"""Tests generated images over the real client: what is shown, by links, and what is refused."""
 
 from base64 import b64decode
 from datetime import timedelta
@@ -107,7 +107,7 @@ async def test_an_answer_may_have_an_image_and_a_tools_call(
     assert made["result"] == encoded(FINAL)
 
 
-async def test_links_are_made_anew_whenever_an_image_goes_out(
+async def test_image_links_are_signed_again_in_every_response(
     app: Running, model_api: FakeModelApi
 ) -> None:
     model_api.script(Reply("Here.", events=image_events(FINAL)))
@@ -160,7 +160,7 @@ async def test_an_old_link_is_refused(drawing: Settings, model_api: FakeModelApi
     assert "expired" in refused.json()["detail"]
 
 
-async def test_a_stranger_finds_no_image(drawing: Settings, model_api: FakeModelApi) -> None:
+async def test_another_user_gets_no_image(drawing: Settings, model_api: FakeModelApi) -> None:
     values = drawing.model_dump() | {"auth_mode": "jwt", "jwt_secret": SECRET}
     settings = Settings.model_validate(values)
     async with running_app(settings) as app:
@@ -181,7 +181,7 @@ def _bearer(settings: Settings, user: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("last", BROKEN.values(), ids=BROKEN)
-async def test_what_is_no_image_is_taken_back_and_the_turn_goes_on(
+async def test_an_invalid_image_is_removed_and_the_turn_continues(
     app: Running, model_api: FakeModelApi, last: Event
 ) -> None:
     model_api.script(Reply("Sorry.", events=[begun(), partial(b"broken"), last]))
@@ -198,7 +198,7 @@ async def test_what_is_no_image_is_taken_back_and_the_turn_goes_on(
     assert await nothing_is_left(app)
 
 
-async def test_a_storage_that_fails_is_said_and_the_turn_goes_on(
+async def test_a_storage_failure_is_reported_and_the_turn_continues(
     drawing: Settings, model_api: FakeModelApi, tmp_path: Any
 ) -> None:
     (tmp_path / "file").touch()

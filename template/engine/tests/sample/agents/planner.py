@@ -1,4 +1,4 @@
-"""The planner: an agent that answers with a plan, as a value."""
+"""The planner: an agent that returns a plan as a value."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The researcher: looks for what the user already has, and says where it stands."""
+"""The researcher: finds what the user already has, and where."""
 
 from agents import Agent
 

@@ -1,4 +1,4 @@
-"""An agent as a tool: it answers the agent that calls it, and never takes the thread."""
+"""An agent as a tool: it answers the calling agent, and never takes over the thread."""
 
 from agents import FunctionTool
 

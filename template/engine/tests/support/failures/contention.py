@@ -1,4 +1,4 @@
-"""Many turns at once on one thread: one runs, the others hear that they may try again."""
+"""Many concurrent turns on one thread: one runs, and the others are told to try again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Contention:
         self._asked = 0
 
     async def run(self, tries: int) -> Findings:
-        """In every other try the model waits for all, so that one alone can win."""
+        """In every other try the model waits for all requests, so that only one can win."""
         async with AsyncExitStack() as stack:
             servers = [stack.enter_context(self._site.serve()) for _ in range(self._servers)]
             https = [await stack.enter_async_context(client(server)) for server in servers]

@@ -1,4 +1,4 @@
-"""What a run counted and measured, and every promise that it found broken."""
+"""The counts and measurements of a run, and the promises that it found broken."""
 
 
 class Findings:

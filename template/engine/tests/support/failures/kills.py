@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of streams, and what the next process finds."""
+"""Sends `kill -9` in the middle of streams, and checks what the next process finds."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""PostgreSQL goes away under load and comes back: what clients hear, and what is stored."""
+"""Stops PostgreSQL under load and starts it again, and checks the answers and the data."""
 
 import asyncio
 import time

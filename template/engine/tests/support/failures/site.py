@@ -1,4 +1,4 @@
-"""Where a run takes place: one database, the fake model, and the servers that use both."""
+"""The setting of a run: one database, the fake model, and servers that use both."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass

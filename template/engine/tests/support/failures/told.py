@@ -1,4 +1,4 @@
-"""What a client was told of one turn, and when: by ChatKit's protocol, or by the plain one."""
+"""What a client received of one turn, and when, over ChatKit or `/api/chat`."""
 
 import asyncio
 import json

@@ -1,1 +1,1 @@
-"""Conversations over a real socket, recorded: what of ChatKit's protocol came and went in them."""
+"""Records conversations over a real socket, to see how much of the ChatKit protocol they use."""

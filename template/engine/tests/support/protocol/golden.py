@@ -1,4 +1,4 @@
-"""Golden transcripts: one for both wires, and a second one where a wire makes a difference."""
+"""Golden transcripts: one for both wire formats, or one for each if they differ."""
 
 import os
 from pathlib import Path

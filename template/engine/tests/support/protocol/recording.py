@@ -1,4 +1,4 @@
-"""What conversations were seen to do."""
+"""What was observed in conversations."""
 
 import json
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ class Recording:
 
     @property
     def covered(self) -> set[Kind]:
-        """What it drives. A hidden item counts where it is stored, since nothing may show it."""
+        """What it covers. A hidden item counts when it is stored, because it is never shown."""
         return {*self.kinds, *self.hidden, *(kind for kind, _ in self.hooks)}
 
 

@@ -1,4 +1,4 @@
-"""Conversations by name, each a function of a file, and what came of holding them."""
+"""Runs conversations by name. Each is a function in a scenario file."""
 
 import os
 import traceback
@@ -78,7 +78,7 @@ def scenario(play: Play) -> Scenario:
 
 
 def on_responses_alone(because: str) -> Callable[[Play], Scenario]:
-    """Hold the conversation on the Responses API alone, and say why."""
+    """Run the conversation on the Responses API only, for this reason."""
     assert because
     return lambda play: Scenario(play, ("responses",))
 

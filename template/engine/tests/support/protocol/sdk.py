@@ -1,4 +1,4 @@
-"""What ChatKit's protocol has, read from the SDK: every choice that its types leave open, by name.
+"""Reads from the SDK what the ChatKit protocol has: every choice in its types, by name.
 
 A kind is a group and a name: a member of a union (`ThreadItem widget`), a value of a field that has
 several (`NoticeEvent.level info`), or a method that applications may override (`Store save_item`).
@@ -129,7 +129,7 @@ def _values(annotation: Any) -> Iterator[str]:
 
 
 def _name(model: type[BaseModel]) -> str:
-    """Return what tells the member of a union from the others."""
+    """Return what distinguishes a member of a union."""
     tags = list(_values(model.model_fields["type"].annotation)) if _is_tagged(model) else []
     return tags[0] if len(tags) == 1 else model.__name__
 

@@ -1,4 +1,4 @@
-"""The command `serve`, which also notes each of ChatKit's hooks that is called, and where it is."""
+"""Runs the command `serve`, and records each ChatKit hook that is called, and where."""
 
 from collections.abc import Callable, Iterator
 from functools import wraps

@@ -1,4 +1,4 @@
-"""The recordings of one run of the tests, which its processes share: they are made once."""
+"""The recordings of one test run. They are made once and shared by its processes."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One front end's conversation: it sends requests, and keeps all that comes and goes."""
+"""One front end's conversation: sends requests, and records everything."""
 
 import sqlite3
 import time

@@ -1,4 +1,4 @@
-"""Transcripts that can be compared: without what differs from run to run, one line an event."""
+"""Transcripts that can be compared: one line an event, without what differs between runs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What waits for the user or the front end: forms, client tools and approvals."""
+"""Conversations that wait for the user or the front end: forms, client tools and approvals."""
 
 from typing import Any
 

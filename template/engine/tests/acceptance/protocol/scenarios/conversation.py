@@ -1,4 +1,4 @@
-"""Threads and messages: opened, listed, named, judged, answered again and deleted."""
+"""Conversations about threads and messages: create, list, rename, rate, retry and delete."""
 
 from support.protocol.scenarios import scenario
 from support.protocol.talk import Talk

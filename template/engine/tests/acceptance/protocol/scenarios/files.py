@@ -1,4 +1,4 @@
-"""Attachments: announced, sent, given to the model, and deleted."""
+"""Conversations with attachments: announced, sent, given to the model, and deleted."""
 
 from support.protocol.scenarios import scenario
 from support.protocol.talk import Talk

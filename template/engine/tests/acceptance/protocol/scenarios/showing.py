@@ -1,4 +1,4 @@
-"""What a turn shows besides text: widgets, steps, tasks, notices, citations and images."""
+"""Conversations with more than text: widgets, steps, tasks, notices, citations and images."""
 
 import json
 
@@ -76,7 +76,7 @@ def sources_of_every_kind(talk: Talk) -> None:
 
 @scenario
 def a_citation_of_the_models_own(talk: Talk) -> None:
-    """Chat Completions tells of it at the end of the answer."""
+    """Chat Completions sends it at the end of the answer."""
     page = {
         "type": "url_citation",
         "url": "https://page.example/b",

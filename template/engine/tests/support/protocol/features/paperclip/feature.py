@@ -1,4 +1,4 @@
-"""Attachments in the least code that ChatKit's protocol asks for: nothing keeps their bytes."""
+"""Attachments with the least code that the ChatKit protocol needs. The bytes are dropped."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Tools and actions that show whatever ChatKit can show, through the application's own code."""
+"""Tools and actions that produce everything ChatKit can show."""
 
 from chatkit_engine.builder import Builder
 

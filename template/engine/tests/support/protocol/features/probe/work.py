@@ -44,7 +44,7 @@ async def work(ctx: Context) -> str:
 
 @function_tool
 async def finish(ctx: Context) -> str:
-    """Show a task of its own, and mark the end of the turn."""
+    """Show a separate task, and mark the end of the turn."""
     context = ctx.context
     task = CustomTask(title="Finishing", content="All is done.", icon="check")
     await context.stream(ThreadItemDoneEvent(item=TaskItem(**_new(context), task=task)))
