@@ -37,6 +37,7 @@ FOLDERS = {
 }
 TEXT = {
     ".py",
+    ".pyi",
     ".toml",
     ".md",
     ".yml",
