@@ -1,4 +1,4 @@
-"""`make demo`: render the template, install it, give it a document, and hold a conversation."""
+"""`make demo`: render the template, install it, give it documents, and hold a conversation."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ import copier
 
 ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / ".build" / "my-assistant"
-DOCUMENT = "README.md"
+DOCUMENTS = "docs"
 TURNS = (
     "Hello! Who are you?",
     "What time is it in my time zone?",
@@ -35,8 +35,8 @@ def main() -> None:
     copier.run_copy(str(ROOT), PROJECT, defaults=True, quiet=True, vcs_ref="HEAD")
     _say("Installing it")
     subprocess.run([_uv(), "sync", "--quiet"], cwd=PROJECT, env=_environment(), check=True)
-    _say(f"Giving it a document: uv run my-assistant ingest {DOCUMENT}")
-    _run("my-assistant", "ingest", DOCUMENT)
+    _say(f"Giving it documents: uv run my-assistant ingest {DOCUMENTS}")
+    _run("my-assistant", "ingest", DOCUMENTS)
     port = _free_port()
     _say(f"Starting it: uv run my-assistant serve --port {port}")
     with _server(port):
