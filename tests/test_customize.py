@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 import jinja2
 import pytest
@@ -68,9 +69,10 @@ class Copy:
         existing = file.read_text()
         first = existing.index("from chatkit_engine")
         head, tail = existing[:first], existing[first:].rstrip("\n")
-        lines = [*imports, tail, *(f"    {call}" for call in calls)]
+        lines = [*imports, tail, *(indent(call, "    ") for call in calls)]
         file.write_text(head + "\n".join(lines) + "\n")
         self.run("-m", "ruff", "check", "--no-cache", "--fix", "--select", "I", str(file))
+        self.run("-m", "ruff", "format", "--no-cache", str(file))
 
     def run(self, *command: str, **environment: str) -> str:
         paths = f"{self.folder}:{TEMPLATE / 'engine' / 'src'}"

@@ -1,6 +1,7 @@
 """What commands share: the project they run for, and errors as one line, not a traceback."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import typer
 from chatkit.store import NotFoundError
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from sqlalchemy.exc import SQLAlchemyError
 
 from chatkit_engine import discovery
@@ -36,9 +38,15 @@ class Project:
         """Read the project's settings; `values` override them.
 
         Raises:
-            ValidationError: a setting is missing or invalid; see `explain_settings_errors`.
+            ValidationError, SetupError: a setting is missing or invalid; see
+                `explain_settings_errors`.
         """
-        return discovery.settings_class(self.app)(**values)
+        try:
+            return discovery.settings_class(self.app)(**values)
+        except SettingsError as error:
+            field = re.search(r'field "(\w+)"', str(error))
+            name = field.group(1).upper() if field else "a setting"
+            raise SetupError(f"{name}: must be JSON") from None
 
     @asynccontextmanager
     async def open_database(self) -> AsyncGenerator[Database]:

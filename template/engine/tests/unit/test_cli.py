@@ -80,10 +80,26 @@ def test_doctor_names_the_missing_settings_of_the_default_provider() -> None:
 
 
 def test_a_revision_for_a_database_that_is_not_up_to_date_is_refused() -> None:
-    result = _run("migrate", "--revision", "more")
+    result = _run("migrate", "--revision", "more", "--of", "core")
 
     assert result.exit_code == 1
     assert "Run `migrate` first" in result.stderr
+
+
+def test_a_revision_must_say_which_chain_it_belongs_to() -> None:
+    result = _run("migrate", "--revision", "more")
+
+    assert result.exit_code == 1
+    assert "Say with --of which chain" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["doctor", "migrate"])
+def test_a_setting_that_is_not_json_is_named_in_one_line(command: str) -> None:
+    result = _run(command, BLOCKED_INPUT="not json")
+
+    assert result.exit_code == 1
+    assert "BLOCKED_INPUT: must be JSON" in result.output
+    assert "Traceback" not in result.output
 
 
 def test_doctor_says_which_models_answer_and_where() -> None:

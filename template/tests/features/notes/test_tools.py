@@ -21,11 +21,11 @@ async def _notes(app: Running) -> list[str]:
 
 
 async def test_the_demo_model_adds_and_lists_notes(app: Running) -> None:
-    added = await app.chat("Add a note: water the plants")
+    added = await app.chat("Add a note: buy milk")
     listed = await app.chat("List my notes")
 
-    assert "Noted: water the plants" in added["message"]
-    assert "- water the plants" in listed["message"]
+    assert "Noted: buy milk" in added["message"]
+    assert "- buy milk" in listed["message"]
 
 
 async def test_what_is_no_note_is_not_kept(

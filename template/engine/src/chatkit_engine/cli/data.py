@@ -12,7 +12,7 @@ from chatkit_engine.application import Application
 from chatkit_engine.cli.application import load_application
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
-from chatkit_engine.store.migrate import Migrations, revise, upgrade
+from chatkit_engine.store.migrate import CORE, Migrations, revise, upgrade
 from chatkit_engine.store.sqlite import SqliteDatabase
 from chatkit_engine.store.transfer import transfer
 from chatkit_engine.store.usage import ModelUsage, UsageTotal, summary, total
@@ -33,14 +33,18 @@ def migrate(
     revision: Annotated[
         str | None, typer.Option(help="Write a new revision with this message instead.")
     ] = None,
-    of: Annotated[str, typer.Option(help="The chain that the revision belongs to.")] = "core",
+    of: Annotated[
+        str | None, typer.Option(help="The chain that the revision belongs to; needed with it.")
+    ] = None,
 ) -> None:
     """Apply all pending migrations: the core's and each feature's."""
     application = load_application(project_of(ctx))
     chains = {chain.name: chain for chain in application.migrations}
-    if of not in chains:
+    if revision is not None and of is None:
+        fail(f"Say with --of which chain the revision belongs to: {', '.join(chains)}.")
+    if of is not None and of not in chains:
         fail(f"There is no chain '{of}'. Choose one of: {', '.join(chains)}.")
-    typer.echo(run_async(_migrate(application, chains[of], revision)))
+    typer.echo(run_async(_migrate(application, chains[of or CORE.name], revision)))
 
 
 @commands.command()
