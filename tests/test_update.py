@@ -122,7 +122,7 @@ APPENDED = {
 }
 # The user's edits in the engine: one in a line that the next version changes, one elsewhere.
 ENGINE_EDITS = [
-    (f"{ENGINE}/builder.py", "Serve the router's routes.", "Serve ACME's routes."),
+    (f"{ENGINE}/builder.py", "Add routes.", "Serve ACME's routes."),
     (f"{ENGINE}/observability/health.py", "CHECK_SECONDS = 5", "CHECK_SECONDS = 6"),
 ]
 # What the next version changes: near the user's edits, and in the line of the first engine edit.
@@ -135,7 +135,7 @@ CHANGES = [
         '"Edit(./data/**)"',
         '"Edit(./data/**)",\n      "Edit(./secrets/**)"',
     ),
-    (f"{ENGINE}/builder.py", "Serve the router's routes.", "Serve these routes."),
+    (f"{ENGINE}/builder.py", "Add routes.", "Serve these routes."),
 ]
 
 
