@@ -118,7 +118,7 @@ APPENDED = {
     "README.md": "\nACME's own words.\n",
     ".env.example": "\n# ACME_REGION=eu\n",
     "docs/development.md": "\nACME's own way to develop.\n",
-    "tests/conftest.py": "\n# ACME's fixtures go here.\n",
+    "tests/test_assistant.py": "\n\n# ACME's tests of the prompt go here.\n",
 }
 # The user's edits in the engine: one in a line that the next version changes, one elsewhere.
 ENGINE_EDITS = [
