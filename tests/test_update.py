@@ -127,7 +127,7 @@ ENGINE_EDITS = [
 ]
 # What the next version changes: near the user's edits, and in the line of the first engine edit.
 CHANGES = [
-    ("app/assistant.py", "Say so when you do not know.", "Say so if you do not know."),
+    ("app/assistant.py", '"""What the assistant is told', '"""What the model is told'),
     ("app/widgets/plan.py", "This plan has no such step.", "This plan does not have that step."),
     (".github/workflows/ci.yml", "timeout-minutes: 30", "timeout-minutes: 31"),
     (
