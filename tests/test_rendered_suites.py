@@ -41,10 +41,13 @@ def test_the_engines_tests_need_none_of_its_features(installed: Installed) -> No
 
 
 def test_the_engine_is_as_released(installed: Installed) -> None:
+    variables = {
+        "AUTH_MODE": "local",
+        "LLM_PROVIDER": "demo",
+        "DATABASE_URL": "sqlite:///data/chat.db",
+    }
     for preset in PRESETS:
-        output = installed(preset).uv(
-            "run", "--no-sync", "my-assistant", "doctor", LLM_PROVIDER="demo", AUTH_MODE="local"
-        )
+        output = installed(preset).uv("run", "--no-sync", "my-assistant", "doctor", **variables)
         assert "engine: 0.1.0, as released" in output
 
 
