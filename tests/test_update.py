@@ -1,6 +1,7 @@
 """`copier update` of a project that is lived in: a new version, and features off and on again."""
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,8 @@ EDITS = [
     ),
     ("app/defaults.toml", "default_provider", "# ACME\ndefault_provider"),
 ]
+# A feature that is switched off takes its files with it, and the user's edits in them.
+OF_A_FEATURE = {"app/agents/writer.py", "app/features/notes/routes.py"}
 APPENDED = {
     "README.md": "\nACME's own words.\n",
     ".env.example": "\n# ACME_REGION=eu\n",
@@ -194,11 +197,11 @@ def _update(project: Project, ref: str, **answers: Any) -> set[str]:
     return {str(path.relative_to(project.folder)) for path in found}
 
 
-def _has_all_of_the_users(project: Project) -> None:
+def _has_all_of_the_users(project: Project, but_for: Collection[str] = ()) -> None:
     for file, text in WRITTEN.items():
         assert project.read(file) == text, file
     for file, _, new in EDITS:
-        assert new in project.read(file), file
+        assert file in but_for or new in project.read(file), file
     for file, text in APPENDED.items():
         assert text in project.read(file), file
     assert not (project.folder / DELETED).exists()
@@ -236,9 +239,9 @@ def test_a_new_version_loses_nothing_of_the_users_and_names_the_one_conflict_in_
         project.uv("sync", "--quiet")
         project.commit(f"Features: {features}")
         assert "up to date" in project.uv("run", "my-assistant", "migrate")
-    changes = project.git("diff", "--stat", lived_in, "HEAD", "--", ".", ":!uv.lock")
-    assert _has_all_of_the_users(project) is None
-    assert changes == "", changes
+    changed = project.git("diff", "--name-only", lived_in, "HEAD", "--", ".", ":!uv.lock")
+    assert set(changed.split()) == OF_A_FEATURE
+    _has_all_of_the_users(project, but_for=OF_A_FEATURE)
     assert "buy milk" in project.uv("run", "my-assistant", "chat", "list my notes")
 
 
