@@ -1,0 +1,1 @@
+"""Features that a project can switch off: a folder each, with `feature.py`."""

@@ -1,0 +1,1 @@
+"""The HTTP endpoints, server-sent events and limits."""

@@ -1,0 +1,1 @@
+"""Language models: providers, resilience, and the demo model."""

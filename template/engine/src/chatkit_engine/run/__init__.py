@@ -1,0 +1,1 @@
+"""One run of the agents: the ChatKit adapter, tool calls, approvals, history and titles."""

@@ -1,0 +1,1 @@
+"""The settings of the engine, and their sources."""

@@ -1,0 +1,1 @@
+"""The SQL store: threads, turns, leases, files, search, usage and migrations."""

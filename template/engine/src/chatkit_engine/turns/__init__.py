@@ -1,0 +1,1 @@
+"""Turns: admission, a turn's life, replay and sweeping."""

@@ -1,0 +1,1 @@
+"""Attachments: files and images in messages."""

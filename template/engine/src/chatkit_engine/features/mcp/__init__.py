@@ -1,0 +1,1 @@
+"""MCP: a server of the project's own, and the tools of other servers."""

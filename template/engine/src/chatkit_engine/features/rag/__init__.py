@@ -1,0 +1,1 @@
+"""Retrieval: documents that are ingested, searched and cited."""

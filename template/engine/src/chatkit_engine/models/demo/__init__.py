@@ -1,0 +1,1 @@
+"""The demo model, which answers without a key."""
