@@ -7,7 +7,10 @@ UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 demo: .venv/ready
 	$(UV) run --locked python scripts/demo.py
 
+# The conversations that the first suites hold are recorded for `docs/protocol.md`'s test.
+test: export PROTOCOL_RECORDINGS := $(CURDIR)/.build/recordings
 test: .venv/ready lint
+	rm -rf .build/recordings && mkdir -p .build/recordings
 	cd template/engine && ../../.venv/bin/pytest -q
 	cd template && ../.venv/bin/pytest -q
 	cd tests/app && ../../.venv/bin/pytest -q

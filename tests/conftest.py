@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.projects import FEATURES, PRESETS, ROOT, Project, clean_environment, render
+from tests.projects import FEATURES, PLACES, PRESETS, ROOT, Project, clean_environment, render
 
 from tests import type_checker
 
@@ -51,7 +51,7 @@ def installed(clone: Path, workshop: Path) -> Callable[[str], Project]:
 
     def get(preset: str) -> Project:
         if preset not in projects:
-            projects[preset] = render(clone, workshop / preset, **PRESETS[preset])
+            projects[preset] = render(clone, workshop / PLACES[preset], **PRESETS[preset])
             projects[preset].uv("sync", "--quiet")
         return projects[preset]
 

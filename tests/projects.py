@@ -17,8 +17,15 @@ FEATURES: list[str] = list(
 )
 PRESETS: dict[str, dict[str, Any]] = {
     "full": {"features": FEATURES},
-    "empty": {"features": [], "database": "postgres", "provider": "gemini"},
+    "empty": {
+        "features": [],
+        "database": "postgres",
+        "provider": "gemini",
+        "project_name": "3D Chat 2",
+    },
 }
+# Where a project is rendered: also at a path with spaces.
+PLACES = {"full": "full", "empty": "my own projects/2nd try"}
 
 
 @dataclass
@@ -72,7 +79,10 @@ def uv() -> str:
 
 def clean_environment() -> dict[str, str]:
     """Return this environment without what would change a project's behaviour."""
-    ours = ("VIRTUAL_ENV", "PYTHON", "OPENAI_", "LLM_", "PYTEST_", "UV_PROJECT", "GIT_")
+    ours = (
+        *("VIRTUAL_ENV", "PYTHON", "OPENAI_", "LLM_", "PYTEST_", "UV_PROJECT", "GIT_"),
+        "PROTOCOL_RECORDINGS",
+    )
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from itertools import chain, combinations, cycle, product
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ import yaml
 from tests.projects import FEATURES, Project, render
 from tests.texts import FENCE
 
-SUBSETS = chain.from_iterable(combinations(FEATURES, count) for count in range(len(FEATURES) + 1))
-# Every set of features; the other answers, which change nothing about them, in turns.
+# All features, none, each alone and each left out: every three of them in every state. The other
+# answers, which change nothing about the features, in turns.
+COUNTS = (0, 1, len(FEATURES) - 1, len(FEATURES))
+SUBSETS = chain.from_iterable(combinations(FEATURES, count) for count in COUNTS)
 COMBINATIONS = [
     {"features": list(features), "ci": ci, "database": database}
     for features, (ci, database) in zip(
@@ -70,13 +73,19 @@ def _unresolved(project: Project) -> set[str]:
     }
     missing: set[str] = set()
     for file in project.folder.glob("**/*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            module = node.module if isinstance(node, ast.ImportFrom) and not node.level else None
-            if module and module.partition(".")[0] in own:
+        for module in _imported(file.read_text()):
+            if module.partition(".")[0] in own:
                 places = [root / module.replace(".", "/") for root in roots]
                 if not any(p.is_dir() or p.with_suffix(".py").exists() for p in places):
                     missing.add(f"{file.relative_to(project.folder)}: {module}")
     return missing
+
+
+@cache
+def _imported(code: str) -> list[str]:
+    """Return the modules that a file's `from ... import` statements name."""
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    return [node.module for node in imports if node.module and not node.level]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +152,7 @@ def test_any_name_makes_valid_files(clone: Path, tmp_path: Path, name: str) -> N
         description=name,
         author_name=name,
         author_email="ada@example.com",
+        features=[],
     )
 
     metadata = tomllib.loads(project.read("pyproject.toml"))["project"]
@@ -151,17 +161,6 @@ def test_any_name_makes_valid_files(clone: Path, tmp_path: Path, name: str) -> N
     assert metadata["authors"] == [{"name": name, "email": "ada@example.com"}]
     assert tomllib.loads(project.read("app/defaults.toml"))["project_name"] == name
     assert project.read("README.md").startswith(f"# {name}\n")
-
-
-def test_a_path_with_spaces_and_a_slug_with_digits(clone: Path, tmp_path: Path) -> None:
-    project = render(clone, tmp_path / "my own projects" / "2nd try", project_name="3D Chat 2")
-
-    metadata = tomllib.loads(project.read("pyproject.toml"))["project"]
-    assert metadata["name"] == "3d-chat-2"
-    assert metadata["scripts"] == {"3d-chat-2": "chatkit_engine.cli:main"}
-    assert "authors" not in metadata
-    project.uv("sync", "--quiet")
-    assert "You said: Hello" in project.uv("run", "3d-chat-2", "chat", "Hello")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Projects with all features and with none, installed, run their own checks and their own tests."""
 
 import re
+import tomllib
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,11 @@ from tests.projects import FEATURES, PRESETS, Project
 
 REAL_LOOKING_KEY = "OPENAI_API_KEY=sk-proj-0123456789abcdefghijklmnopqrstuvwxyz\nAUTH_MODE=jwt\n"
 Installed = Callable[[str], Project]
+VARIABLES = {
+    "AUTH_MODE": "local",
+    "LLM_PROVIDER": "demo",
+    "DATABASE_URL": "sqlite:///data/chat.db",
+}
 QUICK_ENGINE_TESTS = ("engine/tests/unit", "-m", "not slow", "-n", "2")
 
 
@@ -26,10 +32,25 @@ def test_the_users_tests_are_green_and_the_checkers_are_silent(
     project.write(".env", REAL_LOOKING_KEY)
 
     assert _passed(project.uv("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider")) > 20
-    assert "0 errors" in project.uv("run", "--no-sync", "pyright")
     assert " 0 broken" in project.uv("run", "--no-sync", "lint-imports", "--no-cache")
     project.uv("run", "--no-sync", "ruff", "check", "--no-cache", ".")
     project.uv("run", "--no-sync", "ruff", "format", "--no-cache", "--check", ".")
+
+
+def test_the_types_are_right_without_any_feature(installed: Installed) -> None:
+    """With all of them, they are checked where the template stands."""
+    assert "0 errors" in installed("empty").uv("run", "--no-sync", "pyright")
+
+
+def test_a_path_with_spaces_and_a_slug_with_digits(installed: Installed) -> None:
+    project = installed("empty")
+    metadata = tomllib.loads(project.read("pyproject.toml"))["project"]
+
+    assert metadata["name"] == "3d-chat-2"
+    assert metadata["scripts"] == {"3d-chat-2": "chatkit_engine.cli:main"}
+    assert "authors" not in metadata
+    said = project.uv("run", "--no-sync", "3d-chat-2", "chat", "Hello", **VARIABLES)
+    assert "You said: Hello" in said
 
 
 def test_the_engines_tests_need_none_of_its_features(installed: Installed) -> None:
@@ -41,13 +62,8 @@ def test_the_engines_tests_need_none_of_its_features(installed: Installed) -> No
 
 
 def test_the_engine_is_as_released(installed: Installed) -> None:
-    variables = {
-        "AUTH_MODE": "local",
-        "LLM_PROVIDER": "demo",
-        "DATABASE_URL": "sqlite:///data/chat.db",
-    }
-    for preset in PRESETS:
-        output = installed(preset).uv("run", "--no-sync", "my-assistant", "doctor", **variables)
+    for preset, command in (("full", "my-assistant"), ("empty", "3d-chat-2")):
+        output = installed(preset).uv("run", "--no-sync", command, "doctor", **VARIABLES)
         assert "engine: 0.1.0, as released" in output
 
 
