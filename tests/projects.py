@@ -57,6 +57,10 @@ class Project:
     def uv(self, *arguments: str, **environment: str) -> str:
         return self.run(uv(), *arguments, **environment)
 
+    def uv_run(self, *command: str, **environment: str) -> str:
+        """Run a command of the project's environment as it is installed."""
+        return self.uv("run", "--no-sync", *command, **environment)
+
     def git(self, *arguments: str) -> str:
         identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
         return self.run("git", *identity, *arguments)

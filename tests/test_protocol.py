@@ -71,8 +71,8 @@ class Server:
 
     def _token(self, user: str) -> str:
         environment = {"AUTH_MODE": "jwt", "JWT_SECRET": SECRET}
-        command = ("run", "--no-sync", "my-assistant", "token", "--user", user)
-        return self._project.uv(*command, **environment).strip().splitlines()[-1]
+        command = ("my-assistant", "token", "--user", user)
+        return self._project.uv_run(*command, **environment).strip().splitlines()[-1]
 
     def send(self, user: str, op: str, params: Json) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {self.tokens[user]}"}

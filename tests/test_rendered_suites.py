@@ -31,15 +31,15 @@ def test_the_users_tests_are_green_and_the_checkers_are_silent(
     project = installed(preset)
     project.write(".env", REAL_LOOKING_KEY)
 
-    assert _passed(project.uv("run", "--no-sync", "pytest", "-q", "-p", "no:cacheprovider")) > 20
-    assert " 0 broken" in project.uv("run", "--no-sync", "lint-imports", "--no-cache")
-    project.uv("run", "--no-sync", "ruff", "check", "--no-cache", ".")
-    project.uv("run", "--no-sync", "ruff", "format", "--no-cache", "--check", ".")
+    assert _passed(project.uv_run("pytest", "-q", "-p", "no:cacheprovider")) > 20
+    assert " 0 broken" in project.uv_run("lint-imports", "--no-cache")
+    project.uv_run("ruff", "check", "--no-cache", ".")
+    project.uv_run("ruff", "format", "--no-cache", "--check", ".")
 
 
 def test_the_types_are_right_without_any_feature(installed: Installed) -> None:
     """With all of them, they are checked where the template stands."""
-    assert "0 errors" in installed("empty").uv("run", "--no-sync", "pyright")
+    assert "0 errors" in installed("empty").uv_run("pyright")
 
 
 def test_a_path_with_spaces_and_a_slug_with_digits(installed: Installed) -> None:
@@ -49,21 +49,21 @@ def test_a_path_with_spaces_and_a_slug_with_digits(installed: Installed) -> None
     assert metadata["name"] == "3d-chat-2"
     assert metadata["scripts"] == {"3d-chat-2": "chatkit_engine.cli:main"}
     assert "authors" not in metadata
-    said = project.uv("run", "--no-sync", "3d-chat-2", "chat", "Hello", **VARIABLES)
+    said = project.uv_run("3d-chat-2", "chat", "Hello", **VARIABLES)
     assert "You said: Hello" in said
 
 
 def test_the_engines_tests_need_none_of_its_features(installed: Installed) -> None:
     project = installed("empty")
 
-    output = project.uv("run", "--no-sync", "pytest", "-q", *QUICK_ENGINE_TESTS)
+    output = project.uv_run("pytest", "-q", *QUICK_ENGINE_TESTS)
 
     assert _passed(output) > 100
 
 
 def test_the_engine_is_as_released(installed: Installed) -> None:
     for preset, command in (("full", "my-assistant"), ("empty", "3d-chat-2")):
-        output = installed(preset).uv("run", "--no-sync", command, "doctor", **VARIABLES)
+        output = installed(preset).uv_run(command, "doctor", **VARIABLES)
         assert "engine: 0.1.0, as released" in output
 
 
@@ -73,7 +73,7 @@ def test_a_private_import_is_refused_in_words(installed: Installed) -> None:
     project.write("app/tools/private.py", private)
     try:
         with pytest.raises(AssertionError, match="Write `from chatkit_engine import TurnContext`"):
-            project.uv("run", "--no-sync", "lint-imports", "--no-cache")
+            project.uv_run("lint-imports", "--no-cache")
     finally:
         (project.folder / "app/tools/private.py").unlink()
 

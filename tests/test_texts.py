@@ -143,7 +143,7 @@ def test_a_recipe_works_by_itself(lived_in: Project, name: str) -> None:
     added = [str(block.value("new")) for block in steps if block.value("new")]
     tests = [path for path in added if Path(path).name.startswith("test_")]
     assert tests, "a recipe adds a test"
-    lived_in.uv("run", "--no-sync", "pytest", "-q", "-n", "0", *tests)
+    lived_in.uv_run("pytest", "-q", "-n", "0", *tests)
 
 
 def test_all_recipes_together_pass_the_projects_checks(lived_in: Project) -> None:

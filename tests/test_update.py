@@ -165,8 +165,8 @@ def _started(template: Project, folder: Path) -> Project:
     project.uv(
         "run", "--no-sync", "my-assistant", "migrate", "--revision", "things", "--of", "mine"
     )
-    project.uv("run", "--no-sync", "my-assistant", "chat", "Remember the word xylophone")
-    project.uv("run", "--no-sync", "my-assistant", "chat", "add a note: buy milk")
+    project.uv_run("my-assistant", "chat", "Remember the word xylophone")
+    project.uv_run("my-assistant", "chat", "add a note: buy milk")
     project.commit("Live in it")
     return project
 
@@ -232,7 +232,7 @@ def test_a_new_version_loses_nothing_of_the_users_and_names_the_one_conflict_in_
     project.write(f"{ENGINE}/builder.py", both.sub(r"\1", builder))
     project.uv("sync", "--quiet")
     project.commit("Update to 0.2.0")
-    assert f"{ENGINE[7:]}/builder.py" in project.uv("run", "--no-sync", "my-assistant", "doctor")
+    assert f"{ENGINE[7:]}/builder.py" in project.uv_run("my-assistant", "doctor")
     _lives_on(project)
 
     lived_in = project.git("rev-parse", "HEAD").strip()
@@ -240,24 +240,24 @@ def test_a_new_version_loses_nothing_of_the_users_and_names_the_one_conflict_in_
         assert _update(project, "v0.2.0", features=features) == set()
         project.uv("lock", "--quiet")
         project.commit(f"Features: {features}")
-        assert "up to date" in project.uv("run", "--no-sync", "my-assistant", "migrate")
+        assert "up to date" in project.uv_run("my-assistant", "migrate")
     changed = project.git("diff", "--name-only", lived_in, "HEAD", "--", ".", ":!uv.lock")
     assert set(changed.split()) == OF_A_FEATURE
     _has_all_of_the_users(project, but_for=OF_A_FEATURE)
-    assert "buy milk" in project.uv("run", "--no-sync", "my-assistant", "chat", "list my notes")
+    assert "buy milk" in project.uv_run("my-assistant", "chat", "list my notes")
 
 
 def _lives_on(project: Project) -> None:
     """The threads go on, the search finds them, and the user's tests are green."""
-    assert "applied core:0004" in project.uv("run", "--no-sync", "my-assistant", "migrate")
-    continued = project.uv("run", "--no-sync", "my-assistant", "chat", "Are you still there?")
+    assert "applied core:0004" in project.uv_run("my-assistant", "migrate")
+    continued = project.uv_run("my-assistant", "chat", "Are you still there?")
     assert "demo model" not in continued, "it should go on with the thread"
     found = project.uv(
         "run", "--no-sync", "my-assistant", "chat", "--new", "search threads: xylophone"
     )
     assert "**xylophone**" in found
     tests = ("tests/test_mine.py", "tests/features/notes")
-    assert " passed" in project.uv("run", "--no-sync", "pytest", "-q", *tests)
+    assert " passed" in project.uv_run("pytest", "-q", *tests)
 
 
 def test_a_feature_that_is_switched_on_later_is_the_one_of_the_start(
