@@ -258,25 +258,3 @@ def _lives_on(project: Project) -> None:
     assert "**xylophone**" in found
     tests = ("tests/test_mine.py", "tests/features/notes")
     assert " passed" in project.uv_run("pytest", "-q", *tests)
-
-
-def test_a_feature_that_is_switched_on_later_is_the_one_of_the_start(
-    template: Project, workshop: Path
-) -> None:
-    template.git("tag", "--force", "v0.1.0")
-    project = render(template.folder, workshop / "later", ref="v0.1.0", features=[])
-    project.git("init", "--quiet")
-    project.commit("Start without features")
-
-    assert _update(project, "v0.1.0", features=FEATURES) == set()
-
-    from_the_start = render(template.folder, workshop / "start", ref="v0.1.0", features=FEATURES)
-    from_the_start.git("init", "--quiet")
-    assert _files(project) == _files(from_the_start)
-
-
-def _files(project: Project) -> dict[str, bytes]:
-    """Return what is in the project's files, by their paths, but for Copier's own answers."""
-    names = project.git("ls-files", "--cached", "--others", "--exclude-standard").split()
-    files = {name: (project.folder / name).read_bytes() for name in names}
-    return {name: content for name, content in files.items() if name != ".copier-answers.yml"}

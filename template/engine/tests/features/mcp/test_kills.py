@@ -20,7 +20,7 @@ from chatkit_engine.testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
-KILLS = 20
+KILLS = 8
 TURNS = 8
 TURN_SECONDS = 30
 
