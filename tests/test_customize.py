@@ -119,7 +119,7 @@ def test_every_change_works_beside_the_others(copy: Copy) -> None:
 
     greeting = copy.run(*_command("uv run my-assistant greet Ada"))
     copy.run("-c", "from importlinter.cli import lint_imports_command as c; c(['--no-cache'])")
-    copy.run("-m", "pyright", "app", "tests")
+    copy.run("-m", "pyright", "--pythonpath", sys.executable, "app", "tests")
     _check(copy, "changes.py")
 
     assert greeting == "Hello Ada, this is ChatKit backend.\n"
