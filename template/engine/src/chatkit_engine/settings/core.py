@@ -15,6 +15,7 @@ from pydantic_settings import NoDecode
 
 from chatkit_engine.settings.base import SettingsBase, split_list
 from chatkit_engine.settings.models import LlmSettings
+from chatkit_engine.settings.patterns import matcher
 from chatkit_engine.settings.urls import check_base_url, is_loopback, parse_database_url
 
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -140,11 +141,7 @@ class Settings(LlmSettings, SettingsBase):
     @field_validator("blocked_input", "blocked_output")
     @classmethod
     def _valid_patterns(cls, patterns: list[str]) -> list[str]:
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error:
-                raise ValueError(f"{pattern!r} is not a regular expression") from None
+        matcher(patterns)
         return patterns
 
     @field_validator("jwt_secret")
