@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 from chatkit_engine.settings.base import SettingsBase, split_list
 from chatkit_engine.settings.models import LlmSettings
 from chatkit_engine.settings.patterns import matcher
+from chatkit_engine.settings.secrets import check_secret
 from chatkit_engine.settings.urls import check_base_url, is_loopback, parse_database_url
 
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -24,18 +25,6 @@ URL_EXAMPLES = {
     "public_url": "https://chat.example.com",
     "upload_endpoint_url": "https://s3.example.com",
 }
-
-MIN_SECRET_BYTES = 32
-MIN_SECRET_CHARACTERS = 8
-PLACEHOLDERS = (
-    "changeme",
-    "change-me",
-    "change_me",
-    "change this",
-    "your-",
-    "your_",
-    "placeholder",
-)
 
 OTHER_LOGIN = "set AUTH_MODE=jwt (or AUTH_MODE=app if the application has its own login)"
 
@@ -148,7 +137,7 @@ class Settings(LlmSettings, SettingsBase):
     @classmethod
     def _strong_secret(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None:
-            _check_secret(secret.get_secret_value())
+            check_secret(secret.get_secret_value())
         return secret
 
     @model_validator(mode="after")
@@ -181,14 +170,3 @@ class Settings(LlmSettings, SettingsBase):
         if (self.upload_access_key_id is None) == (self.upload_secret_access_key is None):
             return []
         return ["set both UPLOAD_ACCESS_KEY_ID and UPLOAD_SECRET_ACCESS_KEY, or neither"]
-
-
-def _check_secret(secret: str) -> None:
-    """Refuse secrets that can be guessed (RFC 7518, 3.2: HS256 needs a key of 256 bits)."""
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise ValueError(
-            f"is too short: it needs at least {MIN_SECRET_BYTES} bytes; run `openssl rand -hex 32`"
-        )
-    is_repetitive = len(set(secret)) < MIN_SECRET_CHARACTERS
-    if is_repetitive or any(word in secret.lower() for word in PLACEHOLDERS):
-        raise ValueError("is a placeholder, not a secret; run `openssl rand -hex 32`")

@@ -17,6 +17,7 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from chatkit_engine.errors import NotFound, Unavailable
 from chatkit_engine.i18n import _
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.private import make_private_folder
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -125,7 +126,7 @@ class Blobs:
         settings = self._settings
         if settings.upload_bucket is not None:
             return _bucket(settings, settings.upload_bucket)
-        settings.upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(settings.upload_dir)
         return LocalStore(settings.upload_dir, automatic_cleanup=True)
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import URL, Engine, StaticPool, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from chatkit_engine.store.database import Database, DatabaseUnavailable, P, T, Work
+from chatkit_engine.store.private import make_private_database
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -108,7 +109,7 @@ class SqliteDatabase(Database):
 
 def _create_engine(url: URL) -> Engine:
     if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        make_private_database(Path(url.database))
     engine = create_engine(
         url,
         poolclass=StaticPool,
