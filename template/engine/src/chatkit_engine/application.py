@@ -29,7 +29,7 @@ from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.i18n import add_translations
 from chatkit_engine.models.chat_model import ChatModel
 from chatkit_engine.models.registry import create_model
-from chatkit_engine.observability.health import HealthCheck, HealthStatus
+from chatkit_engine.observability.health import HealthCheck, HealthStatus, SharedCheck
 from chatkit_engine.observability.logs import configure_logging
 from chatkit_engine.run.conversion import Converter
 from chatkit_engine.run.history import History
@@ -169,8 +169,12 @@ class Application:
             return HealthStatus(name="accepting", ok=not draining, detail="restarting" * draining)
 
         async def database() -> HealthStatus:
-            await self.database.write(lambda connection: connection.exec_driver_sql("SELECT 1"))
-            return HealthStatus(name="database", ok=True)
+            problem = await self.database.problem()
+            return HealthStatus(name="database", ok=not problem, detail=problem)
+
+        async def files() -> HealthStatus:
+            problem = await self.blobs.problem()
+            return HealthStatus(name="files", ok=not problem, detail=problem)
 
         async def migrations() -> HealthStatus:
             waiting = await pending(self.database, self.migrations)
@@ -181,7 +185,8 @@ class Application:
             detail = self.model.problem() or self.model.notice or self.model.name
             return HealthStatus(name="model", ok=True, detail=detail)
 
-        return [accepting, database, migrations, model, *self.builder.health_checks]
+        stored = (SharedCheck(database), SharedCheck(migrations))
+        return [accepting, *stored, model, *map(SharedCheck, (files, *self.builder.health_checks))]
 
     async def migrate(self) -> None:
         """Apply migrations in development. In production the operator runs `migrate`."""

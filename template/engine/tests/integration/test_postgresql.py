@@ -187,6 +187,33 @@ async def test_a_client_is_told_to_try_again_soon(postgres_url: str) -> None:
     assert "postgres" not in response.text
 
 
+async def test_the_timeout_is_for_all_statements_of_a_transaction_together(
+    postgres_url: str, open_at: Open
+) -> None:
+    database = open_at(postgres_url, database_timeout_seconds=0.5)
+    await database.write(run_sql, "CREATE TABLE slow (number INTEGER)")
+
+    def insert_slowly(connection: Connection) -> None:
+        for _ in range(5):
+            run_sql(connection, "INSERT INTO slow SELECT 1 FROM pg_sleep(0.2)")
+
+    with logged_by(postgresql), pytest.raises(DatabaseUnavailable):
+        await database.write(insert_slowly)
+
+    assert await database.read(run_sql, "SELECT count(*) FROM slow") == [(0,)]
+    assert await database.problem() == ""
+
+
+async def test_a_server_that_accepts_no_writes_is_a_problem(
+    postgres_url: str, open_at: Open
+) -> None:
+    database = open_at(postgres_url)
+    name = make_url(postgres_url).database
+    await database.write(run_sql, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+
+    assert "no writes" in await open_at(postgres_url).problem()
+
+
 async def test_killed_connections_are_replaced_silently(
     store: SqlStore, postgres_url: str, open_at: Open
 ) -> None:

@@ -266,13 +266,13 @@ async def test_a_wipe_overwrites_what_was_deleted_before_it(tmp_path: Path) -> N
 
 
 async def test_a_wipe_that_a_reader_blocks_succeeds_when_it_is_repeated(tmp_path: Path) -> None:
-    settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
+    values = {"database_url": f"sqlite:///{tmp_path}/chat.db", "database_timeout_seconds": 0.5}
+    settings = _with_tokens(Settings.model_validate(values))
     async with _inhabited(settings) as app:
         database, blobs = app.services.database, app.services.blobs
         reader = sqlite3.connect(tmp_path / "chat.db")
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM items").fetchone()
-        await database.read(run_sql, "PRAGMA busy_timeout = 50")
 
         with pytest.raises(DatabaseUnavailable):
             await erase_user(database, blobs, ONE, (), wipe=True)

@@ -16,13 +16,14 @@ from chatkit_engine.i18n import _
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Connection, P], T]
+NO_ANSWER = _("The database does not answer. Try again in a few seconds.")
 
 
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached, or is too busy to take more work."""
 
-    def __init__(self) -> None:
-        super().__init__(_("The database does not answer. Try again in a few seconds."))
+    def __init__(self, detail: str = NO_ANSWER) -> None:
+        super().__init__(detail)
 
 
 class Database(ABC):
@@ -30,6 +31,8 @@ class Database(ABC):
 
     `work` is called with a connection. It may be called again, for example after a deadlock or
     after the connection was lost before the commit, so it must change nothing but the database.
+
+    A transaction waits at most `DATABASE_TIMEOUT_SECONDS`, for a connection and for locks together.
 
     Raises:
         DatabaseUnavailable: from each method.
@@ -50,6 +53,13 @@ class Database(ABC):
     @abstractmethod
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work`, commit, and return its result. An error rolls everything back."""
+
+    @abstractmethod
+    async def problem(self) -> str:
+        """Return why nothing can be written, or an empty string. Takes no lock and writes nothing.
+
+        After a write that failed it does try the lock, because nothing else shows that it is free.
+        """
 
     @abstractmethod
     async def wipe(self, tables: Sequence[str]) -> None:

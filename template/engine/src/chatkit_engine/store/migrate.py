@@ -95,7 +95,7 @@ async def revise(database: Database, chain: Migrations, message: str) -> Path:
     Raises:
         MigrationRefused: the database is not up to date, so the difference would be too large.
     """
-    return await database.read(_revise, chain, message)
+    return await database.write(_revise, chain, message)
 
 
 def _upgrade(connection: Connection, chains: Sequence[Migrations]) -> list[str]:

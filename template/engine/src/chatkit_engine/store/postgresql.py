@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import structlog
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -64,10 +64,18 @@ class PostgresDatabase(Database):
         self._running: set[asyncio.Task[Any]] = set()
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._finish(self._transact(work, args, kwargs))
+        return await self._finish(self._transact_in_time(work, args, kwargs))
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._finish(self._transact(work, args, kwargs))
+        return await self._finish(self._transact_in_time(work, args, kwargs))
+
+    async def problem(self) -> str:
+        try:
+            if await self.read(_is_read_only):
+                return "the server accepts no writes: it is a standby, or set to read-only"
+        except DatabaseUnavailable as error:
+            return error.detail
+        return ""
 
     async def wipe(self, tables: Sequence[str]) -> None:
         """Rewrite the tables and their indexes, and overwrite the WAL if the role may do that.
@@ -105,6 +113,11 @@ class PostgresDatabase(Database):
             log.exception("the database is not available")
             raise DatabaseUnavailable from error
 
+    async def _transact_in_time(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        """Bound the wait for a connection, for locks and for all attempts together."""
+        async with asyncio.timeout(self._timeout):
+            return await self._transact(work, args, kwargs)
+
     async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         for attempts_left in reversed(range(MAX_ATTEMPTS)):
             async with self._pool.connect() as connection:
@@ -132,6 +145,10 @@ class PostgresDatabase(Database):
                 await _overwrite_wal(autocommit)
             except ProgrammingError:
                 log.warning("this role may not overwrite the WAL: deleted rows stay in it")
+
+
+def _is_read_only(connection: Connection) -> bool:
+    return connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on"
 
 
 async def _overwrite_wal(connection: AsyncConnection) -> None:

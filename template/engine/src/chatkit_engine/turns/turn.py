@@ -5,8 +5,10 @@ Success, an exception, a disconnect and a shutdown all end in the same place, th
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from itertools import takewhile
 from typing import Protocol
 
 import structlog
@@ -27,7 +29,8 @@ CHECKPOINT_SECONDS = 1.0
 STOP_SECONDS = 5.0
 # In checkpoints. A lease survives two renewals that fail.
 RENEW_EVERY = LEASE_SECONDS // 3
-# Half a minute in all, for a database that restarts or fails over.
+# For a database that restarts or fails over. Each attempt may itself wait for a lock.
+CLOSE_SECONDS = 30.0
 CLOSE_PAUSES = (0.2, 0.5, *(1.0,) * 29)
 # A comment line. SSE clients ignore it, and proxies keep the connection open.
 HEARTBEAT = b": ping\n\n"
@@ -160,7 +163,8 @@ class Turn:
 
     async def _close(self) -> None:
         """Store the turn's end, retrying for half a minute while the database is unavailable."""
-        for pause in CLOSE_PAUSES:
+        give_up = time.monotonic() + CLOSE_SECONDS
+        for pause in takewhile(lambda _: time.monotonic() < give_up, CLOSE_PAUSES):
             with suppress(DatabaseUnavailable):
                 await self._store_end()
                 return
