@@ -14,7 +14,8 @@ from support.sql import run_sql
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import disk
 from chatkit_engine.store.connect import open_database
-from chatkit_engine.store.database import Database, DatabaseUnavailable
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.sqlite_file import DatabaseFileLost
 from chatkit_engine.testing.waiting import eventually
 

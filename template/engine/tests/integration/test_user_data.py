@@ -20,7 +20,8 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files
 from chatkit_engine.store.attachments import AttachmentDetails, make_attachment, save_attachment
 from chatkit_engine.store.blobs import Blobs
-from chatkit_engine.store.database import Database, DatabaseUnavailable
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.files import Files
 from chatkit_engine.store.threads import save_items, save_thread
 from chatkit_engine.store.user_data import erase_user, every_row, export_user

@@ -9,7 +9,7 @@ import pytest
 from support.app import make_settings, running_app
 
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.private import create_private
+from chatkit_engine.store.private import create_private, readable_by_others
 from chatkit_engine.testing.requests import create
 
 
@@ -42,16 +42,13 @@ async def test_new_folders_and_databases_are_closed_to_others(tmp_path: Path) ->
         assert {_mode(path) & 0o077 for path in files if path.suffix != ".lock"} == {0}
 
 
-async def test_a_database_that_others_could_read_is_closed(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir(mode=0o755)
-    (tmp_path / "data" / "chat.db").touch(mode=0o644)
+async def test_doctor_names_a_database_that_others_may_read(tmp_path: Path) -> None:
+    shared = tmp_path / "shared.db"
+    shared.touch(mode=0o644)
 
-    async with running_app(_settings(tmp_path)) as app:
-        await app.ask(create("Hello"))
-
-    assert _mode(tmp_path / "data" / "chat.db") == 0o600
-    # The folder may have other files, so its mode is its owner's.
-    assert _mode(tmp_path / "data") == 0o755
+    assert readable_by_others(shared)
+    async with running_app(make_settings(database_url=f"sqlite:///{shared}")):
+        assert _mode(shared) == 0o644
 
 
 def test_an_export_is_closed_to_others(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ from chatkit_engine.manifest import changes
 from chatkit_engine.observability.health import HealthStatus
 from chatkit_engine.settings.base import SetupError, settings_errors
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.database import DatabaseUnavailable
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import UnknownRevision, pending
+from chatkit_engine.store.private import readable_by_others
 from chatkit_engine.terminal import Project
 
 MIN_PYTHON = (3, 11)
@@ -93,16 +94,27 @@ async def _model(application: Application) -> HealthStatus:
     return HealthStatus(name="model", ok=True, detail=detail)
 
 
+def _open_to_others(application: Application) -> str:
+    file = application.database.file
+    if file is None or not readable_by_others(file):
+        return ""
+    return f", but every user of this machine may read it: run `chmod 600 {file}*`"
+
+
 async def _database(application: Application) -> HealthStatus:
     try:
         async with aclosing(application.database) as database:
             waiting = await pending(database, application.migrations)
     except UnknownRevision as error:
         return HealthStatus(name="database", ok=False, detail=str(error))
-    except (DatabaseUnavailable, SQLAlchemyError, OSError):
+    except DatabaseUnavailable as error:
+        return HealthStatus(name="database", ok=False, detail=error.cause.fix)
+    except (SQLAlchemyError, OSError):
         return HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)
     if not waiting:
-        return HealthStatus(name="database", ok=True, detail="up to date")
+        return HealthStatus(
+            name="database", ok=True, detail=f"up to date{_open_to_others(application)}"
+        )
     production = application.settings.is_production
     how = "run `migrate` for" if production else "the next start will apply"
     return HealthStatus(name="database", ok=not production, detail=f"{how} {', '.join(waiting)}")

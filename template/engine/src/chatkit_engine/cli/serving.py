@@ -1,15 +1,20 @@
 """`serve`: uvicorn, with a shutdown that lets running turns finish."""
 
 import asyncio
+import errno
 import gc
 import socket
+from typing import NoReturn
 
+import structlog
 import typer
 import uvicorn
 from fastapi import FastAPI
 
 from chatkit_engine.http.services import services_of
 from chatkit_engine.settings.core import Settings
+
+log = structlog.stdlib.get_logger(__name__)
 
 CLOSE_SECONDS = 5
 GC_THRESHOLDS = (10_000, 10, 10)
@@ -30,6 +35,32 @@ def run_server(app: FastAPI, settings: Settings) -> None:
     server.run()
     if not server.started:
         raise typer.Exit(1)
+
+
+def log_failure(message: str) -> NoReturn:
+    """Log why the server does not start, each problem in a line, and exit with status 1."""
+    for line in message.splitlines():
+        log.critical(line)
+    raise typer.Exit(1)
+
+
+def check_address(settings: Settings) -> None:
+    """Exit in words if the server cannot listen, before the application starts."""
+    host, port = settings.host, settings.port
+    problems = {
+        errno.EADDRINUSE: f"Port {port} is in use: stop what uses it, or set PORT to another.",
+        errno.EACCES: f"Port {port} needs rights that the service lacks: set PORT to 1024 or more.",
+        errno.EADDRNOTAVAIL: f"HOST={host} is not an address of this machine.",
+    }
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except socket.gaierror:
+        log_failure(f"HOST={host} is not known: set it to an address, such as 127.0.0.1.")
+    except OSError as error:
+        log_failure(problems.get(error.errno or 0, f"Cannot listen on {host}:{port}."))
 
 
 def run_with_reload(settings: Settings, app: str) -> None:

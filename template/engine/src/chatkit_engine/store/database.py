@@ -10,20 +10,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from chatkit_engine.errors import Unavailable
-from chatkit_engine.i18n import _
-
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Connection, P], T]
-NO_ANSWER = _("The database does not answer. Try again in a few seconds.")
-
-
-class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached, or is too busy to take more work."""
-
-    def __init__(self, detail: str = NO_ANSWER) -> None:
-        super().__init__(detail)
 
 
 class Database(ABC):

@@ -1,14 +1,12 @@
 """Files and folders that only the service's own user may read: conversations are in them."""
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
-OTHERS = 0o077
-# SQLite gives these the mode of the database when it creates them.
-BESIDE_A_DATABASE = ("", "-wal", "-shm", "-journal")
 
 
 def make_private_folder(folder: Path) -> None:
@@ -18,21 +16,21 @@ def make_private_folder(folder: Path) -> None:
         missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
 
-def make_private_database(file: Path) -> None:
-    """Create a database's file if it is missing, and close it and its neighbours to others.
+def create_private_database(file: Path) -> None:
+    """Create a database's file if it is missing. SQLite gives its neighbours the same mode.
 
-    A file that belongs to another user keeps its mode.
+    A file that exists keeps its mode, because its owner may share it with a group on purpose.
     """
-    make_private_folder(file.parent)
-    # An unwritable folder is SQLite's to report, with the words for it.
+    # An unwritable folder is SQLite's to report.
     with suppress(OSError):
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, FILE_MODE))
-    for suffix in BESIDE_A_DATABASE:
-        with suppress(OSError):
-            path = Path(f"{file}{suffix}")
-            mode = path.stat().st_mode
-            if mode & OTHERS:
-                path.chmod(mode & ~OTHERS)
+
+
+def readable_by_others(file: Path) -> bool:
+    """Return whether any user of the machine may read the file."""
+    with suppress(OSError):
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    return False
 
 
 def create_private(file: Path) -> BinaryIO:

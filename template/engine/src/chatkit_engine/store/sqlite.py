@@ -18,11 +18,12 @@ from typing import Any, cast
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, QueuePool, StaticPool, create_engine, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from chatkit_engine.store.database import Database, DatabaseUnavailable, P, T, Work
-from chatkit_engine.store.private import make_private_database
-from chatkit_engine.store.sqlite_file import WatchedFile
+from chatkit_engine.store.database import Database, P, T, Work
+from chatkit_engine.store.failures import LOCKED, UNKNOWN, DatabaseUnavailable, Outage, cause_of
+from chatkit_engine.store.private import create_private_database, make_private_folder
+from chatkit_engine.store.sqlite_file import DatabaseFileLost, WatchedFile
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -37,7 +38,6 @@ WRITER_PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
 )
 READER_PRAGMAS = ("PRAGMA temp_store = MEMORY",)
-LOCKED = "the database was locked for too long, by another process or a long transaction"
 # Creates the WAL, so that it can be watched.
 OPEN = "SELECT count(*) FROM sqlite_schema"
 FULL_TEXT_INDEXES = (
@@ -55,6 +55,7 @@ class SqliteDatabase(Database):
         self._timeout = timeout_seconds
         self._watched = WatchedFile(self.file) if self.file else None
         self._write_failed = False
+        self._outage = Outage()
         self.engine = self._create_engine(WRITER_PRAGMAS, poolclass=StaticPool)
         self._writer = self._readers = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._read_engine = self.engine
@@ -120,15 +121,15 @@ class SqliteDatabase(Database):
         deadline = time.monotonic() + (math.inf if seconds is None else seconds)
         queued = thread.submit(function, deadline, *args)
         try:
-            return await _started_within(seconds, queued)
-        except (OperationalError, InterfaceError) as error:
-            if _is_faulty_sql(error):
+            result = await _started_within(seconds, queued)
+        except DatabaseFileLost:
+            raise
+        except (DBAPIError, DatabaseUnavailable) as error:
+            if _is_faulty(error):
                 raise
-            if _is_busy(error):
-                log.warning(LOCKED, seconds=seconds)
-            else:
-                log.exception("the database is not available")
-            raise DatabaseUnavailable from error
+            raise self._outage.begin(error) from error
+        self._outage.end()
+        return result
 
     def _read(self, deadline: float, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         with self._connected(self._read_engine, deadline) as connection:
@@ -159,10 +160,10 @@ class SqliteDatabase(Database):
             with engine.connect() as connection:
                 _set_busy_timeout(connection, deadline)
                 yield connection
-        except (OperationalError, InterfaceError) as error:
+        except DBAPIError as error:
             # The connection may stay broken, for example if the file was read-only when it opened.
             # A database in memory would be lost with its connection.
-            if self._watched and not _is_busy(error) and not _is_faulty_sql(error):
+            if self._watched and not _is_busy(error) and not _is_faulty(error):
                 engine.dispose()
                 self._watched.on_closed()
             raise
@@ -178,11 +179,11 @@ class SqliteDatabase(Database):
             is_busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
         if is_busy:
             log.warning("another process is reading the database: its WAL was not truncated")
-            raise DatabaseUnavailable
+            raise DatabaseUnavailable(LOCKED)
 
     def _create_engine(self, pragmas: Sequence[str], **pool: Any) -> Engine:
         if self.file is not None:
-            make_private_database(self.file)
+            make_private_folder(self.file.parent)
         engine = create_engine(
             self.url.set(drivername="sqlite+pysqlite"),
             hide_parameters=True,
@@ -196,6 +197,11 @@ class SqliteDatabase(Database):
             if self._watched:
                 self._watched.on_opened()
 
+        def create(*_: object) -> None:
+            if self.file is not None:
+                create_private_database(self.file)
+
+        event.listen(engine, "do_connect", create)
         event.listen(engine, "connect", prepare)
         return engine
 
@@ -209,8 +215,7 @@ async def _started_within(seconds: float | None, queued: Future[T]) -> T:
         result.cancel()
         raise
     if queued.cancel():
-        log.warning(LOCKED, seconds=seconds)
-        raise DatabaseUnavailable
+        raise DatabaseUnavailable(LOCKED)
     return await result
 
 
@@ -229,7 +234,8 @@ def _is_busy(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
-def _is_faulty_sql(error: DBAPIError) -> bool:
-    """Return whether the statement is wrong. A missing table only means a pending migration."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    return code == sqlite3.SQLITE_ERROR and "no such" not in str(error.orig)
+def _is_faulty(error: DBAPIError | DatabaseUnavailable) -> bool:
+    """Return whether the statement or its values are wrong, and not the database."""
+    if isinstance(error, DatabaseUnavailable):
+        return False
+    return isinstance(error, IntegrityError | DataError) or cause_of(error) is UNKNOWN

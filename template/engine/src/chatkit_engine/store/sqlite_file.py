@@ -4,9 +4,8 @@ from pathlib import Path
 
 import structlog
 
-from chatkit_engine.i18n import _
-from chatkit_engine.store.database import DatabaseUnavailable
 from chatkit_engine.store.disk import disk_problem
+from chatkit_engine.store.failures import LOST, DatabaseUnavailable
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -15,7 +14,7 @@ class DatabaseFileLost(DatabaseUnavailable):
     """The file was removed or replaced while it was open: what is written to it would be lost."""
 
     def __init__(self) -> None:
-        super().__init__(_("The database's file is gone, so nothing is saved. Tell the operator."))
+        super().__init__(LOST)
 
 
 class WatchedFile:
@@ -51,7 +50,7 @@ class WatchedFile:
         """
         was_lost, self._is_lost = self._is_lost, self._differs()
         if self._is_lost and not was_lost:
-            log.error("the database file was removed or replaced: restore it, then restart")
+            log.error(f"the database {LOST.fix}", cause=LOST.name)
         if self._is_lost:
             raise DatabaseFileLost
 

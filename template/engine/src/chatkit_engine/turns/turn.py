@@ -20,7 +20,7 @@ from chatkit_engine.i18n import _
 from chatkit_engine.run.partial_items import PartialItems
 from chatkit_engine.run.server import RequestServer
 from chatkit_engine.run.turn_store import TurnStore
-from chatkit_engine.store.database import DatabaseUnavailable
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.leases import LEASE_SECONDS, LeaseLost, Outcome
 from chatkit_engine.store.usage import Usage
 
