@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -151,6 +152,22 @@ def test_doctor_names_what_is_wrong_and_the_fix(environment: dict[str, str], fix
     assert result.exit_code == 1
     assert fix in result.stdout
     assert "Traceback" not in result.output
+
+
+def test_doctor_finds_what_an_update_left_to_be_merged(tmp_path: Path) -> None:
+    conflict = "<<<<<<< before updating\nours\n=======\ntheirs\n>>>>>>> after updating\n"
+    git = shutil.which("git") or "git"
+    subprocess.run([git, "init", "--quiet"], cwd=tmp_path, check=True)
+    assert "update" not in _run("doctor").stdout
+    (tmp_path / "heading.md").write_text("Title\n=======\n")
+    (tmp_path / "docs.md").write_text(f"# Mine\n{conflict}")
+    (tmp_path / "app.py.rej").touch()
+    subprocess.run([git, "add", "docs.md"], cwd=tmp_path, check=True)
+
+    result = _run("doctor")
+
+    assert result.exit_code == 1
+    assert "merge what the update left in app.py.rej, docs.md\n" in result.stdout
 
 
 def test_doctor_sees_a_folder_that_hides_an_sdk(tmp_path: Path) -> None:

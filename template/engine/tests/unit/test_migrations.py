@@ -135,6 +135,7 @@ async def test_a_new_revision_holds_the_difference(tmp_path: Path) -> None:
 
     assert path.name.startswith("0002")
     assert "colour" in path.read_text()
+    assert "'" not in path.read_text(), "it is formatted"
     assert await database.read(run_sql, "SELECT colour FROM extra") == []
     await database.aclose()
 

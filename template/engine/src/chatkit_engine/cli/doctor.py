@@ -1,6 +1,8 @@
 """`doctor`: checks the project, and says how to fix what is wrong."""
 
 import platform
+import shutil
+import subprocess
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -21,12 +23,18 @@ from chatkit_engine.terminal import Project
 
 MIN_PYTHON = (3, 11)
 DATABASE_ADVICE = "cannot be opened: check DATABASE_URL, for example sqlite:///data/chat.db"
+UNTRACKED = ("--cached", "--others", "--exclude-standard")
+CONFLICT = (
+    *("--untracked", "-I", "--name-only", "--all-match"),
+    *("-e", "^<<<<<<< ", "-e", "^=======$", "-e", "^>>>>>>> "),
+)
+MAX_NAMED = 10
 SHADOWED = ("agents", "chatkit", "openai", "mcp")
 
 
 async def diagnose(project: Project) -> list[HealthStatus]:
     """Return the findings, in the order in which to fix them."""
-    findings = [_python(), _shadowing(), *_engine()]
+    findings = [_python(), _shadowing(), *_engine(), *_update()]
     try:
         settings = project.settings()
         application = Application(settings, project.app)
@@ -61,6 +69,23 @@ def _engine() -> list[HealthStatus]:
     """Report edited files of the engine, because an update has to merge them."""
     changed = changes()
     return [HealthStatus(name="engine", ok=True, detail=str(changed))] if changed else []
+
+
+def _update() -> list[HealthStatus]:
+    """Report what an update left to be merged: conflict markers, and `.rej` files."""
+    names = sorted({*_git("grep", *CONFLICT), *_git("ls-files", *UNTRACKED, "*.rej")})
+    advice = f"merge what the update left in {', '.join(names[:MAX_NAMED])}"
+    return [HealthStatus(name="update", ok=False, detail=advice)] if names else []
+
+
+def _git(*arguments: str) -> list[str]:
+    """Return the names that git lists. Without git or a repository there are none."""
+    git = shutil.which("git")
+    if git is None:
+        return []
+    command = [git, *arguments]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (git)
+    return listed.stdout.splitlines()
 
 
 def _settings(settings: Settings) -> HealthStatus:

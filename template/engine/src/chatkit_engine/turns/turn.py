@@ -6,7 +6,7 @@ Success, an exception, a disconnect and a shutdown all end in the same place, th
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from typing import Protocol
@@ -27,6 +27,7 @@ from chatkit_engine.store.usage import Usage
 log = structlog.stdlib.get_logger(__name__)
 CHECKPOINT_SECONDS = 1.0
 STOP_SECONDS = 5.0
+HURRY_SECONDS = 0.5
 # In checkpoints. A lease survives two renewals that fail.
 RENEW_EVERY = LEASE_SECONDS // 3
 # For a database that restarts or fails over. Each attempt may itself wait for a lock.
@@ -100,10 +101,13 @@ class Turn:
         self._server.stop()
         # Unlike `wait_for`, `wait` does not cancel the task after the timeout.
         await asyncio.wait({self._task}, timeout=STOP_SECONDS)
-        # Not while the task is saving the end.
+        self.cut()
+        await self.done()
+
+    def cut(self) -> None:
+        """Stop working on the answer now. The turn then saves what it has."""
         if not self._ending.is_set():
             self._task.cancel()
-        await self.done()
 
     async def done(self) -> None:
         """Wait until the turn has ended."""
@@ -244,6 +248,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._running: set[Turn] = set()
+        self._hurried = asyncio.Event()
         self.draining = False
 
     def start(
@@ -269,8 +274,19 @@ class Turns:
         running = list(self._running)
         if running:
             log.info("waiting for running turns", turns=len(running), seconds=grace_seconds)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_seconds):
-                await asyncio.gather(*(turn.done() for turn in running))
+        waits = [asyncio.create_task(each) for each in (_ended(running), self._hurried.wait())]
+        await asyncio.wait(waits, timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
         farewell = ErrorEvent(code="custom", message=RESTARTING, allow_retry=True)
         await asyncio.gather(*(turn.stop(farewell) for turn in list(self._running)))
+
+    def hurry(self) -> None:
+        """End the grace time of `drain` now, and half a second later what the turns still do."""
+        self._hurried.set()
+        for turn in self._running:
+            asyncio.get_running_loop().call_later(HURRY_SECONDS, turn.cut)
+
+
+async def _ended(turns: Sequence[Turn]) -> None:
+    await asyncio.gather(*(turn.done() for turn in turns))
