@@ -94,13 +94,15 @@ class EntityLookup:
         # The newest first, because the limits cut off the rest.
         newest_first = dict.fromkeys(tag.id for tag in reversed(list(_tags(history))))
         texts: dict[str, str] = {}
-        untrusted = False
+        # The titles of the rest are read too, and nothing is known of them.
+        untrusted = len(newest_first) > MAX_TAGS
         remaining = MAX_DESCRIBED
         for entity_id in list(newest_first)[:MAX_TAGS]:
-            if (found := await self._find(user, entity_id)) and remaining > 0:
+            if found := await self._find(user, entity_id):
+                untrusted |= found[0].untrusted
+            if found and remaining > 0:
                 texts[entity_id] = found[1][:remaining]
                 remaining -= len(texts[entity_id])
-                untrusted |= found[0].untrusted
         return Descriptions(texts, untrusted)
 
     async def _find(self, user: User, entity_id: str) -> tuple[Entity, str] | None:
