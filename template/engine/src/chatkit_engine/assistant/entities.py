@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from chatkit_engine.context import User
 from chatkit_engine.i18n import translate
+from chatkit_engine.security.outgoing_urls import with_safe_urls
 from chatkit_engine.store.items import StoredItem
 
 MAX_TAGS = 20
@@ -37,8 +38,9 @@ class Entity(BaseModel):
     untrusted: bool = Field(default=False, exclude=True)
 
     def in_language(self, language: str) -> Self:
-        """Return the entity with its group's name in this language."""
-        return self.model_copy(update={"group": self.group and translate(self.group, language)})
+        """Return the entity as clients get it: its group's name in this language, and safe URLs."""
+        group = self.group and translate(self.group, language)
+        return with_safe_urls(self).model_copy(update={"group": group})
 
 
 class Descriptions(NamedTuple):
@@ -84,7 +86,8 @@ class EntityLookup:
         if found is None:
             return None
         entity, text = found[0].in_language(language), found[1][:MAX_PREVIEW]
-        return PREVIEW.build({"title": entity.title, "group": entity.group or "", "text": text})
+        preview = PREVIEW.build({"title": entity.title, "group": entity.group or "", "text": text})
+        return with_safe_urls(preview)
 
     async def describe_tags(self, user: User, history: Iterable[StoredItem]) -> Descriptions:
         """Return descriptions of the entities that the history mentions, of the newest at most 20.
