@@ -192,12 +192,12 @@ class ImageStream(ResponseStreamConverter):
             return ""
 
     async def url_citation_to_annotation(
-        self, annotation: AnnotationURLCitation
+        self, url_citation: AnnotationURLCitation
     ) -> Annotation | None:
         """Convert a citation, or drop it if its URL is unsafe. The SDK numbers those that stay."""
-        if safe_url(annotation.url) is None:
+        if safe_url(url_citation.url) is None:
             return None
-        return await super().url_citation_to_annotation(annotation)
+        return await super().url_citation_to_annotation(url_citation)
 
     async def process(
         self, events: AsyncIterator[ThreadStreamEvent]
