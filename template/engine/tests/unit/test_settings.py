@@ -3,6 +3,7 @@
 from pathlib import Path
 from secrets import token_bytes, token_hex, token_urlsafe
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from support.app import SECRET, make_settings
 from chatkit_engine.settings.base import settings_errors
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.secrets import check_secret
+from chatkit_engine.settings.urls import parse_database_url
 
 PRODUCTION: dict[str, Any] = {
     "environment": "production",
@@ -163,9 +165,22 @@ def test_images_are_taken_with_openai() -> None:
     assert make_settings(image_generation=True, openai_api_key="sk-test").image_generation
 
 
-@pytest.mark.parametrize("url", ["mysql://localhost/x", "sqlite://host/x", "no url", ""])
+MANY_HOSTS = "postgresql://ada:x@a:5432,b:5432/chat"
+
+
+@pytest.mark.parametrize("url", ["mysql://host/x", "sqlite://host/x", "no url", "", MANY_HOSTS])
 def test_another_kind_of_database_is_refused_in_words(url: str) -> None:
     assert "DATABASE_URL: must be a URL such as" in _problems(database_url=url)
+
+
+@pytest.mark.parametrize("password", ["p%40s%2Fs%25", "p@s/s%25", "50%off", "p/s"])
+def test_a_password_is_read_as_it_is_or_must_be_encoded(password: str) -> None:
+    url = f"postgresql+asyncpg://ada:{password}@db.example/chat?channel_binding=require\n"
+    if password == "p@s/s%25":
+        assert "must have its password percent-encoded" in _problems(database_url=url)
+    else:
+        parsed = parse_database_url(url)
+        assert (parsed.host, parsed.password) == ("db.example", unquote(password))
 
 
 @pytest.mark.parametrize("name", ["public_url", "upload_endpoint_url", "openai_base_url"])

@@ -18,8 +18,8 @@ from chatkit_engine.features.rag.reading.document import (
     Section,
     clean,
     decode,
+    document_url,
     label,
-    safe_url,
 )
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -73,7 +73,7 @@ def _content(page: BeautifulSoup) -> Tag:
 
 def _canonical_url(page: BeautifulSoup) -> str | None:
     link = page.select_one("link[rel=canonical][href]")
-    return safe_url(str(link["href"])) if link else None
+    return document_url(str(link["href"])) if link else None
 
 
 class Walk:
