@@ -47,6 +47,7 @@ from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import CORE, pending, upgrade
 from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.turns.admission import Admission
 from chatkit_engine.turns.service import ChatService
 from chatkit_engine.turns.sweeper import Sweeper
 
@@ -138,7 +139,10 @@ class Application:
         try:
             async with self.builder.resources():
                 runtime = self._runtime(model)
-                service = ChatService(self.database, self.process_lock, runtime, self.blobs)
+                admission = Admission(self.settings.max_turns, self.settings.max_user_turns)
+                service = ChatService(
+                    self.database, self.process_lock, runtime, self.blobs, admission
+                )
                 sweeper = Sweeper(self.database, self.settings, self.builder.sweeps)
                 try:
                     async with sweeper.running():

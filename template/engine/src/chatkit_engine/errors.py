@@ -94,6 +94,19 @@ class RequestRunning(Conflict):
         super().__init__(_("This request is already being answered. Try again shortly."))
 
 
+class TooManyTurns(AppError):
+    """The user has more turns running and waiting than allowed."""
+
+    status = 429
+    code = "too_many_turns"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Too many of your answers are being written at once. Wait for one, then try again.")
+        )
+
+
 class ContentTooLarge(AppError):
     """The body, or a part of it, is larger than allowed."""
 
