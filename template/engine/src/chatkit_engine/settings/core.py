@@ -69,7 +69,7 @@ class Settings(LlmSettings, SettingsBase):
     thread_titles: bool = True
     tool_timeout_seconds: float = Field(default=30, gt=0)
     max_turns: int = Field(default=200, ge=1)
-    max_user_turns: int = Field(default=8, ge=1)
+    max_user_turns: int = Field(default=10, ge=1)
     max_model_calls: int = Field(default=10, ge=1)
     max_handoffs: int = Field(default=4, ge=1)
     blocked_input: list[str] = Field(default=[])
