@@ -20,11 +20,9 @@ from chatkit_engine.assistant.guardrails import create_guardrails
 from chatkit_engine.builder import Builder
 from chatkit_engine.errors import add_error_handlers
 from chatkit_engine.http import chat, chatkit, entities, files, health, threads, usage, user_data
-from chatkit_engine.http.middleware import (
-    REQUEST_ID_HEADER,
-    BodyLimitMiddleware,
-    RequestIdMiddleware,
-)
+from chatkit_engine.http.bodies import BodyLimitMiddleware
+from chatkit_engine.http.guard import BodyGuardMiddleware
+from chatkit_engine.http.middleware import REQUEST_ID_HEADER, RequestIdMiddleware
 from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.i18n import add_translations
 from chatkit_engine.models.chat_model import ChatModel
@@ -91,10 +89,14 @@ def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None 
     add_error_handlers(api)
     for router in (*ROUTERS, *builder.routers):
         api.include_router(router)
+    api.add_middleware(BodyGuardMiddleware, memory_bytes=settings.max_bodies_bytes)
     for middleware, options in builder.middlewares:
         api.add_middleware(middleware, **options)
     api.add_middleware(
-        BodyLimitMiddleware, max_bytes=settings.max_body_bytes, by_path=builder.body_limits
+        BodyLimitMiddleware,
+        max_bytes=settings.max_body_bytes,
+        by_path=builder.body_limits,
+        seconds=settings.body_timeout_seconds,
     )
     api.add_middleware(
         CORSMiddleware,

@@ -8,8 +8,10 @@ from chatkit.store import NotFoundError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.types import Scope
 
 from chatkit_engine.i18n import _, message_language, translate
 
@@ -66,6 +68,13 @@ class NotFound(AppError):
 
     status = 404
     code = "not_found"
+
+
+class RequestTimeout(AppError):
+    """The client took too long to send its request."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class Conflict(AppError):
@@ -161,8 +170,16 @@ class ModelBusy(Unavailable):
         super().__init__(_("The model is busy. Try again in a moment."))
 
 
+class RefusedBody(HTTPException):
+    """An `AppError` from within the reading of a body, where FastAPI passes on nothing else."""
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__(error.status, error.detail)
+        self.error = error
+
+
 def problem(
-    request: HTTPConnection,
+    request: HTTPConnection | Scope,
     status: int,
     detail: str,
     *,
@@ -171,7 +188,8 @@ def problem(
     **members: Any,
 ) -> JSONResponse:
     """Return a problem body (RFC 9457), with the detail in the request's language."""
-    language = message_language(request.headers.get("accept-language", ""))
+    scope = request.scope if isinstance(request, HTTPConnection) else request
+    language = message_language(Headers(scope=scope).get("accept-language", ""))
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -204,6 +222,7 @@ def _printable(value: str) -> str:
 
 def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RefusedBody, _refused_body)
     app.add_exception_handler(NotFoundError, _not_found)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -221,6 +240,10 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
         headers=error.headers,
         **error.members,
     )
+
+
+async def _refused_body(request: Request, error: Exception) -> JSONResponse:
+    return await _app_error(request, cast(RefusedBody, error).error)
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:

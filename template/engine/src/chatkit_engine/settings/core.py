@@ -76,6 +76,8 @@ class Settings(LlmSettings, SettingsBase):
     blocked_output: list[str] = Field(default=[])
 
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_bodies_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    body_timeout_seconds: float = Field(default=30, gt=0)
     heartbeat_seconds: float = Field(default=15, gt=0)
     shutdown_grace_seconds: float = Field(default=5, ge=0)
 
