@@ -15,7 +15,7 @@ from chatkit_engine.context import User
 from chatkit_engine.errors import BadRequest, ContentTooLarge, Unprocessable
 from chatkit_engine.features.attachments import rows
 from chatkit_engine.features.attachments.file_types import declared_type, display_name
-from chatkit_engine.features.attachments.inspection import InspectedFile, Inspector
+from chatkit_engine.features.attachments.inspector import InspectedFile, Inspector
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.i18n import _
 from chatkit_engine.store import blob_cleanup, files
@@ -37,12 +37,18 @@ class Uploads:
         NotFoundError: from each method that takes an id, if it does not belong to the user.
     """
 
-    def __init__(self, database: Database, blobs: Blobs, settings: AttachmentsSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        inspector: Inspector,
+        settings: AttachmentsSettings,
+    ) -> None:
         self._database = database
         self._blobs = blobs
+        self._inspector = inspector
         self._settings = settings
         self._files = Files(database, blobs)
-        self._inspector = Inspector(settings)
 
     async def announce(self, user: User, params: AttachmentCreateParams) -> Attachment:
         """Create an attachment whose bytes are sent later.
@@ -70,7 +76,8 @@ class Uploads:
         """
         self._check_size(size_of(file))
         name = display_name(name)
-        found = await self._inspect(file, declared_type(media_type, name))
+        declared = declared_type(media_type, name)
+        found = await self._inspector.inspect(user.id, read_chunks(file), declared)
         attachment = _uploaded(new_id("atc"), name, found, size_of(file))
         limit = self._settings.attachment_max_waiting
         claimed = await self._database.write(rows.add_and_claim, user.id, attachment, limit)
@@ -98,7 +105,7 @@ class Uploads:
                         size=size,
                     )
                 )
-            found = await self._inspect(file, announced.mime_type)
+            found = await self._inspector.inspect(user_id, read_chunks(file), announced.mime_type)
             attachment = _uploaded(attachment_id, announced.name, found, size)
             claimed = await self._database.write(files.claim, user_id, attachment_id)
             await self._files.write(
@@ -140,9 +147,6 @@ class Uploads:
             raise Unprocessable(_("The file is empty. Send a file with content."))
         if size > limit:
             raise ContentTooLarge(_("The file may have at most {limit} bytes.", limit=limit))
-
-    async def _inspect(self, file: BinaryIO, declared: str) -> InspectedFile:
-        return await asyncio.to_thread(self._inspector.inspect, file, declared)
 
 
 @asynccontextmanager
