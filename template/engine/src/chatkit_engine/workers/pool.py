@@ -25,6 +25,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 START_SECONDS = 60
 IDLE_SECONDS = 60
+EXIT_SECONDS = 1
 # A worker reads hostile bytes, so it gets no secret of the environment.
 PASSED_VARIABLES = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
@@ -60,6 +61,7 @@ class WorkerPool:
         self._slots = FairSlots(size, max(1, size - 1))
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
+        self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def run(self, user_id: str, content: AsyncIterator[bytes], **arguments: Any) -> Any:
@@ -88,7 +90,7 @@ class WorkerPool:
         """Kill the workers, also those at work."""
         self._closed = True
         self._idle.clear()
-        await asyncio.gather(*(self._discard(worker) for worker in list(self._workers)))
+        await asyncio.gather(*map(self._discard, list(self._workers)), *self._ending)
 
     async def _take(self) -> "Worker":
         while self._idle:
@@ -120,8 +122,9 @@ class WorkerPool:
 
     def _retire(self, worker: "Worker") -> None:
         self._idle.remove(worker)
-        self._workers.discard(worker)
-        worker.finish()
+        ending = asyncio.create_task(self._discard(worker))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _discard(self, worker: "Worker") -> None:
         self._workers.discard(worker)
@@ -191,12 +194,14 @@ class Worker:
         if self._timer is not None:
             self._timer.cancel()
 
-    def finish(self) -> None:
-        """End the process, which waits for its next file."""
-        self._input.close()
-
     async def kill(self) -> None:
         self.stop_timer()
+        self._input.close()
+        # A worker whose output has ended is about to exit. A signal would hide its exit status.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(EXIT_SECONDS if self._output.at_eof() else 0):
+                await self._process.wait()
+                return
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()

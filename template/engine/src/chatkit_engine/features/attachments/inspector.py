@@ -11,7 +11,7 @@ from chatkit_engine.workers.pool import Limits, WorkerPool, WorkersUnavailable, 
 
 WORKERS = 2
 # A photo of 50 megapixels needs a tenth of a second and 40 MB.
-LIMITS = Limits(memory_bytes=256 * 1024 * 1024, cpu_seconds=5, wall_seconds=30, answer_bytes=1024)
+LIMITS = Limits(memory_bytes=256 * 1024 * 1024, cpu_seconds=3, wall_seconds=30, answer_bytes=1024)
 DAMAGED = _("The file is damaged, or has data after its end. Save it again and send the new file.")
 FUNCTION = f"{inspection.__name__}:{inspection.inspect.__name__}"
 

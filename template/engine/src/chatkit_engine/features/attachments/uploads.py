@@ -4,15 +4,16 @@ A body is written to a temporary file while it arrives, so it never takes its fu
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from chatkit.types import Attachment, AttachmentCreateParams
 
 from chatkit_engine.context import User
-from chatkit_engine.errors import BadRequest, ContentTooLarge, Unprocessable
+from chatkit_engine.errors import BadRequest, ContentTooLarge, TooManyRequests, Unprocessable
 from chatkit_engine.features.attachments import rows
 from chatkit_engine.features.attachments.file_types import declared_type, display_name
 from chatkit_engine.features.attachments.inspector import InspectedFile, Inspector
@@ -49,6 +50,7 @@ class Uploads:
         self._inspector = inspector
         self._settings = settings
         self._files = Files(database, blobs)
+        self._running: Counter[str] = Counter()
 
     async def announce(self, user: User, params: AttachmentCreateParams) -> Attachment:
         """Create an attachment whose bytes are sent later.
@@ -92,7 +94,34 @@ class Uploads:
         Raises:
             Unprocessable, ContentTooLarge, UnsupportedMediaType: they are not as announced.
             Conflict: they are uploaded already, or being uploaded.
+            TooManyRequests: the user has too many uploads at once.
         """
+        with self.one_more(user_id):
+            return await self._receive(user_id, attachment_id, body)
+
+    @contextmanager
+    def one_more(self, user_id: str) -> Generator[None]:
+        """Count an upload while its bytes arrive and are checked.
+
+        Raises:
+            TooManyRequests: the user has as many uploads at once as a message has attachments.
+        """
+        limit = self._settings.attachment_max_per_message
+        if self._running[user_id] >= limit:
+            raise TooManyRequests(
+                _("At most {limit} files may be uploaded at once. Try again shortly.", limit=limit)
+            )
+        self._running[user_id] += 1
+        try:
+            yield
+        finally:
+            self._running[user_id] -= 1
+            if not self._running[user_id]:
+                del self._running[user_id]
+
+    async def _receive(
+        self, user_id: str, attachment_id: str, body: AsyncIterator[bytes]
+    ) -> Attachment:
         stored = await self._database.read(files.load, user_id, attachment_id)
         files.check_not_uploaded(stored)
         announced = stored.attachment
