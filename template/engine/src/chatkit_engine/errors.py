@@ -146,6 +146,14 @@ class KeyReused(Unprocessable):
         super().__init__(_("This Idempotency-Key was used for another request. Send a new key."))
 
 
+class TooManyRequests(AppError):
+    """The user does too much at the same time, or too often."""
+
+    status = 429
+    code = "too_many_requests"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
 class ModelFailed(AppError):
     """The model gave no complete answer. The part that it gave is kept in the thread."""
 

@@ -4,7 +4,8 @@ import pytest
 from chatkit.types import URLSource
 from chatkit.widgets import DynamicWidgetRoot
 
-from chatkit_engine.security.outgoing_urls import safe_url, with_safe_urls
+from chatkit_engine.security.outgoing_urls import with_safe_urls
+from chatkit_engine.security.safe_urls import safe_url
 
 SAFE = [
     "https://book.example/a?b=c&copy=1#d",

@@ -45,16 +45,12 @@ from chatkit_engine.assistant.tool_output import repair_surrogates
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.errors import AppError, NotFound
 from chatkit_engine.i18n import _
+from chatkit_engine.media_types import sniff_type
 from chatkit_engine.security.links import Links
-from chatkit_engine.security.outgoing_urls import safe_url
+from chatkit_engine.security.safe_urls import safe_url
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files, generated_images
-from chatkit_engine.store.attachments import (
-    AttachmentDetails,
-    details_of,
-    make_attachment,
-    sniff_type,
-)
+from chatkit_engine.store.attachments import AttachmentDetails, details_of, make_attachment
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.files import Files

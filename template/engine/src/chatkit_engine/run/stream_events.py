@@ -31,7 +31,7 @@ from pydantic import BaseModel
 
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.tool_output import repair_surrogates
-from chatkit_engine.security.outgoing_urls import safe_url
+from chatkit_engine.security.safe_urls import safe_url
 from chatkit_engine.store.ids import new_id
 
 IGNORED_EVENTS = frozenset(

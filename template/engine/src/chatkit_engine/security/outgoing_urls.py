@@ -9,7 +9,6 @@ import re
 import unicodedata
 from html import unescape
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from chatkit.types import (
     Annotation,
@@ -23,11 +22,8 @@ from chatkit.types import (
 )
 from pydantic import BaseModel
 
-# The authority has no user name and no backslash, which browsers read as a slash.
-WEB = re.compile(r"https?://[^/?#@\\]+([/?#].*)?", re.IGNORECASE)
-MAIL = re.compile(r"mailto:[^:@]+@[^:@]+", re.IGNORECASE)
-SAME_SITE = re.compile(r"(?!//)[^:\\?#]*([?#].*)?")
-UNSEEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
+from chatkit_engine.security.safe_urls import UNSEEN, safe_url
+
 URL_NAME = re.compile(r"(url|uri|href|src|favicon)s?$", re.IGNORECASE)
 SCRIPT = re.compile(r"(javascript|vbscript):", re.IGNORECASE)
 # Shown as text, and never opened.
@@ -35,12 +31,6 @@ TEXTS = {"alt", "caption", "content", "label", "name", "placeholder", "text", "t
 # What has no URL, what the user has sent, and files of our own.
 WITHOUT = (UserMessageItem, GeneratedImageItem, ProgressUpdateEvent)
 UPDATES_WITHOUT = (AssistantMessageContentPartTextDelta, GeneratedImageUpdated)
-
-
-def safe_url(url: str) -> str | None:
-    """Return the URL if it is safe to open, or None, for example for `javascript:`."""
-    # A client that puts the URL into HTML reads entities.
-    return url if _is_safe(url) and _is_safe(unescape(url)) else None
 
 
 def with_safe_urls(value: Any) -> Any:
@@ -55,22 +45,6 @@ def with_safe_urls(value: Any) -> Any:
         fields = cast(dict[str, Any], value)
         return fields | _changes(fields)
     return value
-
-
-def _is_safe(url: str) -> bool:
-    if any(unicodedata.category(character) in UNSEEN for character in url):
-        return False
-    if WEB.fullmatch(url):
-        return _has_host(url)
-    return bool(MAIL.fullmatch(url) or SAME_SITE.fullmatch(url))
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
 
 
 def _is_unsafe(value: object) -> bool:

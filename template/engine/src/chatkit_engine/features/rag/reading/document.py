@@ -5,8 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatkit_engine.errors import Unprocessable
-from chatkit_engine.security.outgoing_urls import safe_url
+from chatkit_engine.security.safe_urls import safe_url
 
 HEADING_SEPARATOR = " › "
 NOT_UTF8 = "The file is not text in UTF-8: save it as UTF-8."
@@ -36,10 +35,8 @@ class Parsed:
     lesson: str | None = None
 
 
-class Unreadable(Unprocessable):
+class Unreadable(Exception):
     """The file cannot be read. The message says why, and what to do about it."""
-
-    code = "unreadable"
 
 
 # Reads a file's bytes, given its name. It blocks, and raises `Unreadable`. Hostile bytes may raise
