@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from structlog.testing import capture_logs
+from support.logs import logged_by
 
 from chatkit_engine.store import failures
 from chatkit_engine.store.failures import Outage, cause_of
@@ -72,7 +72,7 @@ def test_the_words_for_a_client_and_the_fixes_differ() -> None:
 
 def test_an_outage_is_logged_once_and_so_is_its_end() -> None:
     outage = Outage()
-    with capture_logs() as logs:
+    with logged_by(failures) as logs:
         for error in [_sqlite(sqlite3.SQLITE_FULL)] * 3 + [_sqlite(sqlite3.SQLITE_READONLY)] * 2:
             outage.begin(error)
         for _ in range(2):
