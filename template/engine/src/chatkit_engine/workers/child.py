@@ -2,7 +2,8 @@
 
 It uses the standard library only, because each worker pays for what it imports. Frames go through
 standard input and output: four bytes of length, then the content. A request is a frame with the
-arguments as JSON, the frames of the file's content, and an empty frame. The answer is one frame.
+arguments as JSON, the frames of the file's content, and an empty frame. The answer is one frame. An
+empty request only asks whether the worker is alive.
 """
 
 import json
@@ -47,6 +48,9 @@ def main(function: str, memory_bytes: int, cpu_seconds: int) -> None:
         os.nice(NICENESS)
     send(answers, True)
     while (request := receive(requests)) is not None:
+        if not request:
+            send(answers, True)
+            continue
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
             file = cast(BinaryIO, spool)
             while content := receive(requests):

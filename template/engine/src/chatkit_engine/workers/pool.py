@@ -26,6 +26,7 @@ log = structlog.stdlib.get_logger(__name__)
 START_SECONDS = 60
 IDLE_SECONDS = 60
 EXIT_SECONDS = 1
+ALIVE_SECONDS = 5
 # A worker reads hostile bytes, so it gets no secret of the environment.
 PASSED_VARIABLES = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 
@@ -95,10 +96,18 @@ class WorkerPool:
     async def _take(self) -> "Worker":
         while self._idle:
             worker = self._idle.pop()
-            if worker.is_running:
-                worker.stop_timer()
+            worker.stop_timer()
+            try:
+                is_alive = await worker.is_alive()
+            except BaseException:
+                await self._discard(worker)
+                raise
+            if is_alive:
                 return worker
             await self._discard(worker)
+        return await self._start()
+
+    async def _start(self) -> "Worker":
         worker = await Worker.start(self._function, self._limits)
         self._workers.add(worker)
         try:
@@ -160,9 +169,15 @@ class Worker:
         )
         return cls(process)
 
-    @property
-    def is_running(self) -> bool:
-        return self._process.returncode is None and not self._input.is_closing()
+    async def is_alive(self) -> bool:
+        """Return whether it still answers. The system may have killed it while it was idle."""
+        try:
+            async with asyncio.timeout(ALIVE_SECONDS):
+                await self._send(b"")
+                await self.receive(LENGTH_BYTES)
+        except (TimeoutError, EOFError, ConnectionError):
+            return False
+        return True
 
     async def call(
         self, content: AsyncIterator[bytes], arguments: dict[str, Any], max_bytes: int
@@ -181,7 +196,7 @@ class Worker:
         return await self._output.readexactly(length)
 
     async def _send(self, content: bytes) -> None:
-        if not self.is_running:
+        if self._input.is_closing():
             raise EOFError
         self._input.write(len(content).to_bytes(LENGTH_BYTES))
         self._input.write(content)
