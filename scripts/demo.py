@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -34,7 +35,8 @@ def main() -> None:
     shutil.rmtree(PROJECT, ignore_errors=True)
     copier.run_copy(str(ROOT), PROJECT, defaults=True, quiet=True, vcs_ref="HEAD")
     _say("Installing it")
-    subprocess.run([_uv(), "sync", "--quiet"], cwd=PROJECT, env=_environment(), check=True)
+    install = [_uv(), "sync", "--quiet", "--no-dev"]
+    subprocess.run(install, cwd=PROJECT, env=_environment(), check=True)
     _say(f"Giving it documents: uv run my-assistant ingest {DOCUMENTS}")
     _run("my-assistant", "ingest", DOCUMENTS)
     port = _free_port()
@@ -45,10 +47,11 @@ def main() -> None:
             print(f"\nyou        {message}")
             thread = _turn(port, message, thread)
     _say("Go on")
+    run = f"{_shown_uv()} run --no-dev my-assistant"
     print(f"  cd {PROJECT.relative_to(ROOT)}")
-    print("  uv run my-assistant serve        # then open http://127.0.0.1:8000/docs")
-    print('  uv run my-assistant chat "Hello" # in another terminal')
-    print("  OPENAI_API_KEY=... uv run my-assistant serve   # a real model")
+    print(f"  {run} serve        # then open http://127.0.0.1:8000/docs")
+    print(f'  {run} chat "Hello" # in another terminal')
+    print(f"  OPENAI_API_KEY=... {run} serve   # a real model")
 
 
 def _run(*command: str) -> None:
@@ -129,6 +132,13 @@ def _environment() -> dict[str, str]:
 
 def _uv() -> str:
     return shutil.which("uv", path=str(Path(sys.executable).parent)) or "uv"
+
+
+def _shown_uv() -> str:
+    """Return how a shell finds uv: `make` and this environment have their own."""
+    path = os.environ["PATH"].split(os.pathsep)
+    outside = os.pathsep.join(each for each in path if Path(each) != Path(sys.executable).parent)
+    return "uv" if shutil.which("uv", path=outside) else shlex.quote(_uv())
 
 
 def _free_port() -> int:

@@ -51,7 +51,7 @@ def _guard(project: Project, tool: str, **tool_input: str) -> int:
     code, said = _hook(
         project, "PreToolUse", WITH_UV, tool_name=tool, tool_input=tool_input, tool_use_id="t_1"
     )
-    assert ("must not be read" in said) == (code == 2), said
+    assert ("must not be r" in said) == (code == 2), said
     return code
 
 
@@ -113,6 +113,120 @@ def test_the_shell_does_the_rest(project: Project, command: str) -> None:
     assert _guard(project, "Bash", command=command, description="Work") == 0
 
 
+READS = [
+    "python - <<X\nprint(open('.env').read())\nX",
+    "python3 <<< \"print(open('.env').read(), 1)\"",
+    "echo \"print(open('.env').read(), 1)\" | python3",
+    "cat $(pwd)/.env",
+    'cat "$(pwd)/.env"',
+    "cat $PWD/.env",
+    "cat .en${X}v",
+    "cat .e'n'\"v\"",
+    "cat .en\\\nv",
+    "cat .{env,x}",
+    "cat .en{u..w}",
+    "cat {.env,README.md}",
+    "F=.env; cat $F",
+    "for f in .e?v; do cat $f; done",
+    "while read l; do echo $l; done < .env",
+    "ls -d .e* | xargs cat",
+    "cat /proc/self/environ",
+    "cat d*/*.db",
+    "head -c 99 *.pem",
+    "find . -exec cat {} +",
+    "find . -type f | xargs cat",
+    "find . -name '.e*' -exec cat {} +",
+    "cp -r . /tmp/x",
+    "cp -a {root} /tmp/x",
+    "cd .. && cp -r {name} /tmp/x",
+    "sudo cp -R . /tmp/x",
+    "tar czf /tmp/x.tgz .",
+    "tar -cf - $PWD | cat",
+    "zip -r /tmp/x.zip .",
+    "rsync -a ./ /tmp/x",
+    "rg -uu KEY",
+    "rg --no-ignore --hidden KEY .",
+    "rg KEY -g '.e*'",
+    "rg KEY --glob='*env'",
+    "diff -r . /tmp/x",
+    "docker compose config",
+    "docker-compose -f compose.yaml config",
+    "docker run -v .:/x alpine cat /x/README.md",
+    "git add -f . && git show :.gitignore",
+    "git grep --no-index KEY",
+    "python -m http.server",
+    "uv run my-assistant export --user ada",
+    "uv run my-assistant token --user ada",
+    "my-assistant export --user ada --to /tmp/x",
+]
+READS_NONE = [
+    "uv run my-assistant serve --reload",
+    "export LLM_PROVIDER=openai && uv run pytest",
+    "rg KEY app",
+    "rg -n 'def install' -g '*.py'",
+    "cp -r app /tmp/x",
+    "tar czf /tmp/x.tgz app tests",
+    "tar xzf /tmp/x.tgz",
+    "find . -name '*.py' -exec wc -l {} +",
+    "find app | head",
+    "git add -A && git commit -m 'Change the .env example'",
+    "git diff -- app && git log --all --oneline",
+    "docker compose up -d",
+    "cat *.md {README,CLAUDE}.md",
+    "echo ${LLM_PROVIDER:-demo} $HOME",
+    "for f in app/tools/*.py; do wc -l $f; done",
+    "python - <<X\nprint(1 + 1)\nX",
+]
+JUDGE = """
+import json, sys
+from pathlib import Path
+from commands_in import secret_in
+
+def judge(command):
+    try:
+        return bool(secret_in(command, Path(sys.argv[1])))
+    except ValueError:
+        return True
+
+print(json.dumps([judge(command) for command in json.load(sys.stdin)]))
+"""
+
+
+def test_the_shell_is_followed_to_what_it_reads(project: Project) -> None:
+    for secret in (".env", "server.pem", "data/chat.db"):
+        project.write(secret, "OPENAI_API_KEY=x\n")
+    names = {"{root}": str(project.folder), "{name}": project.folder.name}
+    commands = [*READS, *READS_NONE]
+    for name, value in names.items():
+        commands = [command.replace(name, value) for command in commands]
+    done = subprocess.run(
+        [sys.executable, "-c", JUDGE, str(project.folder)],
+        input=json.dumps(commands),
+        env=clean_environment() | {"PYTHONPATH": str(project.folder / ".claude/hooks")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    judged = dict(zip(commands, json.loads(done.stdout), strict=True))
+    assert [command for command in commands[: len(READS)] if not judged[command]] == []
+    assert [command for command in commands[len(READS) :] if judged[command]] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat x" + " y" * 100_000,
+        "cat " + "{a,b}" * 20,
+        "cat x\0y",
+        "cat " + " ".join(["/*/*/*/*/*"] * 100),
+    ],
+    ids=["long", "braces", "no path", "slow"],
+)
+def test_what_cannot_be_checked_is_refused(project: Project, command: str) -> None:
+    assert _guard(project, "Bash", command=command, description="Look") == 2
+
+
 @pytest.mark.parametrize(
     ("tool", "tool_input", "code"),
     [
@@ -123,6 +237,12 @@ def test_the_shell_does_the_rest(project: Project, command: str) -> None:
         ("Edit", {"file_path": "{root}/.env", "old_string": "a", "new_string": "b"}, 2),
         ("Write", {"file_path": "{root}/tls/server.pem", "content": "x"}, 2),
         ("Grep", {"pattern": "KEY", "path": "{root}", "glob": ".env"}, 2),
+        ("Grep", {"pattern": "KEY", "path": "{root}", "glob": "**/.e*"}, 2),
+        ("Grep", {"pattern": "KEY", "path": "{root}", "glob": "*env"}, 2),
+        ("Grep", {"pattern": "KEY", "path": "{root}", "glob": "{{.env,x}}"}, 2),
+        ("Grep", {"pattern": "KEY", "path": "{root}", "glob": "*"}, 2),
+        ("Grep", {"pattern": "KEY", "path": "{root}", "glob": "*.{{py,md}}"}, 0),
+        ("Grep", {"pattern": "KEY", "path": "{root}", "glob": "!.env"}, 0),
         ("Read", {"file_path": "{root}/.env.example"}, 0),
         ("Read", {"file_path": "{root}/app/settings.py"}, 0),
         ("Write", {"file_path": "{root}/docs/data/notes.md", "content": "about .env"}, 0),

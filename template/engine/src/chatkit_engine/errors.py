@@ -8,8 +8,10 @@ from chatkit.store import NotFoundError
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.types import Scope
 
 from chatkit_engine.i18n import _, message_language, translate
 
@@ -68,6 +70,13 @@ class NotFound(AppError):
     code = "not_found"
 
 
+class RequestTimeout(AppError):
+    """The client took too long to send its request."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class Conflict(AppError):
     """The resource is not in the state that the request requires."""
 
@@ -92,6 +101,19 @@ class RequestRunning(Conflict):
 
     def __init__(self) -> None:
         super().__init__(_("This request is already being answered. Try again shortly."))
+
+
+class TooManyTurns(AppError):
+    """The user has more turns running and waiting than allowed."""
+
+    status = 429
+    code = "too_many_turns"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("Too many of your answers are being written at once. Wait for one, then try again.")
+        )
 
 
 class ContentTooLarge(AppError):
@@ -124,6 +146,14 @@ class KeyReused(Unprocessable):
         super().__init__(_("This Idempotency-Key was used for another request. Send a new key."))
 
 
+class TooManyRequests(AppError):
+    """The user does too much at the same time, or too often."""
+
+    status = 429
+    code = "too_many_requests"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
 class ModelFailed(AppError):
     """The model gave no complete answer. The part that it gave is kept in the thread."""
 
@@ -148,8 +178,16 @@ class ModelBusy(Unavailable):
         super().__init__(_("The model is busy. Try again in a moment."))
 
 
+class RefusedBody(HTTPException):
+    """An `AppError` from within the reading of a body, where FastAPI passes on nothing else."""
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__(error.status, error.detail)
+        self.error = error
+
+
 def problem(
-    request: HTTPConnection,
+    request: HTTPConnection | Scope,
     status: int,
     detail: str,
     *,
@@ -158,7 +196,8 @@ def problem(
     **members: Any,
 ) -> JSONResponse:
     """Return a problem body (RFC 9457), with the detail in the request's language."""
-    language = message_language(request.headers.get("accept-language", ""))
+    scope = request.scope if isinstance(request, HTTPConnection) else request
+    language = message_language(Headers(scope=scope).get("accept-language", ""))
     body = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -191,6 +230,7 @@ def _printable(value: str) -> str:
 
 def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(RefusedBody, _refused_body)
     app.add_exception_handler(NotFoundError, _not_found)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
@@ -208,6 +248,10 @@ async def _app_error(request: Request, error: Exception) -> JSONResponse:
         headers=error.headers,
         **error.members,
     )
+
+
+async def _refused_body(request: Request, error: Exception) -> JSONResponse:
+    return await _app_error(request, cast(RefusedBody, error).error)
 
 
 async def _not_found(request: Request, error: Exception) -> JSONResponse:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -19,10 +19,12 @@ from chatkit_engine.settings.base import SetupError, settings_errors
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import MigrationRefused
 from chatkit_engine.store.transfer import TransferRefused
 
 T = TypeVar("T")
+Fail = Callable[[str], NoReturn]
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,14 @@ def project_of(ctx: typer.Context) -> Project:
     return project
 
 
+def fail(message: str) -> NoReturn:
+    """Print the message to standard error, and exit with status 1."""
+    typer.echo(message, err=True)
+    raise typer.Exit(1)
+
+
 @contextmanager
-def explain_settings_errors() -> Generator[None]:
+def explain_settings_errors(fail: Fail = fail) -> Generator[None]:
     """Exit with one line for each invalid setting."""
     try:
         yield
@@ -82,21 +90,17 @@ def explain_settings_errors() -> Generator[None]:
         fail("DATABASE_URL: cannot create or write the folder of the database. Name another one.")
 
 
-def run_async(work: Coroutine[Any, Any, T]) -> T:
+def run_async(work: Coroutine[Any, Any, T], fail: Fail = fail) -> T:
     """Run a command's coroutine and return its result; exit with a message on a known error."""
     try:
         return asyncio.run(work)
     except NotFoundError:
         fail("This thread does not exist.")
+    except DatabaseUnavailable as error:
+        fail(f"The database {error.cause.fix}.")
     except (AppError, MigrationRefused, TransferRefused) as error:
         fail(str(error))
     except SQLAlchemyError:
         fail("The database does not answer. Check DATABASE_URL, or run `doctor` for details.")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-
-
-def fail(message: str) -> NoReturn:
-    """Print the message to standard error, and exit with status 1."""
-    typer.echo(message, err=True)
-    raise typer.Exit(1)

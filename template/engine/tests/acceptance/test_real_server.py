@@ -160,6 +160,41 @@ async def test_fifty_users_at_once_lose_and_mix_up_nothing(with_model: Settings)
         assert texts == [f"{echo}{name} {n}" for n in range(4) for echo in ("", "echo: ")]
 
 
+async def test_turns_beyond_a_users_limit_are_refused_and_not_stored(
+    server: Server, model_api: FakeModelApi
+) -> None:
+    """The default is ten at once and ten that wait."""
+    model_api.released.clear()
+    limits = httpx2.Limits(max_connections=100)
+    async with httpx2.AsyncClient(base_url=server.url, timeout=30, limits=limits) as http:
+        before = len(
+            (await http.post("/chatkit", json=op("threads.list", limit=100))).json()["data"]
+        )
+        plain = {"message": "Hello"}
+        asked = [
+            asyncio.create_task(http.post("/api/chat", json=plain))
+            if number % 2
+            else asyncio.create_task(http.post("/chatkit", json=create("Hello")))
+            for number in range(50)
+        ]
+        refused: list[httpx2.Response] = []
+        for task in asyncio.as_completed(asked):
+            refused.append(await task)
+            if len(refused) == 50 - 20:
+                break
+        # Others are answered meanwhile.
+        assert (await http.get("/health/live")).is_success
+        model_api.released.set()
+        statuses = [(await task).status_code for task in asked]
+        added = await _count_threads(http) - before
+
+    assert {answer.status_code for answer in refused} == {429}
+    assert all(answer.headers["Retry-After"] for answer in refused)
+    assert "Wait for one" in refused[0].json()["detail"]
+    assert (statuses.count(200), statuses.count(429)) == (20, 30)
+    assert added == 20
+
+
 async def test_a_kill_and_a_stop_lose_nothing(server: Server, model_api: FakeModelApi) -> None:
     """The server is killed in the middle of a stream; the next is told to stop during ten."""
     model_api.default = SLOW
@@ -215,3 +250,7 @@ async def _newest_answer(http: httpx2.AsyncClient) -> str:
 
     await eventually(is_stored)
     return found[1]
+
+
+async def _count_threads(http: httpx2.AsyncClient) -> int:
+    return len((await http.post("/chatkit", json=op("threads.list", limit=100))).json()["data"])

@@ -43,6 +43,7 @@ from chatkit_engine.assistant.agent_factory import AgentFactory
 from chatkit_engine.builder import Builder
 from chatkit_engine.assistant.actions import widget_action
 from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.assistant.trust import read_only
 
 sent: list[str] = []
 
@@ -51,6 +52,7 @@ class Size(BaseModel):
     size: str
 
 
+@read_only
 @function_tool
 def stock(ctx: RunContextWrapper[TurnContext], article: str) -> str:
     """Look into the stock."""

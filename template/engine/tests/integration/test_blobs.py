@@ -1,6 +1,7 @@
 """The contract of `Blobs`, on a folder and on a real S3 API."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.app import TESTS, make_settings
+from support.s3 import S3
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.blobs import BlobMissing, Blobs, BlobsUnavailable, blob_key, user_prefix
@@ -190,3 +192,26 @@ async def test_the_remains_of_a_killed_write_are_found_and_deleted(tmp_path: Pat
 
         assert keys == [written, broken]
         assert _files(tmp_path) == []
+
+
+async def test_a_storage_that_works_has_no_problem(blobs: Blobs) -> None:
+    assert await blobs.problem() == ""
+
+    await blobs.put(blob_key("ada", "atc_1"), _chunks(b"text"))
+
+    assert await blobs.problem() == ""
+
+
+async def test_a_folder_that_was_removed_is_a_problem(tmp_path: Path) -> None:
+    async with aclosing(Blobs(make_settings(upload_dir=tmp_path / "uploads"))) as blobs:
+        await blobs.put(blob_key("ada", "atc_1"), _chunks(b"text"))
+        shutil.rmtree(tmp_path / "uploads")
+
+        assert "removed" in await blobs.problem()
+
+
+async def test_a_bucket_that_does_not_exist_is_a_problem(s3: S3) -> None:
+    values = s3.create_bucket() | {"upload_bucket": "elsewhere"}
+
+    async with aclosing(Blobs(make_settings(**values))) as blobs:
+        assert "bucket" in await blobs.problem()

@@ -199,7 +199,7 @@ async def test_an_unknown_action_is_refused(app: Running, kind: str) -> None:
             op("items.feedback", thread_id="THREAD", item_ids=["x"] * 101, kind="positive"),
             "item_ids",
         ),
-        (op("threads.create", input={"content": [1] * 100_000}), "entries"),
+        (op("threads.create", input={"content": [1] * 100_000}), "10000 values"),
     ],
     ids=lambda value: str(value)[:40],
 )

@@ -14,10 +14,11 @@ from support.store import ADA, THREAD, fill, item_ids, make_item, open_store
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.urls import SSL_MODES, parse_database_url
-from chatkit_engine.store import postgresql
+from chatkit_engine.store import failures
 from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.connect import open_database
-from chatkit_engine.store.database import Database, DatabaseUnavailable
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import CORE, pending, upgrade
 from chatkit_engine.testing.postgres import Postgres, over_tcp
 
@@ -135,7 +136,7 @@ async def test_an_unreachable_server_is_unavailable_and_no_password_is_shown(
         elsewhere.update_query_dict({"host": "/nowhere"}),
         elsewhere.update_query_dict({"no_such_option": "1"}),
     ):
-        with logged_by(postgresql) as logs, pytest.raises(DatabaseUnavailable) as caught:
+        with logged_by(failures) as logs, pytest.raises(DatabaseUnavailable) as caught:
             await _answers(open_at(url))
 
         assert logs
@@ -163,7 +164,7 @@ async def test_an_exhausted_pool_is_unavailable_after_its_timeout(store: SqlStor
     await asyncio.sleep(0)
     begun = time.monotonic()
 
-    with logged_by(postgresql), pytest.raises(DatabaseUnavailable):
+    with logged_by(failures), pytest.raises(DatabaseUnavailable):
         await _answers(store.database)
 
     assert 0.15 < time.monotonic() - begun < 0.5
@@ -185,6 +186,33 @@ async def test_a_client_is_told_to_try_again_soon(postgres_url: str) -> None:
     assert response.status_code == 503
     assert response.headers["retry-after"] == "5"
     assert "postgres" not in response.text
+
+
+async def test_the_timeout_is_for_all_statements_of_a_transaction_together(
+    postgres_url: str, open_at: Open
+) -> None:
+    database = open_at(postgres_url, database_timeout_seconds=0.5)
+    await database.write(run_sql, "CREATE TABLE slow (number INTEGER)")
+
+    def insert_slowly(connection: Connection) -> None:
+        for _ in range(5):
+            run_sql(connection, "INSERT INTO slow SELECT 1 FROM pg_sleep(0.2)")
+
+    with logged_by(failures), pytest.raises(DatabaseUnavailable):
+        await database.write(insert_slowly)
+
+    assert await database.read(run_sql, "SELECT count(*) FROM slow") == [(0,)]
+    assert await database.problem() == ""
+
+
+async def test_a_server_that_accepts_no_writes_is_a_problem(
+    postgres_url: str, open_at: Open
+) -> None:
+    database = open_at(postgres_url)
+    name = make_url(postgres_url).database
+    await database.write(run_sql, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+
+    assert "no writes" in await open_at(postgres_url).problem()
 
 
 async def test_killed_connections_are_replaced_silently(

@@ -234,6 +234,7 @@ async def test_a_live_lease_of_another_process_is_respected(file_settings: Setti
         assert "You said: go on" in await _read(await _start(app, "go on", thread))
 
 
+@pytest.mark.slow
 async def test_a_turn_that_begins_while_another_ends_stands_after_its_answer(
     postgres_url: str,
 ) -> None:

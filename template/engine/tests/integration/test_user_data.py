@@ -20,7 +20,8 @@ from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files
 from chatkit_engine.store.attachments import AttachmentDetails, make_attachment, save_attachment
 from chatkit_engine.store.blobs import Blobs
-from chatkit_engine.store.database import Database, DatabaseUnavailable
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.files import Files
 from chatkit_engine.store.threads import save_items, save_thread
 from chatkit_engine.store.user_data import erase_user, every_row, export_user
@@ -266,13 +267,13 @@ async def test_a_wipe_overwrites_what_was_deleted_before_it(tmp_path: Path) -> N
 
 
 async def test_a_wipe_that_a_reader_blocks_succeeds_when_it_is_repeated(tmp_path: Path) -> None:
-    settings = _with_tokens(Settings(database_url=f"sqlite:///{tmp_path}/chat.db"))
+    values = {"database_url": f"sqlite:///{tmp_path}/chat.db", "database_timeout_seconds": 0.5}
+    settings = _with_tokens(Settings.model_validate(values))
     async with _inhabited(settings) as app:
         database, blobs = app.services.database, app.services.blobs
         reader = sqlite3.connect(tmp_path / "chat.db")
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM items").fetchone()
-        await database.read(run_sql, "PRAGMA busy_timeout = 50")
 
         with pytest.raises(DatabaseUnavailable):
             await erase_user(database, blobs, ONE, (), wipe=True)

@@ -26,6 +26,11 @@ Json = dict[str, Any]
 QUIET = RunConfig(tracing_disabled=True)
 
 
+@pytest.fixture
+def with_chat_completions(settings: Settings, model_api: FakeModelApi) -> Settings:
+    return with_provider(settings, model_api, "custom")
+
+
 @function_tool
 def weather(city: str) -> str:
     return f"It rains in {city}"
@@ -286,3 +291,48 @@ async def test_a_text_ends_with_its_complete_content(
     updates = [event["update"] for event in streamed if event["type"] == "thread.item.updated"]
     assert updates[-1]["type"] == "assistant_message.content_part.done"
     assert updates[-1]["content"]["text"].strip() == "All of it"
+
+
+def _choice(finish_reason: str | None = None, **delta: Any) -> list[Json]:
+    return [{"index": 0, "delta": delta, "finish_reason": finish_reason}]
+
+
+def _call(arguments: object, **fields: Any) -> list[Json]:
+    call = {"index": 0, "type": "function", "function": {"name": "weather", "arguments": arguments}}
+    return _choice(tool_calls=[call | fields])
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [_call({"city": "Rome"}, id="call_1")],
+        [_call('{"city": "Rome"}')],
+        [_call('{"city": "Rome"}', id=None)],
+        [_call('{"city": "Rome"}', id="")],
+        [None, [], _choice(role="assistant"), _call({"city": "Rome"}, id="call_1")],
+        [_choice(reasoning_content="Let me see"), _call({"city": "Rome"}, id="call_1")],
+    ],
+    ids=["object", "no id", "null id", "empty id", "empty chunks", "reasoning"],
+)
+async def test_a_call_is_read_as_other_servers_write_it(
+    with_chat_completions: Settings, model_api: FakeModelApi, choices: list[list[Json] | None]
+) -> None:
+    model_api.script(Reply(choices=[*choices, _choice("tool_calls")]), Reply("Yes"))
+
+    _events, final = await _streamed(with_chat_completions)
+
+    [output] = [m for m in model_api.requests[-1]["messages"] if m["role"] == "tool"]
+    assert output["content"] == "It rains in Rome"
+    assert output["tool_call_id"]
+    assert final.strip() == "Yes"
+
+
+async def test_content_in_parts_is_text(
+    with_chat_completions: Settings, model_api: FakeModelApi
+) -> None:
+    parts = [{"type": "text", "text": "Yes, "}, {"type": "text", "text": "it does"}]
+    model_api.script(Reply(choices=[_choice(content=None), _choice(content=parts)]))
+
+    _events, final = await _streamed(with_chat_completions)
+
+    assert final == "Yes, it does"

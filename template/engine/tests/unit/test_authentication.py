@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
@@ -63,6 +64,27 @@ async def test_an_issued_token_is_accepted(jwt_app: Running, jwt_settings: Setti
 
 
 @pytest.mark.parametrize(
+    ("changes", "seconds_from_now"),
+    [
+        ({"sub": 42}, {}),
+        ({"aud": ["other", "chat"]}, {}),
+        ({}, {"exp": -5}),
+        ({}, {"nbf": 20, "iat": 20}),
+    ],
+)
+async def test_what_other_issuers_write_is_accepted(
+    jwt_app: Running, changes: dict[str, Any], seconds_from_now: dict[str, int]
+) -> None:
+    now = int(time.time())
+    times = {name: now + seconds for name, seconds in seconds_from_now.items()}
+    token = jwt.encode(_claims(**changes, **times), SECRET)
+
+    response = await jwt_app.http.get("/api/threads", headers=_bearer(token))
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
     "token",
     [
         "",
@@ -76,6 +98,10 @@ async def test_an_issued_token_is_accepted(jwt_app: Running, jwt_settings: Setti
         jwt.encode(_claims(exp=None), SECRET),
         jwt.encode(_claims(sub=None), SECRET),
         jwt.encode(_claims(sub=""), SECRET),
+        jwt.encode(_claims(sub=True), SECRET),
+        jwt.encode(_claims(sub=1.5), SECRET),
+        jwt.encode(_claims(sub=["ada"]), SECRET),
+        jwt.encode(_claims(aud=["other"]), SECRET),
         jwt.encode(_claims(sub="x" * 300), SECRET),
         jwt.encode(_claims(sub="a\x00b"), SECRET),
         jwt.encode(_claims(iss="https://other.example"), SECRET),

@@ -1,6 +1,9 @@
 """Tests the command line."""
 
+import json
 import re
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +34,12 @@ down_revision = None
 def upgrade():
     raise MigrationRefused("Install the extension first.")
 """
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "AUTH_MODE": "jwt",
+    "JWT_SECRET": SECRET,
+    "OPENAI_API_KEY": "sk-test-0123456789",
+}
 
 
 def _run(*arguments: str, **environment: str) -> Result:
@@ -145,6 +154,22 @@ def test_doctor_names_what_is_wrong_and_the_fix(environment: dict[str, str], fix
     assert "Traceback" not in result.output
 
 
+def test_doctor_finds_what_an_update_left_to_be_merged(tmp_path: Path) -> None:
+    conflict = "<<<<<<< before updating\nours\n=======\ntheirs\n>>>>>>> after updating\n"
+    git = shutil.which("git") or "git"
+    subprocess.run([git, "init", "--quiet"], cwd=tmp_path, check=True)
+    assert "update" not in _run("doctor").stdout
+    (tmp_path / "heading.md").write_text("Title\n=======\n")
+    (tmp_path / "docs.md").write_text(f"# Mine\n{conflict}")
+    (tmp_path / "app.py.rej").touch()
+    subprocess.run([git, "add", "docs.md"], cwd=tmp_path, check=True)
+
+    result = _run("doctor")
+
+    assert result.exit_code == 1
+    assert "merge what the update left in app.py.rej, docs.md\n" in result.stdout
+
+
 def test_doctor_sees_a_folder_that_hides_an_sdk(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     (tmp_path / "agents" / "__init__.py").write_text("")
@@ -185,7 +210,8 @@ def test_a_database_that_cannot_be_migrated_is_explained_in_one_line(
     result = _run(*command)
 
     assert result.exit_code == 1
-    assert result.stderr == "Install the extension first.\n"
+    assert "Install the extension first." in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.output
 
 
 def test_serve_refuses_to_listen_to_others_in_local_mode() -> None:
@@ -371,3 +397,48 @@ def test_shared_documents_are_not_erased_because_a_name_is_missing() -> None:
 
     assert result.exit_code == 1
     assert "--user must not be empty" in result.stderr
+
+
+@pytest.mark.parametrize("environment", ["development", "production"])
+def test_a_start_that_fails_shows_no_password_and_no_traceback(environment: str) -> None:
+    secret = "sesame%21open"
+    settings = PRODUCTION | {
+        "ENVIRONMENT": environment,
+        "DATABASE_URL": f"postgresql://ada:{secret}@127.0.0.1:9/chat",
+    }
+
+    result = _run("serve", **settings)
+
+    assert result.exit_code == 1
+    lines = result.stderr.splitlines()
+    assert sum("cannot be reached" in line for line in lines) == 1
+    assert not [word for word in ("sesame", "Traceback", "locals") if word in result.output]
+    if environment == "production":
+        assert all(json.loads(line)["event"] for line in lines)
+
+
+def test_settings_that_are_refused_in_production_are_a_line_of_json() -> None:
+    result = _run("serve", **PRODUCTION | {"PORT": "many"})
+
+    assert result.exit_code == 1
+    assert "PORT" in json.loads(result.stderr)["event"]
+
+
+def test_production_does_not_start_before_it_is_migrated() -> None:
+    result = _run("serve", **PRODUCTION)
+
+    assert result.exit_code == 1
+    assert "run `migrate`" in json.loads(result.stderr.splitlines()[-1])["event"]
+
+
+def test_an_address_that_cannot_be_used_is_named_before_the_start() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        in_use = _run("serve", PORT=port)
+    elsewhere = _run("serve", **PRODUCTION | {"HOST": "203.0.113.9", "ENVIRONMENT": "development"})
+
+    assert f"Port {port} is in use" in in_use.stderr
+    assert "203.0.113.9 is not an address of this machine" in elsewhere.stderr
+    assert not [r for r in (in_use, elsewhere) if "startup" in r.stderr or r.exit_code != 1]

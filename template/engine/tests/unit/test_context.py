@@ -26,10 +26,12 @@ from agents import RunContextWrapper, function_tool
 
 from chatkit_engine.builder import Builder
 from chatkit_engine.assistant.context import TurnContext
+from chatkit_engine.assistant.trust import read_only
 
 seen: list[TurnContext] = []
 
 
+@read_only
 @function_tool
 def look(ctx: RunContextWrapper[TurnContext]) -> str:
     """Look at the page."""
@@ -43,7 +45,7 @@ def install(builder: Builder) -> None:
 
 
 @pytest.mark.parametrize("place", ["metadata", "context", "plain"])
-async def test_the_page_reaches_a_tool_and_the_instructions(
+async def test_the_page_reaches_a_tool_and_the_model_as_data(
     settings: Settings, add_feature: AddFeature, place: str
 ) -> None:
     seen: list[TurnContext] = add_feature("spy", SPY).seen
@@ -74,9 +76,12 @@ async def test_the_page_reaches_a_tool_and_the_instructions(
     assert context.user.id == "local"
     assert context.request_id
     instructions = str(model.calls[0].system_instructions)
-    assert "Chapter 3" in instructions
-    assert "for i in range(3)" in instructions
     assert "de-AT" in instructions
+    assert "Chapter 3" not in instructions
+    page, message = model.calls[0].input
+    assert "Chapter 3" in str(page)
+    assert "for i in range(3)" in str(page)
+    assert "Hello" in str(message)
 
 
 async def test_without_a_page_the_instructions_mention_none(settings: Settings) -> None:

@@ -77,6 +77,19 @@ async def test_it_cites_the_sources_of_tools(app: Running) -> None:
     assert reply["message"][: first["index"]].endswith("[1]")
 
 
+async def test_it_answers_with_an_output_that_begins_many_passages_and_ends_none() -> None:
+    output = "[1] <a>\n" * 20_000
+
+    @function_tool
+    def tell() -> str:
+        return output
+
+    agent = Agent[None](name="a", tools=[tell], model=DemoModel(word_seconds=0))
+    result = await Runner.run(agent, "tell", run_config=RunConfig(tracing_disabled=True))
+
+    assert str(result.final_output).endswith(output)
+
+
 async def test_it_fills_the_schema_of_a_value(app: Running) -> None:
     body = {"message": "Make a plan: move house"}
     reply = (await app.http.post("/api/chat", json=body)).json()

@@ -85,3 +85,37 @@ async def test_an_unplanned_error_is_a_500_without_its_text(
     assert response.status_code == 500
     assert response.headers["content-type"] == "application/problem+json"
     assert "secret" not in response.text
+
+
+async def test_many_who_ask_at_once_share_one_check() -> None:
+    runs = 0
+
+    async def database() -> HealthStatus:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0)
+        return HealthStatus(name="database", ok=True)
+
+    check = health.SharedCheck(database)
+    leaver = asyncio.create_task(check())
+    await asyncio.sleep(0)
+    leaver.cancel()
+    results = await asyncio.gather(*(check() for _ in range(100)))
+
+    assert runs == 1
+    assert all(result.ok for result in results)
+
+
+async def test_a_result_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [True, False]
+
+    async def database() -> HealthStatus:
+        return HealthStatus(name="database", ok=answers.pop(0))
+
+    kept = health.SharedCheck(database)
+    assert [(await kept()).ok, (await kept()).ok] == [True, True]
+    answers = [True, False]
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0)
+    fresh = health.SharedCheck(database)
+
+    assert [(await fresh()).ok, (await fresh()).ok] == [True, False]

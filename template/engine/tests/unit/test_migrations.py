@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, event
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event
 from support.app import SAMPLE
 from support.sql import run_sql
 
@@ -73,13 +73,15 @@ async def test_a_database_that_is_up_to_date_costs_one_query_a_chain(tmp_path: P
     def record(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    event.listen(database.engine, "before_cursor_execute", record)
-
-    assert await upgrade(database, [CORE]) == []
+    event.listen(Engine, "before_cursor_execute", record)
+    try:
+        assert await upgrade(database, [CORE]) == []
+    finally:
+        event.remove(Engine, "before_cursor_execute", record)
 
     selects = [each for each in statements if each.startswith("SELECT")]
     assert [each.split()[-1] for each in selects] == ["alembic_version_core"]
-    assert not any(each.startswith("BEGIN") for each in statements)
+    assert not any(each.startswith("BEGIN IMMEDIATE") for each in statements)
     await database.aclose()
 
 
@@ -133,6 +135,7 @@ async def test_a_new_revision_holds_the_difference(tmp_path: Path) -> None:
 
     assert path.name.startswith("0002")
     assert "colour" in path.read_text()
+    assert "'" not in path.read_text(), "it is formatted"
     assert await database.read(run_sql, "SELECT colour FROM extra") == []
     await database.aclose()
 

@@ -1,7 +1,9 @@
 """Tests the sources of settings, and what is refused at start."""
 
 from pathlib import Path
+from secrets import token_bytes, token_hex, token_urlsafe
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from pydantic import ValidationError
@@ -9,6 +11,8 @@ from support.app import SECRET, make_settings
 
 from chatkit_engine.settings.base import settings_errors
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.settings.secrets import check_secret
+from chatkit_engine.settings.urls import parse_database_url
 
 PRODUCTION: dict[str, Any] = {
     "environment": "production",
@@ -65,15 +69,43 @@ def test_an_invalid_origin_is_refused(origin: str) -> None:
     assert "ALLOWED_ORIGINS" in _problems(allowed_origins=[origin])
 
 
-@pytest.mark.parametrize(
-    "secret", ["too-little-of-it", "a" * 40, "change-me-change-me-change-me-change-me"]
-)
+GUESSABLE = [
+    "too-little-of-it",
+    "a" * 40,
+    "change-me-change-me-change-me-change-me",
+    "your-256-bit-secret-your-256-bit-secret",
+    "a-string-secret-at-least-256-bits-long",
+    "abcdefgh" * 4,
+    "abcdefghijklmnopqrstuvwxyz0123456789",
+    "thisisasecretkey" * 2,
+    "0123456789" * 4,
+    "31415926535897932384626433832795",
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "django-insecure-m3k!x2vq9w8z7y6t5r4e3w2q1p0o9i8u7y6t",
+    "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+    "supersecretjwtkeythatnobodywillguess",
+    "My_Super_Secret_Key_For_JWT_Tokens_2026!",
+    "qwertyuiopasdfghjklzxcvbnmqwertyuiop",
+    "aB3$aB3$aB3$aB3$aB3$aB3$aB3$aB3$",
+    "correct-horse-battery-staple-correct",
+    "<replace-with-a-long-random-string-of-32>",
+    "deadbeefdeadbeefdeadbeefdeadbeef",
+]
+
+
+@pytest.mark.parametrize("secret", GUESSABLE)
 def test_a_weak_secret_is_refused_and_not_repeated(secret: str) -> None:
     problems = _problems(auth_mode="jwt", jwt_secret=secret)
 
     assert "JWT_SECRET" in problems
     assert "openssl rand -hex 32" in problems
     assert secret not in problems
+
+
+def test_a_random_secret_is_accepted() -> None:
+    for _ in range(200):
+        for secret in (token_hex(32), token_urlsafe(32), token_bytes(32).hex(":")):
+            check_secret(secret)
 
 
 def test_jwt_mode_needs_a_secret() -> None:
@@ -133,9 +165,22 @@ def test_images_are_taken_with_openai() -> None:
     assert make_settings(image_generation=True, openai_api_key="sk-test").image_generation
 
 
-@pytest.mark.parametrize("url", ["mysql://localhost/x", "sqlite://host/x", "no url", ""])
+MANY_HOSTS = "postgresql://ada:x@a:5432,b:5432/chat"
+
+
+@pytest.mark.parametrize("url", ["mysql://host/x", "sqlite://host/x", "no url", "", MANY_HOSTS])
 def test_another_kind_of_database_is_refused_in_words(url: str) -> None:
     assert "DATABASE_URL: must be a URL such as" in _problems(database_url=url)
+
+
+@pytest.mark.parametrize("password", ["p%40s%2Fs%25", "p@s/s%25", "50%off", "p/s"])
+def test_a_password_is_read_as_it_is_or_must_be_encoded(password: str) -> None:
+    url = f"postgresql+asyncpg://ada:{password}@db.example/chat?channel_binding=require\n"
+    if password == "p@s/s%25":
+        assert "must have its password percent-encoded" in _problems(database_url=url)
+    else:
+        parsed = parse_database_url(url)
+        assert (parsed.host, parsed.password) == ("db.example", unquote(password))
 
 
 @pytest.mark.parametrize("name", ["public_url", "upload_endpoint_url", "openai_base_url"])

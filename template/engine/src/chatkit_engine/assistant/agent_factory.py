@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from agents import (
@@ -20,7 +20,7 @@ from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.failures import tool_failed
 from chatkit_engine.assistant.instructions import AgentInstructions, Instructions, brief
 from chatkit_engine.assistant.tool_output import result_for_model
-from chatkit_engine.assistant.trust import require_approval
+from chatkit_engine.assistant.trust import TrustHooks, restrict_tools
 from chatkit_engine.models.chat_model import ChatModel
 
 DEFAULT_INSTRUCTIONS = "You are a helpful assistant. Answer briefly and exactly."
@@ -41,9 +41,7 @@ class ChatAgent(Agent[TurnContext]):
             tools += await source(run_context.context)
         # Tested before each request to the model, because a tool of this turn may have read the
         # text.
-        if run_context.context.reads_untrusted:
-            return [require_approval(tool) for tool in tools]
-        return tools
+        return restrict_tools(tools, run_context.context)
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,11 @@ class AgentFactory:
         # With `on_stream` the SDK streams the run. Unstreamed, the model's timeout, which is meant
         # for the pause between two events, would limit the whole answer.
         return agent.as_tool(
-            name, description, on_stream=_ignore_event, failure_error_function=tool_failed
+            name,
+            description,
+            hooks=TrustHooks(),
+            on_stream=_ignore_event,
+            failure_error_function=tool_failed,
         )
 
     def with_tools(self, creators: "Iterable[ToolCreator]") -> Self:
@@ -131,12 +133,19 @@ def create_team(
     factory: AgentFactory, create_assistant: AgentCreator, specialists: Sequence[AgentCreator] = ()
 ) -> dict[str, Agent[TurnContext]]:
     """Return the agents by name, the assistant first. Each specialist can hand back to it."""
-    assistant = create_assistant(factory)
-    team = [specialist(factory) for specialist in specialists]
+    assistant = _chat_agent(create_assistant(factory))
+    team = [_chat_agent(specialist(factory)) for specialist in specialists]
     assistant.handoffs = [*assistant.handoffs, *team]
     for member in team:
         member.handoffs = [*member.handoffs, assistant]
     return {agent.name: agent for agent in (assistant, *team)}
+
+
+def _chat_agent(agent: Agent[TurnContext]) -> Agent[TurnContext]:
+    """Return an agent whose tools are restricted, also if the factory has not created it."""
+    if type(agent) is not Agent:
+        return agent
+    return ChatAgent(**{each.name: getattr(agent, each.name) for each in fields(agent)})
 
 
 def _decide_final_output(

@@ -10,6 +10,7 @@ from agents.tool_context import ToolContext
 from chatkit.agents import AgentContext, ClientToolCall
 from chatkit.errors import CustomStreamError
 from chatkit.icons import IconName
+from chatkit.store import NotFoundError
 from chatkit.types import (
     ClientEffectEvent,
     ClientToolCallItem,
@@ -33,6 +34,7 @@ from chatkit_engine.i18n import translate
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.ids import new_id
 from chatkit_engine.store.items import UNTRUSTED
+from chatkit_engine.store.threads import mark_untrusted
 
 MAX_WRONG_ARGUMENTS = 3
 ASKED = "The user was asked. The answers follow."
@@ -190,6 +192,18 @@ class TurnContext(AgentContext[RequestContext]):
         """
         self.reads_untrusted = True
         self.thread.metadata[UNTRUSTED] = True
+
+    async def mark_input_untrusted(self) -> None:
+        """Do the same for what the model reads by itself, without an event that the thread changed.
+
+        The client would reload the thread, although nothing that it shows has changed.
+        """
+        if self.reads_untrusted:
+            return
+        self.reads_untrusted = True
+        # The turn ends by itself if the thread was deleted in the meantime.
+        with suppress(NotFoundError):
+            await self.database.write(mark_untrusted, self.thread.id, self.user.id)
 
     def let_model_answer(self) -> None:
         """In an action: have the model answer when the action is done."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from chatkit_engine.context import User
 from chatkit_engine.i18n import translate
+from chatkit_engine.security.outgoing_urls import with_safe_urls
 from chatkit_engine.store.items import StoredItem
 
 MAX_TAGS = 20
@@ -37,8 +38,9 @@ class Entity(BaseModel):
     untrusted: bool = Field(default=False, exclude=True)
 
     def in_language(self, language: str) -> Self:
-        """Return the entity with its group's name in this language."""
-        return self.model_copy(update={"group": self.group and translate(self.group, language)})
+        """Return the entity as clients get it: its group's name in this language, and safe URLs."""
+        group = self.group and translate(self.group, language)
+        return with_safe_urls(self).model_copy(update={"group": group})
 
 
 class Descriptions(NamedTuple):
@@ -84,7 +86,8 @@ class EntityLookup:
         if found is None:
             return None
         entity, text = found[0].in_language(language), found[1][:MAX_PREVIEW]
-        return PREVIEW.build({"title": entity.title, "group": entity.group or "", "text": text})
+        preview = PREVIEW.build({"title": entity.title, "group": entity.group or "", "text": text})
+        return with_safe_urls(preview)
 
     async def describe_tags(self, user: User, history: Iterable[StoredItem]) -> Descriptions:
         """Return descriptions of the entities that the history mentions, of the newest at most 20.
@@ -94,13 +97,15 @@ class EntityLookup:
         # The newest first, because the limits cut off the rest.
         newest_first = dict.fromkeys(tag.id for tag in reversed(list(_tags(history))))
         texts: dict[str, str] = {}
-        untrusted = False
+        # The titles of the rest are read too, and nothing is known of them.
+        untrusted = len(newest_first) > MAX_TAGS
         remaining = MAX_DESCRIBED
         for entity_id in list(newest_first)[:MAX_TAGS]:
-            if (found := await self._find(user, entity_id)) and remaining > 0:
+            if found := await self._find(user, entity_id):
+                untrusted |= found[0].untrusted
+            if found and remaining > 0:
                 texts[entity_id] = found[1][:remaining]
                 remaining -= len(texts[entity_id])
-                untrusted |= found[0].untrusted
         return Descriptions(texts, untrusted)
 
     async def _find(self, user: User, entity_id: str) -> tuple[Entity, str] | None:

@@ -6,7 +6,6 @@ a refused message never leaves the server. An output guardrail checks the comple
 refuses, the part that was already shown is removed.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
@@ -23,6 +22,7 @@ from agents import (
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.i18n import _
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.settings.patterns import matcher
 
 BLOCKED_INPUT = _("I cannot help with this message. Please ask something else.")
 BLOCKED_OUTPUT = _("I cannot show my answer to this. Please ask something else.")
@@ -55,11 +55,14 @@ def create_guardrails(
 def refuse_patterns(patterns: Sequence[str], refusal: str) -> Guardrail:
     """Return a guardrail that refuses texts in which any of these regular expressions matches.
 
-    Case is ignored.
+    Case is ignored. The syntax is RE2's, which has no look-around and no back-references, because
+    a match must not take longer than the text is long.
+
+    Raises:
+        ValueError: a pattern is not valid.
     """
-    # Each pattern in a group of its own, so that `a|b` does not affect its neighbours.
-    blocked = re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
-    return lambda context, text: refusal if blocked.search(text) else None
+    is_blocked = matcher(patterns)
+    return lambda context, text: refusal if is_blocked(text) else None
 
 
 def _input_guardrail(check: Guardrail) -> InputGuardrail[TurnContext]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.failures import NO_VALID_RESULT, describe_problems
+from chatkit_engine.assistant.trust import TrustHooks
 
 ATTEMPTS = 3
 RETRY = "Your answer does not fit the schema: {}. Answer again, with JSON that fits it."
@@ -56,7 +57,11 @@ async def _run_once(
     # The SDK accepts a context wrapper too, and then adds to its usage. Its type hint omits that.
     shared = RunContextWrapper(ctx.context, usage=ctx.usage)
     result = Runner.run_streamed(
-        agent, list(conversation), context=cast(Any, shared), run_config=ctx.run_config
+        agent,
+        list(conversation),
+        context=cast(Any, shared),
+        run_config=ctx.run_config,
+        hooks=TrustHooks(),
     )
     try:
         async for _ in result.stream_events():

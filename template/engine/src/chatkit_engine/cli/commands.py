@@ -12,10 +12,11 @@ from chatkit_engine.cli import data
 from chatkit_engine.cli.application import load_application
 from chatkit_engine.cli.conversation import converse
 from chatkit_engine.cli.doctor import diagnose
-from chatkit_engine.cli.serving import run_server, run_with_reload
-from chatkit_engine.observability.logs import configure_logging
+from chatkit_engine.cli.serving import check_address, log_failure, run_server, run_with_reload
+from chatkit_engine.observability.logs import configure_logging, log_early
 from chatkit_engine.security.authentication import is_usable_subject, issue_token
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import pending
 from chatkit_engine.terminal import Project, explain_settings_errors, fail, project_of, run_async
 
@@ -51,13 +52,16 @@ def serve(
 ) -> None:
     """Serve the chat over HTTP."""
     options: dict[str, Any] = {"host": host, "port": port}
-    with explain_settings_errors():
+    log_early()
+    with explain_settings_errors(log_failure):
         project = project_of(ctx)
         settings = project.settings(
             **{name: value for name, value in options.items() if value is not None}
         )
-        run_async(_prepare_database(Application(settings, project.app)))
+        configure_logging(settings)
+        run_async(_prepare_database(Application(settings, project.app)), log_failure)
         api = create_app(settings, project.app)
+    check_address(settings)
     if reload:
         run_with_reload(settings, project.app)
     else:
@@ -111,8 +115,14 @@ def token(
 
 async def _prepare_database(application: Application) -> None:
     async with aclosing(application.database) as database:
-        await pending(database, application.migrations)
-        await application.migrate()
+        try:
+            waiting = await pending(database, application.migrations)
+            await application.migrate()
+        except DatabaseUnavailable:
+            # The log has the cause already.
+            raise typer.Exit(1) from None
+    if waiting and application.settings.is_production:
+        log_failure(f"The database is not migrated: run `migrate`. Pending: {', '.join(waiting)}.")
 
 
 def _check_text(*texts: str) -> None:

@@ -13,6 +13,7 @@ from chatkit_engine.cli.application import load_application
 from chatkit_engine.store.connect import open_database
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.migrate import CORE, Migrations, revise, upgrade
+from chatkit_engine.store.private import create_private
 from chatkit_engine.store.sqlite import SqliteDatabase
 from chatkit_engine.store.transfer import transfer
 from chatkit_engine.store.usage import ModelUsage, UsageTotal, summary, total
@@ -71,7 +72,7 @@ def export(
     """Export all data of a user as JSON Lines."""
     application = load_application(project_of(ctx))
     try:
-        with to.open("wb") if to else nullcontext(sys.stdout.buffer) as output:
+        with create_private(to) if to else nullcontext(sys.stdout.buffer) as output:
             run_async(_export(application, user, output))
     except OSError:
         fail("The file that --to names cannot be written.")

@@ -1,6 +1,8 @@
 """`doctor`: checks the project, and says how to fix what is wrong."""
 
 import platform
+import shutil
+import subprocess
 import sys
 from contextlib import aclosing
 from pathlib import Path
@@ -14,18 +16,25 @@ from chatkit_engine.manifest import changes
 from chatkit_engine.observability.health import HealthStatus
 from chatkit_engine.settings.base import SetupError, settings_errors
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.database import DatabaseUnavailable
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import UnknownRevision, pending
+from chatkit_engine.store.private import readable_by_others
 from chatkit_engine.terminal import Project
 
 MIN_PYTHON = (3, 11)
 DATABASE_ADVICE = "cannot be opened: check DATABASE_URL, for example sqlite:///data/chat.db"
+UNTRACKED = ("--cached", "--others", "--exclude-standard")
+CONFLICT = (
+    *("--untracked", "-I", "--name-only", "--all-match"),
+    *("-e", "^<<<<<<< ", "-e", "^=======$", "-e", "^>>>>>>> "),
+)
+MAX_NAMED = 10
 SHADOWED = ("agents", "chatkit", "openai", "mcp")
 
 
 async def diagnose(project: Project) -> list[HealthStatus]:
     """Return the findings, in the order in which to fix them."""
-    findings = [_python(), _shadowing(), *_engine()]
+    findings = [_python(), _shadowing(), *_engine(), *_update()]
     try:
         settings = project.settings()
         application = Application(settings, project.app)
@@ -62,6 +71,23 @@ def _engine() -> list[HealthStatus]:
     return [HealthStatus(name="engine", ok=True, detail=str(changed))] if changed else []
 
 
+def _update() -> list[HealthStatus]:
+    """Report what an update left to be merged: conflict markers, and `.rej` files."""
+    names = sorted({*_git("grep", *CONFLICT), *_git("ls-files", *UNTRACKED, "*.rej")})
+    advice = f"merge what the update left in {', '.join(names[:MAX_NAMED])}"
+    return [HealthStatus(name="update", ok=False, detail=advice)] if names else []
+
+
+def _git(*arguments: str) -> list[str]:
+    """Return the names that git lists. Without git or a repository there are none."""
+    git = shutil.which("git")
+    if git is None:
+        return []
+    command = [git, *arguments]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (git)
+    return listed.stdout.splitlines()
+
+
 def _settings(settings: Settings) -> HealthStatus:
     origins = ", ".join(settings.allowed_origins) or "none"
     detail = f"ENVIRONMENT={settings.environment}, allowed origins: {origins}"
@@ -93,16 +119,27 @@ async def _model(application: Application) -> HealthStatus:
     return HealthStatus(name="model", ok=True, detail=detail)
 
 
+def _open_to_others(application: Application) -> str:
+    file = application.database.file
+    if file is None or not readable_by_others(file):
+        return ""
+    return f", but every user of this machine may read it: run `chmod 600 {file}*`"
+
+
 async def _database(application: Application) -> HealthStatus:
     try:
         async with aclosing(application.database) as database:
             waiting = await pending(database, application.migrations)
     except UnknownRevision as error:
         return HealthStatus(name="database", ok=False, detail=str(error))
-    except (DatabaseUnavailable, SQLAlchemyError, OSError):
+    except DatabaseUnavailable as error:
+        return HealthStatus(name="database", ok=False, detail=error.cause.fix)
+    except (SQLAlchemyError, OSError):
         return HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)
     if not waiting:
-        return HealthStatus(name="database", ok=True, detail="up to date")
+        return HealthStatus(
+            name="database", ok=True, detail=f"up to date{_open_to_others(application)}"
+        )
     production = application.settings.is_production
     how = "run `migrate` for" if production else "the next start will apply"
     return HealthStatus(name="database", ok=not production, detail=f"{how} {', '.join(waiting)}")

@@ -1,19 +1,24 @@
 """`POST /chatkit`: the ChatKit protocol."""
 
-from chatkit.types import ErrorEvent, is_streaming_req
+import asyncio
+
+from chatkit.types import ChatKitReq, ErrorEvent, is_streaming_req
 from fastapi import APIRouter, Request, Response
 
-from chatkit_engine.errors import ThreadBusy
+from chatkit_engine.context import ClientContext
+from chatkit_engine.errors import ThreadBusy, UnsupportedMediaType
 from chatkit_engine.http.dependencies import (
+    JSON,
     Chat,
     CurrentUser,
     IdempotencyKey,
     request_context,
     request_key,
 )
+from chatkit_engine.http.json_bodies import LARGE_BODY, is_json, media_type_of
 from chatkit_engine.http.services import services_of
 from chatkit_engine.http.streaming import HEADERS, MEDIA_TYPE, TurnStream
-from chatkit_engine.i18n import translate
+from chatkit_engine.i18n import _, translate
 from chatkit_engine.turns.requests import parse_request
 
 router = APIRouter(tags=["chatkit"])
@@ -24,7 +29,7 @@ async def chatkit(
     request: Request, user: CurrentUser, chat: Chat, key: IdempotencyKey = None
 ) -> Response:
     """Answer a ChatKit request with JSON, or with a stream of the protocol's events."""
-    parsed, client = parse_request(await request.body())
+    parsed, client = await _parsed(request)
     context = request_context(request, user, client)
     if not is_streaming_req(parsed):
         return Response(await chat.answer(parsed, context), media_type="application/json")
@@ -36,3 +41,15 @@ async def chatkit(
         body = f"data: {error.model_dump_json(exclude_none=True)}\n\n"
         return Response(body, media_type=MEDIA_TYPE, headers=HEADERS)
     return TurnStream(turn, services_of(request).settings.heartbeat_seconds)
+
+
+async def _parsed(request: Request) -> tuple[ChatKitReq, ClientContext]:
+    # The shape of the body has been checked, unless it has a type that is not JSON.
+    if not is_json(media_type_of(request.scope)):
+        raise UnsupportedMediaType(
+            _("Send the body as Content-Type: {types}.", types=", ".join(JSON))
+        )
+    body = await request.body()
+    if len(body) > LARGE_BODY:
+        return await asyncio.to_thread(parse_request, body)
+    return parse_request(body)

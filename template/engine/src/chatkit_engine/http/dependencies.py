@@ -5,7 +5,7 @@ depends on `UploadingUser` instead. They differ in the content type that they ac
 of another origin can send a form without asking the server first (CORS).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import sha256
 from typing import Annotated
 
@@ -28,13 +28,26 @@ JSON = ("application/json",)
 FORM = ("multipart/form-data",)
 
 
+async def authenticate(request: Request, media_types: Collection[str]) -> User:
+    """Return the request's user. It is asked for once before the body and once by the route."""
+    known: User | None = getattr(request.state, "chatkit_user", None)
+    if known is None:
+        known = await services_of(request).authenticator.authenticate(request, media_types)
+        request.state.chatkit_user = known
+    return known
+
+
 # Dependencies are coroutines, because FastAPI runs plain functions in threads.
 async def current_user(request: Request) -> User:
-    return await services_of(request).authenticator.authenticate(request, JSON)
+    return await authenticate(request, JSON)
 
 
 async def uploading_user(request: Request) -> User:
-    return await services_of(request).authenticator.authenticate(request, FORM)
+    return await authenticate(request, FORM)
+
+
+# What the routes accept that depend on these.
+MEDIA_TYPES: dict[object, Collection[str]] = {current_user: JSON, uploading_user: FORM}
 
 
 async def chat_service(request: Request) -> ChatService:

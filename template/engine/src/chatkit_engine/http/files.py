@@ -13,9 +13,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
 
 from chatkit_engine.http.dependencies import BlobStore, Db, Id, LinkSigner, Token
+from chatkit_engine.media_types import IMAGES
 from chatkit_engine.run.images import PATH
 from chatkit_engine.security.links import Grant
-from chatkit_engine.store.attachments import IMAGES
 from chatkit_engine.store.files import Files
 
 # A stored file must not run scripts, and a page must not pass on its signed link.

@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from agents import ModelResponse, ModelSettings, OpenAIChatCompletionsModel
 from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_helpers import ChatCmplHelpers
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic_core import to_json
 
 from chatkit_engine.models.completion import refusals_as_text, text_done, whole_answer
 from chatkit_engine.models.item_ids import CallIds, ItemIds, input_of
@@ -71,9 +72,23 @@ class WholeStream:
         has_ended = False
         async for chunk in self._stream:
             has_ended = has_ended or any(choice.finish_reason for choice in chunk.choices or ())
+            for choice in chunk.choices or ():
+                _normalize(choice.delta)
             yield chunk
         if not has_ended:
             raise AnswerBroken("no finish_reason")
 
     async def aclose(self) -> None:
         await self._stream.close()
+
+
+def _normalize(delta: Any) -> None:
+    """Make text of what some servers send as values: arguments, and content in parts."""
+    content: Any = getattr(delta, "content", None)
+    if isinstance(content, list):
+        parts = cast(list[dict[str, Any]], content)
+        delta.content = "".join(str(part.get("text") or "") for part in parts)
+    for call in getattr(delta, "tool_calls", None) or ():
+        arguments: Any = getattr(call.function, "arguments", None)
+        if arguments is not None and not isinstance(arguments, str):
+            call.function.arguments = to_json(arguments).decode()

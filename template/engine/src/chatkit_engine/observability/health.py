@@ -9,6 +9,7 @@ from pydantic import BaseModel
 log = structlog.stdlib.get_logger(__name__)
 
 CHECK_SECONDS = 5
+FRESH_SECONDS = 1.0
 
 
 class HealthStatus(BaseModel):
@@ -31,3 +32,20 @@ async def run_check(check: HealthCheck) -> HealthStatus:
     except Exception:
         log.exception("a health check failed", check=name)
         return HealthStatus(name=name, ok=False, detail="failed; the log says why")
+
+
+class SharedCheck:
+    """Runs a check at most once a second and for all callers together, because anybody may ask."""
+
+    def __init__(self, check: HealthCheck) -> None:
+        self._check = check
+        self._task: asyncio.Task[HealthStatus] | None = None
+        self._fresh_until = 0.0
+
+    async def __call__(self) -> HealthStatus:
+        now = asyncio.get_running_loop().time()
+        if self._task is None or (self._task.done() and now >= self._fresh_until):
+            self._task = asyncio.create_task(run_check(self._check))
+            self._fresh_until = now + FRESH_SECONDS
+        # A caller that goes away does not end the check for the others.
+        return await asyncio.shield(self._task)

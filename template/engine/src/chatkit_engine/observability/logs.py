@@ -2,8 +2,12 @@
 
 import logging
 import logging.config
+import os
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 
 import structlog
@@ -12,6 +16,9 @@ from pydantic import BaseModel, SecretStr
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.urls import parse_database_url
 
+log = structlog.stdlib.get_logger(__name__)
+
+ENVIRONMENT_LINE = re.compile(r"^\s*(?:export\s+)?ENVIRONMENT\s*=\s*(\S+)", re.MULTILINE)
 SHARED_PROCESSORS: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -47,6 +54,30 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
     )
 
 
+def log_early() -> None:
+    """Set up logging before the settings are read, because reading them may fail.
+
+    Only the environment and `.env` say then whether this is production.
+    """
+    named = os.environ.get("ENVIRONMENT") or _environment_in(Path(".env"))
+    production = named.strip("\"' ") == "production"
+    settings = Settings.model_construct(environment="production" if production else "development")
+    configure_logging(settings)
+    sys.excepthook = _log_uncaught
+
+
+def _environment_in(file: Path) -> str:
+    # Not parsed: a file that cannot be read is one of the failures that are logged.
+    with suppress(OSError):
+        found = ENVIRONMENT_LINE.search(file.read_text(errors="replace"))
+        return found[1] if found else ""
+    return ""
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    log.critical("the process ends", exc_info=(kind, error, trace))
+
+
 def hide_secrets(settings: BaseModel) -> None:
     """Redact the secrets in a feature's settings, too, except those under 8 characters."""
     secrets = [secret for secret in _secrets_in(settings) if len(secret) >= MIN_SECRET]
@@ -72,7 +103,9 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
 def _formatter(settings: Settings) -> logging.Formatter:
     # Not structlog's default traceback: that prints local variables, with keys and users' texts.
     renderers: list[Any] = [
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     ]
     if settings.is_production:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -17,6 +17,7 @@ from openai.types.responses import ResponseCompletedEvent
 
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.failures import NO_VALID_RESULT, TOO_MANY_HANDOFFS
+from chatkit_engine.assistant.trust import TrustHooks
 from chatkit_engine.i18n import _
 from chatkit_engine.run.history import request_size
 from chatkit_engine.run.images import ImageStream
@@ -65,6 +66,7 @@ class AgentRun:
             history,
             context=self._context,
             max_turns=self._runtime.max_model_calls,
+            hooks=TrustHooks(),
             run_config=replace(config, call_model_input_filter=self._limit_request),
         )
         try:

@@ -27,6 +27,7 @@ from chatkit_engine.context import RequestContext
 from chatkit_engine.i18n import _, translate
 from chatkit_engine.run.agent_run import AgentRun
 from chatkit_engine.run.approvals import request_approvals
+from chatkit_engine.run.conversion import describe_page
 from chatkit_engine.run.history import turns_of
 from chatkit_engine.run.runtime import Runtime
 from chatkit_engine.run.turn_store import TurnStore
@@ -112,10 +113,11 @@ class Answer:
         if runtime.attachments is not None:
             contents = {**contents, **await runtime.attachments.contents(items, self._context)}
         entities = await runtime.entities.describe_tags(user, history)
-        if entities.untrusted or has_untrusted(history):
-            context.mark_untrusted()
+        page = describe_page(self._context)
+        if page or entities.untrusted or has_untrusted(history):
+            await context.mark_input_untrusted()
         converter = runtime.converter.with_contents(contents).with_entities(entities.texts)
-        return await converter.to_model_input(history)
+        return await converter.to_model_input(history, page)
 
     def _is_first_text(self, event: ThreadStreamEvent) -> bool:
         match event:

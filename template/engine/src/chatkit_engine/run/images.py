@@ -16,6 +16,7 @@ from agents.items import TResponseStreamEvent
 from chatkit.agents import ResponseStreamConverter
 from chatkit.store import NotFoundError
 from chatkit.types import (
+    Annotation,
     Attachment,
     GeneratedImage,
     GeneratedImageItem,
@@ -35,6 +36,7 @@ from openai.types.responses import (
     ResponseOutputItemDoneEvent,
 )
 from openai.types.responses.response_output_item import ImageGenerationCall
+from openai.types.responses.response_output_text import AnnotationURLCitation
 from openai.types.responses.tool_param import ImageGeneration
 
 from chatkit_engine.assistant.attachments import Contents
@@ -43,15 +45,12 @@ from chatkit_engine.assistant.tool_output import repair_surrogates
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.errors import AppError, NotFound
 from chatkit_engine.i18n import _
+from chatkit_engine.media_types import sniff_type
 from chatkit_engine.security.links import Links
+from chatkit_engine.security.safe_urls import safe_url
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import files, generated_images
-from chatkit_engine.store.attachments import (
-    AttachmentDetails,
-    details_of,
-    make_attachment,
-    sniff_type,
-)
+from chatkit_engine.store.attachments import AttachmentDetails, details_of, make_attachment
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.files import Files
@@ -139,6 +138,8 @@ class Images:
 class ImageStream(ResponseStreamConverter):
     """Stores the images in one turn's stream, or removes their items with a notice.
 
+    It also drops citations of unsafe URLs.
+
     Previews are sent to the client inside their events. They are not stored.
     """
 
@@ -185,6 +186,14 @@ class ImageStream(ResponseStreamConverter):
             log.warning("an image was not stored", error=type(error).__name__)
             self._failures[item.id] = NOT_STORED
             return ""
+
+    async def url_citation_to_annotation(
+        self, url_citation: AnnotationURLCitation
+    ) -> Annotation | None:
+        """Convert a citation, or drop it if its URL is unsafe. The SDK numbers those that stay."""
+        if safe_url(url_citation.url) is None:
+            return None
+        return await super().url_citation_to_annotation(url_citation)
 
     async def process(
         self, events: AsyncIterator[ThreadStreamEvent]

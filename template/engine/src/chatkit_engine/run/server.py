@@ -44,6 +44,7 @@ from chatkit_engine.run.delivery import LinkedFile, Visibility, in_utc, localize
 from chatkit_engine.run.runtime import Runtime, message_text
 from chatkit_engine.run.tool_calls import event_for
 from chatkit_engine.run.turn_store import TurnStore
+from chatkit_engine.security.outgoing_urls import with_safe_urls
 from chatkit_engine.store import threads
 from chatkit_engine.store.chatkit_store import SqlStore
 from chatkit_engine.store.items import UNTRUSTED, is_hidden
@@ -136,7 +137,7 @@ class RequestServer(ChatKitServer[RequestContext]):
         return self._answer.usage
 
     def outgoing(self, event: ThreadStreamEvent) -> ThreadStreamEvent:
-        """Return the event in the user's language, with file links that work now."""
+        """Return the event in the user's language, with links that work now and are safe."""
         return self._with_links(localized(event, self._context.language))
 
     def encode(self, event: ThreadStreamEvent) -> bytes:
@@ -293,6 +294,7 @@ class RequestServer(ChatKitServer[RequestContext]):
         )
 
     def _with_links(self, response: Any) -> Any:
+        response = with_safe_urls(response)
         # An update has no files. Skipping it saves a copy for each delta.
         if isinstance(response, ThreadItemUpdatedEvent):
             return response

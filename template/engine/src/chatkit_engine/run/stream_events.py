@@ -24,12 +24,14 @@ from chatkit.types import (
     ThreadItemRemovedEvent,
     ThreadItemUpdatedEvent,
     ThreadStreamEvent,
+    URLSource,
 )
 from openai.types.responses import ResponseOutputTextAnnotationAddedEvent
 from pydantic import BaseModel
 
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.tool_output import repair_surrogates
+from chatkit_engine.security.safe_urls import safe_url
 from chatkit_engine.store.ids import new_id
 
 IGNORED_EVENTS = frozenset(
@@ -137,7 +139,7 @@ def add_citations(
     for content_index, part in enumerate(item.content):
         for mark in CITATION_MARK.finditer(part.text):
             number = int(mark.group(1))
-            if not 1 <= number <= len(sources):
+            if not 1 <= number <= len(sources) or not _may_be_opened(sources[number - 1]):
                 continue
             annotation = Annotation(source=sources[number - 1], index=mark.end())
             part.annotations.append(annotation)
@@ -147,3 +149,7 @@ def add_citations(
                 annotation=annotation,
             )
             yield ThreadItemUpdatedEvent(item_id=item.id, update=update)
+
+
+def _may_be_opened(source: Source) -> bool:
+    return not isinstance(source, URLSource) or safe_url(source.url) is not None

@@ -30,6 +30,8 @@ LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 ALGORITHM = "HS256"
 MAX_SUBJECT = 255
+# How far the issuer's clock may be off.
+SKEW_SECONDS = 30
 
 
 class Authenticator(Protocol):
@@ -120,9 +122,12 @@ class JwtAuthenticator:
                 algorithms=[ALGORITHM],
                 issuer=settings.jwt_issuer,
                 audience=settings.jwt_audience,
+                leeway=SKEW_SECONDS,
                 options={
                     "require": ["exp", "sub"],
                     "verify_aud": settings.jwt_audience is not None,
+                    # Some issuers write numbers. `_subject` checks what is accepted.
+                    "verify_sub": False,
                 },
             )
         except jwt.ExpiredSignatureError:
@@ -147,9 +152,13 @@ def is_usable_subject(subject: object) -> bool:
 
 
 def _subject(claims: dict[str, Any]) -> str:
-    if not is_usable_subject(claims["sub"]):
+    subject = claims["sub"]
+    # Not a bool, which is an int too, and would make two users one.
+    if type(subject) is int:
+        subject = str(subject)
+    if not is_usable_subject(subject):
         raise Unauthenticated(_("The token's subject is not a valid user id."))
-    return str(claims["sub"])
+    return subject
 
 
 def _secret(settings: Settings) -> str:

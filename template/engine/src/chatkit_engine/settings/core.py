@@ -15,6 +15,8 @@ from pydantic_settings import NoDecode
 
 from chatkit_engine.settings.base import SettingsBase, split_list
 from chatkit_engine.settings.models import LlmSettings
+from chatkit_engine.settings.patterns import matcher
+from chatkit_engine.settings.secrets import check_secret
 from chatkit_engine.settings.urls import check_base_url, is_loopback, parse_database_url
 
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
@@ -23,18 +25,6 @@ URL_EXAMPLES = {
     "public_url": "https://chat.example.com",
     "upload_endpoint_url": "https://s3.example.com",
 }
-
-MIN_SECRET_BYTES = 32
-MIN_SECRET_CHARACTERS = 8
-PLACEHOLDERS = (
-    "changeme",
-    "change-me",
-    "change_me",
-    "change this",
-    "your-",
-    "your_",
-    "placeholder",
-)
 
 OTHER_LOGIN = "set AUTH_MODE=jwt (or AUTH_MODE=app if the application has its own login)"
 
@@ -78,12 +68,16 @@ class Settings(LlmSettings, SettingsBase):
     history_max_tokens: int = Field(default=32_000, ge=1_000)
     thread_titles: bool = True
     tool_timeout_seconds: float = Field(default=30, gt=0)
+    max_turns: int = Field(default=200, ge=1)
+    max_user_turns: int = Field(default=10, ge=1)
     max_model_calls: int = Field(default=10, ge=1)
     max_handoffs: int = Field(default=4, ge=1)
     blocked_input: list[str] = Field(default=[])
     blocked_output: list[str] = Field(default=[])
 
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_bodies_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    body_timeout_seconds: float = Field(default=30, gt=0)
     heartbeat_seconds: float = Field(default=15, gt=0)
     shutdown_grace_seconds: float = Field(default=5, ge=0)
 
@@ -140,18 +134,14 @@ class Settings(LlmSettings, SettingsBase):
     @field_validator("blocked_input", "blocked_output")
     @classmethod
     def _valid_patterns(cls, patterns: list[str]) -> list[str]:
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error:
-                raise ValueError(f"{pattern!r} is not a regular expression") from None
+        matcher(patterns)
         return patterns
 
     @field_validator("jwt_secret")
     @classmethod
     def _strong_secret(cls, secret: SecretStr | None) -> SecretStr | None:
         if secret is not None:
-            _check_secret(secret.get_secret_value())
+            check_secret(secret.get_secret_value())
         return secret
 
     @model_validator(mode="after")
@@ -184,14 +174,3 @@ class Settings(LlmSettings, SettingsBase):
         if (self.upload_access_key_id is None) == (self.upload_secret_access_key is None):
             return []
         return ["set both UPLOAD_ACCESS_KEY_ID and UPLOAD_SECRET_ACCESS_KEY, or neither"]
-
-
-def _check_secret(secret: str) -> None:
-    """Refuse secrets that can be guessed (RFC 7518, 3.2: HS256 needs a key of 256 bits)."""
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise ValueError(
-            f"is too short: it needs at least {MIN_SECRET_BYTES} bytes; run `openssl rand -hex 32`"
-        )
-    is_repetitive = len(set(secret)) < MIN_SECRET_CHARACTERS
-    if is_repetitive or any(word in secret.lower() for word in PLACEHOLDERS):
-        raise ValueError("is a placeholder, not a secret; run `openssl rand -hex 32`")

@@ -14,6 +14,7 @@ POSTGRESQL = "postgresql"
 DATABASE_ADVICE = (
     "must be a URL such as sqlite:///data/chat.db or postgresql://user:password@localhost/chat"
 )
+ENCODE = "must have its password percent-encoded: %40 for @, %2F for /, %25 for %"
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -46,14 +47,17 @@ def parse_database_url(url: str) -> URL:
         ValueError: it is not a URL, or its database is not supported.
     """
     try:
-        parsed = make_url(url)
-    except ArgumentError:
+        parsed = make_url(url.strip())
+    except (ArgumentError, ValueError):
         raise ValueError(DATABASE_ADVICE) from None
     name = parsed.drivername.partition("+")[0]
     if name == "postgres":
         name = POSTGRESQL
     if name not in (SQLITE, POSTGRESQL) or (name == SQLITE and parsed.host):
         raise ValueError(DATABASE_ADVICE)
+    # A password with `@` and `/` that are not encoded, part of which would become the host.
+    if name == POSTGRESQL and "@" in (parsed.database or ""):
+        raise ValueError(ENCODE)
     return _with_sslmode(parsed.set(drivername=name))
 
 

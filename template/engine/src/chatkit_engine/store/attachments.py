@@ -10,14 +10,12 @@ from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from chatkit_engine.errors import Conflict
 from chatkit_engine.i18n import _
+from chatkit_engine.media_types import IMAGES
 from chatkit_engine.store.blob_cleanup import delete_attachments
 from chatkit_engine.store.items import ATTACHMENT
 from chatkit_engine.store.tables import attachments
 from chatkit_engine.store.threads import load_thread
 from chatkit_engine.store.upsert import execute_upsert, upsert
-
-IMAGES = {"image/png": "PNG", "image/jpeg": "JPEG", "image/gif": "GIF", "image/webp": "WEBP"}
-PDF = "application/pdf"
 
 _SAVE_ATTACHMENT = upsert(attachments, ["id"], ["thread_id", "data"])
 
@@ -51,21 +49,6 @@ def make_attachment(
 
 def details_of(attachment: Attachment) -> AttachmentDetails:
     return AttachmentDetails.model_validate(attachment.metadata)
-
-
-def sniff_type(head: bytes) -> str | None:
-    """Return the media type that a file's first bytes show. None for text and unknown types."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head.startswith(b"%PDF-"):
-        return PDF
-    return None
 
 
 def load_attachment(connection: Connection, attachment_id: str, user_id: str) -> Attachment:

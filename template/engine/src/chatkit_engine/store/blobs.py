@@ -17,6 +17,8 @@ from obstore.store import LocalStore, ObjectStore, S3Store
 from chatkit_engine.errors import NotFound, Unavailable
 from chatkit_engine.i18n import _
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.store.disk import disk_problem
+from chatkit_engine.store.private import make_private_folder
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,6 +31,8 @@ MAX_RETRIES = 3
 SHUTDOWN_SECONDS = 0.05
 # obstore writes a local file under its name with "#" and a number, and renames it at the end.
 PART = "#"
+# No user has this prefix, so a bucket lists nothing.
+PROBE = "readiness"
 
 
 class BlobMissing(NotFound):
@@ -104,6 +108,18 @@ class Blobs:
             parts = await asyncio.to_thread(self._parts, prefix, "*")
         return sorted({*whole, *(prefix + part.name.rpartition(PART)[0] for part in parts)})
 
+    async def problem(self) -> str:
+        """Return why nothing could be stored, or an empty string. Writes nothing."""
+        if self._settings.upload_bucket is None:
+            return await asyncio.to_thread(self._folder_problem)
+        try:
+            pages = obstore.list(self._store, PROBE, chunk_size=1)  # pyright: ignore[reportUnknownMemberType]
+            await anext(aiter(pages), None)
+        except (BaseError, OSError):
+            log.exception("the file storage failed")
+            return "the bucket does not answer, or refuses the request"
+        return ""
+
     async def aclose(self) -> None:
         """Let obstore's threads finish, because an interpreter that exits first aborts."""
         if "_store" in vars(self):
@@ -120,12 +136,19 @@ class Blobs:
             for part in self._parts(prefix + slash, name):
                 part.unlink(missing_ok=True)
 
+    def _folder_problem(self) -> str:
+        folder = self._settings.upload_dir
+        # The first upload creates it.
+        if "_store" not in vars(self) and not folder.exists():
+            return ""
+        return disk_problem(folder)
+
     @cached_property
     def _store(self) -> ObjectStore:
         settings = self._settings
         if settings.upload_bucket is not None:
             return _bucket(settings, settings.upload_bucket)
-        settings.upload_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(settings.upload_dir)
         return LocalStore(settings.upload_dir, automatic_cleanup=True)
 
 

@@ -16,5 +16,5 @@ def open_database(settings: Settings, url: str | None = None) -> Database:
     """
     parsed = parse_database_url(url or settings.database_url)
     if parsed.drivername == SQLITE:
-        return SqliteDatabase(parsed)
+        return SqliteDatabase(parsed, settings.database_timeout_seconds)
     return PostgresDatabase(parsed, settings)

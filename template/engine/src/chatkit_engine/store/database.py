@@ -10,19 +10,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
-from chatkit_engine.errors import Unavailable
-from chatkit_engine.i18n import _
-
 P = ParamSpec("P")
 T = TypeVar("T")
 Work = Callable[Concatenate[Connection, P], T]
-
-
-class DatabaseUnavailable(Unavailable):
-    """The database cannot be reached, or is too busy to take more work."""
-
-    def __init__(self) -> None:
-        super().__init__(_("The database does not answer. Try again in a few seconds."))
 
 
 class Database(ABC):
@@ -30,6 +20,8 @@ class Database(ABC):
 
     `work` is called with a connection. It may be called again, for example after a deadlock or
     after the connection was lost before the commit, so it must change nothing but the database.
+
+    A transaction waits at most `DATABASE_TIMEOUT_SECONDS`, for a connection and for locks together.
 
     Raises:
         DatabaseUnavailable: from each method.
@@ -50,6 +42,13 @@ class Database(ABC):
     @abstractmethod
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work`, commit, and return its result. An error rolls everything back."""
+
+    @abstractmethod
+    async def problem(self) -> str:
+        """Return why nothing can be written, or an empty string. Takes no lock and writes nothing.
+
+        After a write that failed it does try the lock, because nothing else shows that it is free.
+        """
 
     @abstractmethod
     async def wipe(self, tables: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 SCRIPTS = Path(__file__).parent / "migrations"
+FORMAT = {
+    "hooks": "ruff",
+    "ruff.type": "module",
+    "ruff.module": "ruff",
+    "ruff.options": "format --quiet REVISION_SCRIPT_FILENAME",
+}
 ADVISORY_LOCK = 0x636861746B6974
 
 
@@ -95,7 +102,7 @@ async def revise(database: Database, chain: Migrations, message: str) -> Path:
     Raises:
         MigrationRefused: the database is not up to date, so the difference would be too large.
     """
-    return await database.read(_revise, chain, message)
+    return await database.write(_revise, chain, message)
 
 
 def _upgrade(connection: Connection, chains: Sequence[Migrations]) -> list[str]:
@@ -187,6 +194,10 @@ def _config(connection: Connection, chain: Migrations) -> "Config":
     config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(chain.folder).replace("%", "%%"))
+    if find_spec("ruff"):
+        # The project's own linter would otherwise refuse what Alembic writes.
+        for option, value in FORMAT.items():
+            config.set_section_option("post_write_hooks", option, value)
     config.attributes["connection"] = connection
     config.attributes["metadata"] = chain.metadata
     config.attributes["version_table"] = chain.version_table

@@ -10,13 +10,14 @@ from typing import Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]
 import structlog
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from chatkit_engine.settings.core import Settings
-from chatkit_engine.store.database import Database, DatabaseUnavailable, P, T, Work
+from chatkit_engine.store.database import Database, P, T, Work
+from chatkit_engine.store.failures import AWAY, UNKNOWN, DatabaseUnavailable, Outage, cause_of
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -29,9 +30,6 @@ SWITCH_WAL_SEGMENT = "SELECT pg_logical_emit_message(false, 'wipe', ''), pg_swit
 # SQLSTATE codes (PostgreSQL manual, appendix A) after which the transaction may be run again:
 # serialization failure, deadlock, and a foreign key whose row was deleted in the meantime.
 RETRYABLE = frozenset({"40001", "40P01", "23503"})
-# Prefixes of codes that mean "not now": connection lost, transaction rolled back, out of resources,
-# shutting down or starting up, I/O error, and a table or column whose migration is pending.
-UNAVAILABLE = ("08", "40", "53", "57P", "58", "42P01", "42703")
 
 # Some hosts add parameters for other drivers to the URL; asyncpg would pass them to the server.
 FOREIGN_OPTIONS = ("channel_binding", "connect_timeout", "pgbouncer", "connection_limit", "schema")
@@ -62,12 +60,21 @@ class PostgresDatabase(Database):
         )
         self.engine = self._pool.sync_engine
         self._running: set[asyncio.Task[Any]] = set()
+        self._outage = Outage()
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._finish(self._transact(work, args, kwargs))
+        return await self._finish(self._transact_in_time(work, args, kwargs))
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._finish(self._transact(work, args, kwargs))
+        return await self._finish(self._transact_in_time(work, args, kwargs))
+
+    async def problem(self) -> str:
+        try:
+            if await self.read(_is_read_only):
+                return "the server accepts no writes: it is a standby, or set to read-only"
+        except DatabaseUnavailable as error:
+            return error.detail
+        return ""
 
     async def wipe(self, tables: Sequence[str]) -> None:
         """Rewrite the tables and their indexes, and overwrite the WAL if the role may do that.
@@ -88,9 +95,10 @@ class PostgresDatabase(Database):
                 command_timeout=self._timeout,
                 statement_cache_size=0,
             )
+        except TimeoutError:
+            raise DatabaseUnavailable(AWAY) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            log.exception("cannot connect to the database")
-            raise DatabaseUnavailable from error
+            raise self._outage.begin(error) from error
 
     async def _finish(self, work: Any) -> Any:
         """Wait for a transaction, which goes on if the caller is cancelled."""
@@ -98,12 +106,18 @@ class PostgresDatabase(Database):
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            return await asyncio.shield(task)
-        except (DBAPIError, PoolTimeout, OSError) as error:
+            result = await asyncio.shield(task)
+        except (DBAPIError, PoolTimeout, OSError, DatabaseUnavailable) as error:
             if not _is_unavailable(error):
                 raise
-            log.exception("the database is not available")
-            raise DatabaseUnavailable from error
+            raise self._outage.begin(error) from error
+        self._outage.end()
+        return result
+
+    async def _transact_in_time(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
+        """Bound the wait for a connection, for locks and for all attempts together."""
+        async with asyncio.timeout(self._timeout):
+            return await self._transact(work, args, kwargs)
 
     async def _transact(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:
         for attempts_left in reversed(range(MAX_ATTEMPTS)):
@@ -134,6 +148,10 @@ class PostgresDatabase(Database):
                 log.warning("this role may not overwrite the WAL: deleted rows stay in it")
 
 
+def _is_read_only(connection: Connection) -> bool:
+    return connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "on"
+
+
 async def _overwrite_wal(connection: AsyncConnection) -> None:
     """Switch through every WAL segment, because the server fills the rest of each with zeros.
 
@@ -150,7 +168,7 @@ def _is_unavailable(error: Exception) -> bool:
     if not isinstance(error, DBAPIError):
         return True
     is_broken = isinstance(error, InterfaceError | OperationalError)
-    return error.connection_invalidated or is_broken or _sqlstate(error).startswith(UNAVAILABLE)
+    return error.connection_invalidated or is_broken or cause_of(error) is not UNKNOWN
 
 
 def _sqlstate(error: DBAPIError) -> str:

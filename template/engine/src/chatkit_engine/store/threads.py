@@ -27,6 +27,7 @@ from chatkit_engine.store.items import (
     HIDDEN_CONTEXT_TYPES,
     RECORD_TYPES,
     THREAD,
+    UNTRUSTED,
     StoredItem,
     decode_item,
     encode_item,
@@ -136,6 +137,13 @@ def set_missing_title(
         if lock_thread(connection, thread_id, user_id).title is None:
             return update_thread(connection, thread_id, {"title": title}, user_id)
     return None
+
+
+def mark_untrusted(connection: Connection, thread_id: str, user_id: str) -> None:
+    """Note that a model has read text from a third party in the thread."""
+    thread = lock_thread(connection, thread_id, user_id)
+    thread.metadata[UNTRUSTED] = True
+    save_thread(connection, thread, user_id)
 
 
 def delete_thread(connection: Connection, thread_id: str, user_id: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,7 @@ from chatkit_engine.testing.requests import Json, events, op
 from chatkit_engine.turns.service import ChatService
 
 LOCAL = "http://localhost:8000"
-SECRET = "for-tests-only-0123456789-abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOP"
+SECRET = sha256(b"for tests only").hexdigest()
 START_SECONDS = 90
 S = TypeVar("S", bound=Settings)
 ENTRY = "from chatkit_engine.cli import main; main({app!r})"

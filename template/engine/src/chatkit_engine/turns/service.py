@@ -31,6 +31,7 @@ from chatkit_engine.store.leases import Lease, RequestKey
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
 from chatkit_engine.turns import preflight
+from chatkit_engine.turns.admission import Admission
 from chatkit_engine.turns.turn import Encoder, Turn, Turns
 
 
@@ -60,7 +61,12 @@ class ChatService:
     """Handles ChatKit requests with one database and one runtime."""
 
     def __init__(
-        self, database: Database, process_lock: ProcessLock, runtime: Runtime, blobs: Blobs
+        self,
+        database: Database,
+        process_lock: ProcessLock,
+        runtime: Runtime,
+        blobs: Blobs,
+        admission: Admission,
     ) -> None:
         self.store = SqlStore(database)
         self.turns = Turns()
@@ -68,6 +74,7 @@ class ChatService:
         self._process_lock = process_lock
         self._runtime = runtime
         self._blobs = blobs
+        self._admission = admission
 
     async def answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
         """Return the JSON response to a request that needs no turn.
@@ -103,7 +110,14 @@ class ChatService:
         earlier = await self._find_earlier(context, key) if key else None
         if earlier is not None and earlier.state == "completed":
             return await self._replay(request, earlier, context, encoder)
-        return await self._start(request, context, encoder, key, earlier)
+        release = await self._admission.enter(context.user.id)
+        try:
+            turn = await self._start(request, context, encoder, key, earlier)
+        except BaseException:
+            release()
+            raise
+        turn.on_end(release)
+        return turn
 
     async def _find_earlier(self, context: RequestContext, key: RequestKey) -> EarlierTurn | None:
         user_id = context.user.id

@@ -5,8 +5,10 @@ Success, an exception, a disconnect and a shutdown all end in the same place, th
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import Protocol
 
 import structlog
@@ -18,16 +20,18 @@ from chatkit_engine.i18n import _
 from chatkit_engine.run.partial_items import PartialItems
 from chatkit_engine.run.server import RequestServer
 from chatkit_engine.run.turn_store import TurnStore
-from chatkit_engine.store.database import DatabaseUnavailable
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.leases import LEASE_SECONDS, LeaseLost, Outcome
 from chatkit_engine.store.usage import Usage
 
 log = structlog.stdlib.get_logger(__name__)
 CHECKPOINT_SECONDS = 1.0
 STOP_SECONDS = 5.0
+HURRY_SECONDS = 0.5
 # In checkpoints. A lease survives two renewals that fail.
 RENEW_EVERY = LEASE_SECONDS // 3
-# Half a minute in all, for a database that restarts or fails over.
+# For a database that restarts or fails over. Each attempt may itself wait for a lock.
+CLOSE_SECONDS = 30.0
 CLOSE_PAUSES = (0.2, 0.5, *(1.0,) * 29)
 # A comment line. SSE clients ignore it, and proxies keep the connection open.
 HEARTBEAT = b": ping\n\n"
@@ -97,10 +101,13 @@ class Turn:
         self._server.stop()
         # Unlike `wait_for`, `wait` does not cancel the task after the timeout.
         await asyncio.wait({self._task}, timeout=STOP_SECONDS)
-        # Not while the task is saving the end.
+        self.cut()
+        await self.done()
+
+    def cut(self) -> None:
+        """Stop working on the answer now. The turn then saves what it has."""
         if not self._ending.is_set():
             self._task.cancel()
-        await self.done()
 
     async def done(self) -> None:
         """Wait until the turn has ended."""
@@ -160,7 +167,8 @@ class Turn:
 
     async def _close(self) -> None:
         """Store the turn's end, retrying for half a minute while the database is unavailable."""
-        for pause in CLOSE_PAUSES:
+        give_up = time.monotonic() + CLOSE_SECONDS
+        for pause in takewhile(lambda _: time.monotonic() < give_up, CLOSE_PAUSES):
             with suppress(DatabaseUnavailable):
                 await self._store_end()
                 return
@@ -240,6 +248,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._running: set[Turn] = set()
+        self._hurried = asyncio.Event()
         self.draining = False
 
     def start(
@@ -265,8 +274,19 @@ class Turns:
         running = list(self._running)
         if running:
             log.info("waiting for running turns", turns=len(running), seconds=grace_seconds)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace_seconds):
-                await asyncio.gather(*(turn.done() for turn in running))
+        waits = [asyncio.create_task(each) for each in (_ended(running), self._hurried.wait())]
+        await asyncio.wait(waits, timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
         farewell = ErrorEvent(code="custom", message=RESTARTING, allow_retry=True)
         await asyncio.gather(*(turn.stop(farewell) for turn in list(self._running)))
+
+    def hurry(self) -> None:
+        """End the grace time of `drain` now, and half a second later what the turns still do."""
+        self._hurried.set()
+        for turn in self._running:
+            asyncio.get_running_loop().call_later(HURRY_SECONDS, turn.cut)
+
+
+async def _ended(turns: Sequence[Turn]) -> None:
+    await asyncio.gather(*(turn.done() for turn in turns))

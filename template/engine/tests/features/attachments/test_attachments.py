@@ -27,6 +27,7 @@ from features.attachments.files import (
 from support.app import Running, make_settings, running_app, running_server
 from support.sql import run_sql
 
+from chatkit_engine.features.attachments.inspector import Inspector
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.features.attachments.uploads import Uploads
 from chatkit_engine.settings.core import Settings
@@ -298,7 +299,8 @@ async def test_files_that_were_never_sent_are_swept_with_their_bytes(app: Runnin
     photo, _ = await uploaded(app), await announced(app)
     await _open(app, await uploaded(app, GIF, "photo.gif", "image/gif"))
     database = app.services.database
-    uploads = Uploads(database, Blobs(app.services.settings), AttachmentsSettings())
+    own = AttachmentsSettings()
+    uploads = Uploads(database, Blobs(app.services.settings), Inspector(own), own)
 
     await uploads.sweep()
     assert len(await rows(app)) == 3

@@ -23,6 +23,7 @@ from support.app import Running, running_app
 from support.sql import run_sql
 
 from chatkit_engine.context import User
+from chatkit_engine.features.attachments.inspector import Inspector
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.features.attachments.uploads import Uploads
 from chatkit_engine.settings.core import Settings
@@ -46,8 +47,9 @@ async def app(each_database: Settings) -> AsyncGenerator[Running]:
 async def uploads(app: Running) -> AsyncGenerator[Uploads]:
     """Uploads as another process would serve them."""
     settings = app.services.settings
-    async with aclosing(Blobs(settings)) as blobs:
-        yield Uploads(app.services.database, blobs, AttachmentsSettings())
+    own = AttachmentsSettings()
+    async with aclosing(Blobs(settings)) as blobs, aclosing(Inspector(own)) as inspector:
+        yield Uploads(app.services.database, blobs, inspector, own)
 
 
 async def _delete(app: Running, attachment_id: str) -> httpx2.Response:

@@ -136,7 +136,7 @@ async def test_a_specialist_knows_the_page_and_the_language(
 
     instructions = model_api.requests[1]["instructions"]
     assert instructions.startswith(WRITER)
-    assert "a long text" in instructions
+    assert "a long text" in model_api.texts()[-2]
     assert "de-AT" in instructions
 
 

@@ -23,7 +23,7 @@ from features.rag.corpus import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
 from chatkit_engine.features.rag.vectors.embedded import EmbeddedStore
@@ -121,11 +121,15 @@ async def test_concurrent_searches_load_the_vectors_once_and_agree(
     await fill(corpus, SHARED, 1000, seed=2)
     statements: list[str] = []
 
-    @event.listens_for(other.database.engine, "before_cursor_execute")
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # pyright: ignore[reportUnusedFunction]
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
-    found = await asyncio.gather(*(other.store.search(ADA, NORTH, 20) for _ in range(8)))
+    # SQLite has an engine of its own for reading.
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        found = await asyncio.gather(*(other.store.search(ADA, NORTH, 20) for _ in range(8)))
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
     assert len(found[0][0]) == 20
     assert all(each == found[0] for each in found)

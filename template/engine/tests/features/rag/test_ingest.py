@@ -5,9 +5,10 @@ import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from threading import Event
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from features.rag.pdfs import make_pdf
@@ -16,15 +17,14 @@ from sqlalchemy import Connection, func, select
 from support.app import make_settings
 
 from chatkit_engine.context import User
-from chatkit_engine.features.rag import ingest, rows
+from chatkit_engine.features.rag import document_reader, ingest, rows
 from chatkit_engine.features.rag.components import create_embedder
+from chatkit_engine.features.rag.document_reader import DocumentReader
 from chatkit_engine.features.rag.embeddings.embedder import CachedEmbedder, Embedder
 from chatkit_engine.features.rag.embeddings.local import LocalEmbedder
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
 from chatkit_engine.features.rag.files import MAX_BYTES, NO_NAME
-from chatkit_engine.features.rag.ingest import Ingest, Report, WouldWipe, run_in_thread
-from chatkit_engine.features.rag.reading.document import Parsed, Reader
-from chatkit_engine.features.rag.reading.readers import READERS
+from chatkit_engine.features.rag.ingest import Ingest, Report, WouldWipe
 from chatkit_engine.features.rag.rows import Document
 from chatkit_engine.features.rag.search import CachedSearch, DocumentSearch, Question, Ranking
 from chatkit_engine.features.rag.settings import RagSettings
@@ -503,35 +503,30 @@ async def test_a_cached_miss_ends_when_the_store_has_the_document(
     await store.aclose()
 
 
-async def test_only_the_file_that_takes_too_long_is_refused(
-    database: Database, embedder: Embedder, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("limit", "page"),
+    [
+        ("cpu_seconds", "<div>" * 60_000 + "x" + "</div>" * 60_000),
+        ("memory_bytes", "<b>x</b>" * 400_000),
+    ],
+)
+async def test_only_the_file_that_costs_too_much_is_refused(
+    database: Database,
+    embedder: Embedder,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    page: str,
 ) -> None:
-    hang, html = Event(), READERS[".html"]
-
-    def slow(data: bytes, name: str) -> Parsed:
-        hang.wait()
-        return html(data, name)
-
-    monkeypatch.setattr(ingest, "READ_SECONDS", 3)
-    monkeypatch.setitem(cast(dict[str, Reader], READERS), ".html", slow)
+    (folder / "two.html").write_text(page)
+    small = {"cpu_seconds": 1, "memory_bytes": 150 * 1024 * 1024}
+    limits = replace(document_reader.LIMITS, **{limit: small[limit]})
+    monkeypatch.setattr(ingest, "DocumentReader", partial(DocumentReader, limits))
 
     report = await _ingest(database, embedder).run(folder, "docs")
-    hang.set()
 
-    assert report.refused == [("two.html", ingest.TOO_SLOW)]
+    assert report.refused == [("two.html", document_reader.TOO_COSTLY)]
     assert report.added == 2
-
-
-def test_an_interrupted_run_does_not_wait_for_a_reader() -> None:
-    hang = Event()
-
-    async def interrupted() -> None:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01):
-                await run_in_thread(hang.wait)
-
-    asyncio.run(interrupted())
-    hang.set()
 
 
 async def test_progress_is_reported_up_to_the_last_document(

@@ -33,6 +33,7 @@ class Site:
             OPENAI_BASE_URL=self.model_api.url,
             LLM_MODEL="fake",
             THREAD_TITLES="false",
+            MAX_USER_TURNS="1000",
             LOG_LEVEL="WARNING",
         )
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from pathlib import PurePosixPath
 
-from chatkit_engine.store.attachments import IMAGES, PDF
+from chatkit_engine.media_types import IMAGES, PDF
 
 TEXTS = ("text/plain", "text/markdown", "text/csv", "application/json")
 SUPPORTED = (*IMAGES, PDF, *TEXTS)

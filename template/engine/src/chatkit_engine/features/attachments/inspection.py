@@ -1,16 +1,15 @@
-"""Inspects uploads: a file must have its declared type, be complete, and not be too large."""
+"""Inspects uploads: a file must have its declared type, be complete, and not be too large.
+
+`inspect` runs in a worker process, so this module imports little.
+"""
 
 import codecs
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image
 
-from chatkit_engine.errors import Unprocessable, UnsupportedMediaType
 from chatkit_engine.features.attachments.file_types import TEXTS
-from chatkit_engine.features.attachments.settings import AttachmentsSettings
-from chatkit_engine.i18n import _
-from chatkit_engine.store.attachments import IMAGES, PDF, sniff_type
+from chatkit_engine.media_types import IMAGES, PDF, sniff_type
 
 HEAD_BYTES = 16
 TAIL_BYTES = 1024
@@ -18,97 +17,66 @@ CHUNK_BYTES = 64 * 1024
 PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 JPEG_END = b"\xff\xd9"
 PDF_END = b"%%EOF"
-DAMAGED = _("The file is damaged, or has data after its end. Save it again and send the new file.")
-NOT_TEXT = _("The file is not text. Send text as UTF-8.")
+# Why a file is refused.
+DAMAGED = "damaged"
+NOT_TEXT = "not text"
+OTHER_TYPE = "other type"
+TOO_LARGE = "too large"
 
 
-@dataclass(frozen=True)
-class InspectedFile:
-    """The result of an inspection. Width and height are in pixels, and 0 except for images."""
-
-    mime_type: str
-    width: int = 0
-    height: int = 0
+class _Refused(Exception):
+    """The argument is the reason."""
 
 
-class Inspector:
-    """Inspects files, with the limits of the settings."""
+def inspect(file: BinaryIO, declared: str, max_side: int, max_pixels: int) -> dict[str, Any]:
+    """Return an image's `width` and `height`, which are 0 for other files, or why it is `refused`.
 
-    def __init__(self, settings: AttachmentsSettings) -> None:
-        self._types = settings.upload_types
-        self._max_side = settings.upload_max_side
-        self._max_pixels = settings.upload_max_pixels
+    `max_side` and `max_pixels` limit images.
+    """
+    try:
+        width, height = _inspect(file, declared, max_side, max_pixels)
+    except _Refused as refused:
+        return {"refused": str(refused)}
+    return {"width": width, "height": height}
 
-    def check_type(self, declared: str) -> None:
-        """Raise `UnsupportedMediaType` for a type that is not accepted."""
-        if declared not in self._types:
-            raise UnsupportedMediaType(
-                _("Send a file of one of these types: {types}.", types=self._accepted)
-            )
 
-    def inspect(self, file: BinaryIO, declared: str) -> InspectedFile:
-        """Return the file's real type. It reads the file, so it blocks.
+def _inspect(file: BinaryIO, declared: str, max_side: int, max_pixels: int) -> tuple[int, int]:
+    _check_type(file, declared)
+    if declared == PDF and PDF_END not in _tail(file):
+        raise _Refused(DAMAGED)
+    if declared not in IMAGES:
+        return 0, 0
+    width, height, is_complete = _read_image(file, declared)
+    if max(width, height) > max_side or width * height > max_pixels:
+        raise _Refused(TOO_LARGE)
+    if not is_complete:
+        raise _Refused(DAMAGED)
+    return width, height
 
-        Raises:
-            UnsupportedMediaType: the file does not have its declared type.
-            Unprocessable: the file is damaged, or an image with too many pixels.
-        """
-        self.check_type(declared)
-        file.seek(0)
-        found = sniff_type(file.read(HEAD_BYTES))
-        if found is None and declared in TEXTS:
-            _check_text(file)
-        elif found != declared:
-            raise UnsupportedMediaType(
-                _(
-                    "The file does not have the type {declared}. Send it with its real type. "
-                    "Accepted types: {types}.",
-                    declared=declared,
-                    types=self._accepted,
-                )
-            )
-        if declared in IMAGES:
-            return self._inspect_image(file, declared)
-        if declared == PDF and PDF_END not in _tail(file):
-            raise Unprocessable(DAMAGED)
-        return InspectedFile(declared)
 
-    @property
-    def _accepted(self) -> str:
-        return ", ".join(self._types)
-
-    def _inspect_image(self, file: BinaryIO, mime_type: str) -> InspectedFile:
-        try:
-            width, height, is_complete = _read_image(file, mime_type)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-            raise self._too_large() from None
-        except Exception:  # hostile bytes make Pillow raise errors of many kinds
-            raise Unprocessable(DAMAGED) from None
-        if max(width, height) > self._max_side or width * height > self._max_pixels:
-            raise self._too_large()
-        if not is_complete:
-            raise Unprocessable(DAMAGED)
-        return InspectedFile(mime_type, width, height)
-
-    def _too_large(self) -> Unprocessable:
-        return Unprocessable(
-            _(
-                "The image is too large. Reduce it to at most {pixels} pixels, and {side} pixels "
-                "on each side.",
-                pixels=self._max_pixels,
-                side=self._max_side,
-            )
-        )
+def _check_type(file: BinaryIO, declared: str) -> None:
+    found = sniff_type(file.read(HEAD_BYTES))
+    if found is None and declared in TEXTS:
+        _check_text(file)
+    elif found != declared:
+        raise _Refused(OTHER_TYPE)
 
 
 def _read_image(file: BinaryIO, mime_type: str) -> tuple[int, int, bool]:
     """Return the width and height, and whether the image is complete, without decoding it."""
     file.seek(0)
-    with Image.open(file, formats=[IMAGES[mime_type]]) as image:
-        width, height = image.size
-        data_starts = file.tell()
-        image.verify()
-    return width, height, _is_complete(file, mime_type, data_starts)
+    try:
+        with Image.open(file, formats=[IMAGES[mime_type]]) as image:
+            width, height = image.size
+            data_starts = file.tell()
+            image.verify()
+        return width, height, _is_complete(file, mime_type, data_starts)
+    except MemoryError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _Refused(TOO_LARGE) from None
+    except Exception:  # hostile bytes make Pillow raise errors of many kinds
+        raise _Refused(DAMAGED) from None
 
 
 def _is_complete(file: BinaryIO, mime_type: str, data_starts: int) -> bool:
@@ -149,9 +117,8 @@ def _check_text(file: BinaryIO) -> None:
     file.seek(0)
     try:
         while chunk := file.read(CHUNK_BYTES):
-            text = decoder.decode(chunk)
-            if "\x00" in text:
-                raise UnsupportedMediaType(NOT_TEXT)
+            if "\x00" in decoder.decode(chunk):
+                raise _Refused(NOT_TEXT)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        raise UnsupportedMediaType(NOT_TEXT) from None
+        raise _Refused(NOT_TEXT) from None

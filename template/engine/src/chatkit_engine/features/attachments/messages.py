@@ -30,8 +30,9 @@ from chatkit_engine.builder import Builder
 from chatkit_engine.context import RequestContext, User
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.features.attachments.uploads import Uploads
+from chatkit_engine.media_types import IMAGES, PDF
 from chatkit_engine.security.links import Purpose
-from chatkit_engine.store.attachments import IMAGES, PDF, AttachmentDetails, details_of
+from chatkit_engine.store.attachments import AttachmentDetails, details_of
 from chatkit_engine.store.blobs import BlobMissing, Blobs, blob_key
 
 TEXT_BYTES_PER_TOKEN = 4

@@ -48,10 +48,11 @@ def create_router(
     @router.post("", response_class=Response, openapi_extra=UPLOAD_DOCS)
     async def upload(request: Request, user: UploadingUser) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Upload a file for a later message."""
-        async with _form_file(request) as form:
-            attachment = await uploads.add(
-                user, form.file, form.filename or "", form.content_type or ""
-            )
+        with uploads.one_more(user.id):
+            async with _form_file(request) as form:
+                attachment = await uploads.add(
+                    user, form.file, form.filename or "", form.content_type or ""
+                )
         linked = messages.with_links(attachment, request_context(request, user))
         body = linked.model_dump_json(exclude_none=True, context={"exclude_metadata": True})
         return Response(body, media_type="application/json")

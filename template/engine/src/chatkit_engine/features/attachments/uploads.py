@@ -4,18 +4,19 @@ A body is written to a temporary file while it arrives, so it never takes its fu
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, cast
 
 from chatkit.types import Attachment, AttachmentCreateParams
 
 from chatkit_engine.context import User
-from chatkit_engine.errors import BadRequest, ContentTooLarge, Unprocessable
+from chatkit_engine.errors import BadRequest, ContentTooLarge, TooManyRequests, Unprocessable
 from chatkit_engine.features.attachments import rows
 from chatkit_engine.features.attachments.file_types import declared_type, display_name
-from chatkit_engine.features.attachments.inspection import InspectedFile, Inspector
+from chatkit_engine.features.attachments.inspector import InspectedFile, Inspector
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.i18n import _
 from chatkit_engine.store import blob_cleanup, files
@@ -37,12 +38,19 @@ class Uploads:
         NotFoundError: from each method that takes an id, if it does not belong to the user.
     """
 
-    def __init__(self, database: Database, blobs: Blobs, settings: AttachmentsSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: Blobs,
+        inspector: Inspector,
+        settings: AttachmentsSettings,
+    ) -> None:
         self._database = database
         self._blobs = blobs
+        self._inspector = inspector
         self._settings = settings
         self._files = Files(database, blobs)
-        self._inspector = Inspector(settings)
+        self._running: Counter[str] = Counter()
 
     async def announce(self, user: User, params: AttachmentCreateParams) -> Attachment:
         """Create an attachment whose bytes are sent later.
@@ -70,7 +78,8 @@ class Uploads:
         """
         self._check_size(size_of(file))
         name = display_name(name)
-        found = await self._inspect(file, declared_type(media_type, name))
+        declared = declared_type(media_type, name)
+        found = await self._inspector.inspect(user.id, read_chunks(file), declared)
         attachment = _uploaded(new_id("atc"), name, found, size_of(file))
         limit = self._settings.attachment_max_waiting
         claimed = await self._database.write(rows.add_and_claim, user.id, attachment, limit)
@@ -85,7 +94,34 @@ class Uploads:
         Raises:
             Unprocessable, ContentTooLarge, UnsupportedMediaType: they are not as announced.
             Conflict: they are uploaded already, or being uploaded.
+            TooManyRequests: the user has too many uploads at once.
         """
+        with self.one_more(user_id):
+            return await self._receive(user_id, attachment_id, body)
+
+    @contextmanager
+    def one_more(self, user_id: str) -> Generator[None]:
+        """Count an upload while its bytes arrive and are checked.
+
+        Raises:
+            TooManyRequests: the user has as many uploads at once as a message has attachments.
+        """
+        limit = self._settings.attachment_max_per_message
+        if self._running[user_id] >= limit:
+            raise TooManyRequests(
+                _("At most {limit} files may be uploaded at once. Try again shortly.", limit=limit)
+            )
+        self._running[user_id] += 1
+        try:
+            yield
+        finally:
+            self._running[user_id] -= 1
+            if not self._running[user_id]:
+                del self._running[user_id]
+
+    async def _receive(
+        self, user_id: str, attachment_id: str, body: AsyncIterator[bytes]
+    ) -> Attachment:
         stored = await self._database.read(files.load, user_id, attachment_id)
         files.check_not_uploaded(stored)
         announced = stored.attachment
@@ -98,7 +134,7 @@ class Uploads:
                         size=size,
                     )
                 )
-            found = await self._inspect(file, announced.mime_type)
+            found = await self._inspector.inspect(user_id, read_chunks(file), announced.mime_type)
             attachment = _uploaded(attachment_id, announced.name, found, size)
             claimed = await self._database.write(files.claim, user_id, attachment_id)
             await self._files.write(
@@ -140,9 +176,6 @@ class Uploads:
             raise Unprocessable(_("The file is empty. Send a file with content."))
         if size > limit:
             raise ContentTooLarge(_("The file may have at most {limit} bytes.", limit=limit))
-
-    async def _inspect(self, file: BinaryIO, declared: str) -> InspectedFile:
-        return await asyncio.to_thread(self._inspector.inspect, file, declared)
 
 
 @asynccontextmanager

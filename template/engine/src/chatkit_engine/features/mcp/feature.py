@@ -1,15 +1,16 @@
 """MCP: the endpoint `/mcp` of the application's own server, and the tools of other servers."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from agents import Tool
 
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.builder import Builder
-from chatkit_engine.features.mcp.client.connection import ServerConnection
+from chatkit_engine.features.mcp.client.connection import ServerConnection, running_together
 from chatkit_engine.features.mcp.client.tools import OWN_SERVER, ServerTools, own_server_settings
 from chatkit_engine.features.mcp.http import HttpEndpoint
-from chatkit_engine.features.mcp.settings import McpSettings, ServerSettings
+from chatkit_engine.features.mcp.settings import McpSettings
 from chatkit_engine.observability.health import HealthCheck, HealthStatus
 from chatkit_engine.observability.logs import hide_secrets
 
@@ -21,17 +22,18 @@ def install(builder: Builder) -> None:
         endpoint = HttpEndpoint(builder.app, builder.database)
         builder.add_resource(endpoint.running)
         builder.add_router(endpoint.router)
+    servers = dict(settings.mcp_servers)
     if settings.mcp_own_server and (
         own := own_server_settings(builder.app, builder.settings, builder.database)
     ):
-        _connect(builder, OWN_SERVER, own)
-    for name, server in settings.mcp_servers.items():
-        _connect(builder, name, server)
+        servers = {OWN_SERVER: own, **servers}
+    connections = [ServerConnection(name, server) for name, server in servers.items()]
+    builder.add_resource(partial(running_together, connections))
+    for connection in connections:
+        _offer(builder, connection)
 
 
-def _connect(builder: Builder, name: str, server: ServerSettings) -> None:
-    connection = ServerConnection(name, server)
-
+def _offer(builder: Builder, connection: ServerConnection) -> None:
     def taken_names() -> set[str]:
         return {tool.name for tool in builder.tools}
 
@@ -40,8 +42,7 @@ def _connect(builder: Builder, name: str, server: ServerSettings) -> None:
     async def tools(context: TurnContext) -> Sequence[Tool]:
         return await server_tools.tools()
 
-    builder.add_resource(connection.running)
-    builder.add_tool_source(tools, parallel=server.parallel)
+    builder.add_tool_source(tools, parallel=connection.settings.parallel)
     builder.add_health_check(health_check(connection))
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import APIRouter, Request, Response
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatkit_engine.features.mcp.server import create_server
 from chatkit_engine.features.mcp.users import user_of_request
@@ -46,8 +46,8 @@ class HttpEndpoint:
 
     async def _answer(self, request: Request, user: CurrentUser) -> Response:
         """Answer a message of the Model Context Protocol."""
-        request.state.user = user
-        return _AsgiResponse(self._manager.handle_request)
+        # Read here, because the SDK answers errors while reading with a 500.
+        return _AsgiResponse(self._manager.handle_request, await request.body())
 
 
 @asynccontextmanager
@@ -78,11 +78,16 @@ async def entered_by_task(resource: AbstractAsyncContextManager[object]) -> Asyn
 
 
 class _AsgiResponse(Response):
-    """A response that another ASGI application writes."""
+    """A response that another ASGI application writes, from a body that was read."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, body: bytes) -> None:
         super().__init__()
         self._app = app
+        self._request_body: Message | None = {"type": "http.request", "body": body}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        async def receive_again() -> Message:
+            message, self._request_body = self._request_body, None
+            return message or await receive()
+
+        await self._app(scope, receive_again, send)

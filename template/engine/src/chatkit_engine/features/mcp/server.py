@@ -18,7 +18,8 @@ from chatkit_engine.context import Text
 from chatkit_engine.discovery import feature_modules
 from chatkit_engine.errors import AppError, describe_errors
 from chatkit_engine.features.mcp.users import UserOf
-from chatkit_engine.store.database import Database, DatabaseUnavailable
+from chatkit_engine.store.database import Database
+from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.search import search_messages
 
 Query = Annotated[Text, StringConstraints(min_length=1, max_length=500)]

@@ -44,4 +44,4 @@ def user_of_call(settings: Settings, default: str | None) -> UserOf:
 def user_of_request(context: Context[Any, Any]) -> User:
     """Return the user that the endpoint has authenticated."""
     request = cast(Request, context.request_context.request)
-    return cast(User, request.state.user)
+    return cast(User, request.state.chatkit_user)

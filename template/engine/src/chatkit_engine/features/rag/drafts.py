@@ -12,16 +12,11 @@ import numpy as np
 from sqlalchemy import Connection
 
 from chatkit_engine.features.rag import rows
+from chatkit_engine.features.rag.document_reader import CutDocument
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
-from chatkit_engine.features.rag.files import LoadedFile
-from chatkit_engine.features.rag.reading.chunking import Chunk, cut_document
-from chatkit_engine.features.rag.reading.document import Unreadable
-from chatkit_engine.features.rag.reading.readers import read_document
+from chatkit_engine.features.rag.reading.chunking import Chunk
 from chatkit_engine.features.rag.rows import ChunkRow, Document
 from chatkit_engine.features.rag.vectors.store import Vectors
-
-MAX_CHUNKS = 10_000
-TOO_LONG = f"The document has more than {MAX_CHUNKS:,} chunks: split it."
 
 
 @dataclass(frozen=True)
@@ -48,30 +43,22 @@ class Draft:
     stored: set[str] = field(default_factory=set[str])
 
     @classmethod
-    def make(cls, file: LoadedFile, source: str, target: Target) -> "Draft":
-        """Read and cut the file. It blocks: call it in a thread.
-
-        Raises:
-            Unreadable: the message says why.
-        """
-        parsed = read_document(file.data, source)
-        chunks = cut_document(parsed)
-        if len(chunks) > MAX_CHUNKS:
-            raise Unreadable(TOO_LONG)
+    def make(cls, cut: CutDocument, content_hash: str, source: str, target: Target) -> "Draft":
+        """Return the draft of a document, whose file has this hash."""
         document = Document(
             user_id=target.user_id,
             # The same id in each run, so that two runs at once work on the same rows.
             id=_id("doc", target.user_id, target.collection, source),
             collection=target.collection,
             source=source,
-            title=parsed.title,
-            url=parsed.url,
-            chapter=parsed.chapter or "",
-            lesson=parsed.lesson or "",
-            content_hash=file.content_hash,
+            title=cut.title,
+            url=cut.url,
+            chapter=cut.chapter,
+            lesson=cut.lesson,
+            content_hash=content_hash,
         )
-        ids = [_id("chk", document.id, target.embedder, chunk.hash) for chunk in chunks]
-        return cls(document, chunks, ids)
+        ids = [_id("chk", document.id, target.embedder, chunk.hash) for chunk in cut.chunks]
+        return cls(document, cut.chunks, ids)
 
     @property
     def positions(self) -> dict[str, int]:

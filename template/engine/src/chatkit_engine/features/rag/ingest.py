@@ -6,15 +6,15 @@ documents are then published one by one.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
+from collections.abc import Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Protocol
 
 from chatkit_engine.errors import Conflict
 from chatkit_engine.features.rag import rows
+from chatkit_engine.features.rag.document_reader import DocumentReader
 from chatkit_engine.features.rag.drafts import (
     Batch,
     ConcurrentIngest,
@@ -33,12 +33,8 @@ from chatkit_engine.features.rag.rows import Document
 from chatkit_engine.features.rag.vectors.store import VectorStore, vectors_in
 from chatkit_engine.store.database import Database
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 BATCH = 128
 MAX_WAITING = 64
-READ_SECONDS = 180
-TOO_SLOW = "The file takes too long to read: split it."
 CONCURRENT_INGEST = "Another run has just changed this document: run `ingest` again."
 
 
@@ -133,8 +129,9 @@ class Ingest:
         Raises:
             Unavailable: the database, the store or the embedding model does not answer.
         """
-        run = IngestRun(self._database, self._embedder, self._store, plan, progress)
-        await run.carry_out()
+        async with aclosing(DocumentReader()) as reader:
+            run = IngestRun(self._database, self._embedder, self._store, reader, plan, progress)
+            await run.carry_out()
         return run.report
 
 
@@ -146,6 +143,7 @@ class IngestRun:
         database: Database,
         embedder: Embedder,
         store: VectorStore,
+        reader: DocumentReader,
         plan: IngestPlan,
         progress: Progress,
     ) -> None:
@@ -153,6 +151,7 @@ class IngestRun:
         self._database = database
         self._embedder = embedder
         self._store = store
+        self._reader = reader
         self._plan = plan
         self._progress = progress
         self._target = Target(plan.user_id, plan.collection, embedder.name)
@@ -184,11 +183,8 @@ class IngestRun:
             self.report.unchanged += 1
             self._advance(source)
             return
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                draft = await run_in_thread(Draft.make, file, source, self._target)
-        except TimeoutError:
-            raise Unreadable(TOO_SLOW) from None
+        cut = await self._reader.read(file.data, source)
+        draft = Draft.make(cut, file.content_hash, source, self._target)
         await self._reuse_vectors(draft)
         self._waiting.append(draft)
 
@@ -264,25 +260,6 @@ class IngestRun:
     def _advance(self, source: str) -> None:
         self._done += 1
         self._progress(self._done, len(self._plan.found.files), source)
-
-
-async def run_in_thread(work: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Run the function in a thread of its own. If the caller is cancelled, it keeps running.
-
-    The thread is a daemon, unlike those of `asyncio.to_thread`, because an interrupted command
-    must end at once.
-    """
-    done = Future[T]()
-    done.set_running_or_notify_cancel()
-
-    def call() -> None:
-        try:
-            done.set_result(work(*args))
-        except Exception as error:
-            done.set_exception(error)
-
-    Thread(target=call, daemon=True).start()
-    return await asyncio.shield(asyncio.wrap_future(done))
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:

@@ -25,6 +25,7 @@ QUOTED = re.compile(
     r"(?P<mark>\[\d+\]) <(?P<tag>\w+)[^\n]*>\n(?P<text>.*?)\n</(?P=tag)>", re.DOTALL
 )
 MAX_QUOTED = 600
+MAX_SEARCHED = 6_000
 # User messages that the user has not written.
 GENERATED_PREFIXES = ("Hidden context", "The following graphical UI widget")
 
@@ -101,7 +102,8 @@ def _answer(conversation: Conversation) -> str:
 
 def _first_quote(output: str) -> str:
     """Return the first passage that a tool quotes, with its mark, or else the whole output."""
-    quoted = QUOTED.search(output)
+    # The pattern is quadratic in outputs that begin many passages and end none.
+    quoted = QUOTED.search(output, 0, MAX_SEARCHED)
     return f"{quoted['text'].strip()[:MAX_QUOTED]} {quoted['mark']}" if quoted else output
 
 

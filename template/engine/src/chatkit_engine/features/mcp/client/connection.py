@@ -29,7 +29,8 @@ MAX_TOOLS = 100
 CONNECT_SECONDS = 30
 LIST_SECONDS = 10
 REFRESH_SECONDS = 60
-STOP_SECONDS = 10
+# More than a process gets to end, see `transports`.
+STOP_SECONDS = 3
 # How long a turn waits for a connection that is being opened.
 WAIT_SECONDS = 10
 # What our timeout of a call allows beyond the client's own.
@@ -65,18 +66,23 @@ class ServerConnection:
     def is_open(self) -> bool:
         return self._client is not None
 
-    @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None]:
+    def start(self) -> None:
         """Keep the connection open in the background: the application does not wait for it."""
         self._stopping = False
         self._start_waiting()
-        scope = anyio.CancelScope()
-        task = asyncio.create_task(self._run(scope), name=f"mcp-{self.name}")
-        try:
-            yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._stop(task, scope)
+        self._scope = anyio.CancelScope()
+        self._task = asyncio.create_task(self._run(self._scope), name=f"mcp-{self.name}")
+
+    async def stop(self) -> None:
+        """Close the connection in limited time. A connected server may end by itself first."""
+        self._stopping = True
+        self._refresh.set()
+        if not self.is_open:
+            self._scope.cancel()
+        _, late = await asyncio.wait({self._task}, timeout=STOP_SECONDS)
+        if late:
+            self._scope.cancel()
+            await asyncio.wait({self._task}, timeout=STOP_SECONDS)
 
     async def ready(self) -> bool:
         """Return whether there is a connection, after waiting for one that is being opened."""
@@ -189,16 +195,17 @@ class ServerConnection:
         if self._times_opened == 0:
             self._settled.set()
 
-    async def _stop(self, task: asyncio.Task[None], scope: anyio.CancelScope) -> None:
-        """Stop the task in limited time. A connected server may end by itself first."""
-        self._stopping = True
-        self._refresh.set()
-        if not self.is_open:
-            scope.cancel()
-        _, late = await asyncio.wait({task}, timeout=STOP_SECONDS)
-        if late:
-            scope.cancel()
-            await asyncio.wait({task}, timeout=STOP_SECONDS)
+
+@asynccontextmanager
+async def running_together(connections: Sequence[ServerConnection]) -> AsyncGenerator[None]:
+    """Run the connections, and stop them at the same time, because each may take its full time."""
+    for connection in connections:
+        connection.start()
+    try:
+        yield
+    finally:
+        with anyio.CancelScope(shield=True):
+            await asyncio.gather(*(connection.stop() for connection in connections))
 
 
 class Backoff:

@@ -5,13 +5,18 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 import httpx2
-from mcp import StdioServerParameters, stdio_client
+from mcp import StdioServerParameters
+from mcp.client import stdio
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 
 from chatkit_engine.features.mcp.settings import ServerSettings
 
 HTTP_CONNECT_SECONDS = 10
+# What a process gets to end by itself, and then on SIGTERM, before it is killed. The SDK has no
+# parameter for these times, and with its own a stopped process would delay our end by four seconds.
+stdio.PROCESS_TERMINATION_TIMEOUT = 1.0
+stdio.FORCE_KILL_TIMEOUT = 0.5
 Streams = tuple[Any, Any]
 
 
@@ -26,7 +31,7 @@ async def open_streams(
     next request.
     """
     if server.command is not None:
-        async with stdio_client(_process(server, server.command)) as (read, write):
+        async with stdio.stdio_client(_process(server, server.command)) as (read, write):
             yield _NotifyingStream(read, ended), write
         return
     timeout = httpx2.Timeout(server.timeout_seconds, connect=HTTP_CONNECT_SECONDS)

@@ -5,14 +5,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chatkit_engine.errors import Unprocessable
+from chatkit_engine.security.safe_urls import safe_url
 
 HEADING_SEPARATOR = " › "
 NOT_UTF8 = "The file is not text in UTF-8: save it as UTF-8."
 MAX_LABEL = 200
 LINE_ENDS = ("\r\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029")
 SPACES = re.compile(r"\s+")
-SAFE_URL = re.compile(r"(https?://|/)[!-~]*")
+ABSOLUTE = ("http://", "https://", "/")
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,8 @@ class Parsed:
     lesson: str | None = None
 
 
-class Unreadable(Unprocessable):
+class Unreadable(Exception):
     """The file cannot be read. The message says why, and what to do about it."""
-
-    code = "unreadable"
 
 
 # Reads a file's bytes, given its name. It blocks, and raises `Unreadable`. Hostile bytes may raise
@@ -73,9 +71,9 @@ def label(text: str) -> str:
     return SPACES.sub(" ", clean(text)).strip()[:MAX_LABEL].rstrip()
 
 
-def safe_url(url: str) -> str | None:
-    """Return the URL if it is safe to open, or None, for example for `javascript:`."""
-    return url if SAFE_URL.fullmatch(url) else None
+def document_url(url: str) -> str | None:
+    """Return a document's URL if it is safe to open and has a host or begins at the site's root."""
+    return safe_url(url) if url.lower().startswith(ABSOLUTE) else None
 
 
 class Outline:

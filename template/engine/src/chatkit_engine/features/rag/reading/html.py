@@ -6,7 +6,7 @@ code. The walk uses no recursion, because pages may be nested deeper than Python
 
 import re
 from collections.abc import Iterable
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import PurePosixPath
 
 from bs4 import BeautifulSoup, Tag
@@ -18,8 +18,8 @@ from chatkit_engine.features.rag.reading.document import (
     Section,
     clean,
     decode,
+    document_url,
     label,
-    safe_url,
 )
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
@@ -29,7 +29,6 @@ INLINE = re.compile(
     r"small|span|strong|strike|sub|sup|time|tt|u|var|wbr"
 )
 SPACES = re.compile(r"\s+")
-MANY_LINES = re.compile(r"[^\S\n]*\n(?:[^\S\n]*\n)+")
 PERMALINK = re.compile(r"\s*[¶#]\s*$")
 LONGEST_FENCE = re.compile(r"`{3,}")
 MAX_DEPTH = 50
@@ -73,7 +72,7 @@ def _content(page: BeautifulSoup) -> Tag:
 
 def _canonical_url(page: BeautifulSoup) -> str | None:
     link = page.select_one("link[rel=canonical][href]")
-    return safe_url(str(link["href"])) if link else None
+    return document_url(str(link["href"])) if link else None
 
 
 class Walk:
@@ -129,7 +128,7 @@ class Walk:
         self._anchor = _anchor(heading)
 
     def _end_section(self) -> None:
-        text = MANY_LINES.sub(PARAGRAPH, clean("".join(self._parts))).strip()
+        text = _close_gaps(clean("".join(self._parts)))
         self.sections.append(Section(self._path, self._anchor, text))
         self._parts = []
 
@@ -170,6 +169,13 @@ def _rows(table: Tag) -> Iterable[str]:
             rows[-1][-1].append(element)
     for row in rows:
         yield " | ".join(SPACES.sub(" ", "".join(cell)).strip() for cell in row) + "\n"
+
+
+def _close_gaps(text: str) -> str:
+    """Return the text with one empty line where there were more, and none around it."""
+    # A regular expression would try each of many blanks as the beginning of a gap.
+    lines = groupby(text.split("\n"), lambda line: bool(line.strip()))
+    return PARAGRAPH.join("\n".join(group).rstrip() for is_text, group in lines if is_text).strip()
 
 
 def _fenced(text: str) -> str:

@@ -20,7 +20,7 @@ from chatkit_engine.features.rag.reading.document import (
     Section,
     Unreadable,
     decode,
-    safe_url,
+    document_url,
 )
 
 NOT_IN_SLUGS = re.compile(r"[^\w\- ]")
@@ -55,7 +55,7 @@ def read(data: bytes, name: str) -> Parsed:
     return Parsed(
         title=values.get("title") or _plain(OWN_ANCHOR.sub("", first)) or PurePosixPath(name).stem,
         sections=_sections(text, headings),
-        url=safe_url(values.get("url", "")),
+        url=document_url(values.get("url", "")),
         chapter=values.get("chapter"),
         lesson=values.get("lesson"),
     )

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import PurePosixPath
-from time import monotonic
 from typing import Any
 
 from pypdf import PdfReader
@@ -22,9 +21,7 @@ ENCRYPTED = "The PDF is encrypted: save it without a password."
 BROKEN = "The file is not a readable PDF: print it to a new PDF."
 SCANNED = "The PDF has images only, no text: run OCR on it first."
 TOO_LONG = "The PDF has too much text: split it."
-TOO_SLOW = "The PDF takes too long to read: split it, or print it to a new PDF."
 MAX_CHARACTERS = 20_000_000
-MAX_SECONDS = 120
 # pypdf logs a warning for each flaw of a file.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
@@ -33,12 +30,14 @@ def read(data: bytes, name: str) -> Parsed:
     try:
         reader = PdfReader(BytesIO(data))
         is_encrypted = reader.is_encrypted
+    except MemoryError:
+        raise
     except Exception:  # hostile bytes make pypdf raise errors of many kinds
         raise Unreadable(BROKEN) from None
     try:
         sections = _sections(reader)
         title = label(str((reader.metadata and reader.metadata.title) or ""))
-    except Unreadable:
+    except (Unreadable, MemoryError):
         raise
     except Exception:  # here too
         raise Unreadable(ENCRYPTED if is_encrypted else BROKEN) from None
@@ -52,15 +51,12 @@ def _sections(reader: PdfReader) -> list[Section]:
     sections: list[Section] = []
     path: tuple[str, ...] = ()
     length = 0
-    deadline = monotonic() + MAX_SECONDS
     for number, page in enumerate(reader.pages):
         on_page = paths.get(number, [path])
         text = clean(page.extract_text()).strip()
         length += len(text)
         if length > MAX_CHARACTERS:
             raise Unreadable(TOO_LONG)
-        if monotonic() > deadline:
-            raise Unreadable(TOO_SLOW)
         sections.append(Section(on_page[0], f"page={number + 1}", text))
         path = on_page[-1]
     return sections

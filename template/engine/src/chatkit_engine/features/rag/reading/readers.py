@@ -1,49 +1,49 @@
-"""Reads a file as a document, with one reader for each kind of file."""
+"""Reads a file as a document, with one reader for each kind of file.
+
+A reader is imported when it is first used, because a worker process pays for what it imports.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import PurePosixPath
 
-from chatkit_engine.features.rag.reading import html, markdown, pdf
 from chatkit_engine.features.rag.reading.document import (
     Parsed,
     Reader,
-    Section,
     Unreadable,
-    decode,
     label,
 )
 
 DAMAGED = "The file cannot be read: it is damaged, or its suffix does not match its content."
 
 
-def _read_text(data: bytes, name: str) -> Parsed:
-    return Parsed(PurePosixPath(name).stem, [Section((), "", decode(data))])
-
-
-READERS: Mapping[str, Reader] = {
-    ".md": markdown.read,
-    ".markdown": markdown.read,
-    ".mdx": markdown.read,
-    ".txt": _read_text,
-    ".html": html.read,
-    ".htm": html.read,
-    ".pdf": pdf.read,
+# The module of each reader, with its function `read`.
+HERE = __name__.rpartition(".")[0]
+READERS: Mapping[str, str] = {
+    ".md": f"{HERE}.markdown",
+    ".markdown": f"{HERE}.markdown",
+    ".mdx": f"{HERE}.markdown",
+    ".txt": f"{HERE}.text",
+    ".html": f"{HERE}.html",
+    ".htm": f"{HERE}.html",
+    ".pdf": f"{HERE}.pdf",
 }
 
 
 def read_document(data: bytes, source: str) -> Parsed:
     """Read a file. If it does not name its chapter and lesson, they come from its path.
 
-    It blocks: call it in a thread.
+    Hostile bytes make it slow, or take much memory: call it in a worker process.
 
     Raises:
         Unreadable: the message says why.
     """
     path = PurePosixPath(source)
     try:
-        parsed = READERS[path.suffix.lower()](data, path.name)
-    except Unreadable:
+        reader: Reader = import_module(READERS[path.suffix.lower()]).read
+        parsed = reader(data, path.name)
+    except (Unreadable, MemoryError):
         raise
     except Exception:  # hostile bytes make parsers raise errors of many kinds
         raise Unreadable(DAMAGED) from None
