@@ -169,6 +169,17 @@ class Unavailable(AppError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
+class NoPublicUrl(Unavailable):
+    """The server does not know its own address, which links to files begin with."""
+
+    code = "public_url_missing"
+    # Trying again does not help.
+    headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self) -> None:
+        super().__init__(_("Links to files need the server's address. Set PUBLIC_URL."))
+
+
 class ModelBusy(Unavailable):
     """The model cannot handle the request at the moment."""
 
