@@ -44,7 +44,7 @@ def _compile(pattern: str) -> Any:
     options.case_sensitive = False
     options.log_errors = False
     try:
-        # The size is that of the pattern as it is written: a class of every script is large but fast.
+        # The size as it is written, because a class of every script is large but fast.
         size = RE2.compile(pattern, options=options).programsize
         compiled = RE2.compile(_for_every_script(pattern), options=options)
     except RE2.error as error:
