@@ -19,7 +19,7 @@ NEGATED = {negated: UNICODE[negated.lower()] for negated in (r"\W", r"\D", r"\S"
 # Linear time has a factor: the size. A pattern of e-mail addresses has 40.
 MAX_SIZE = 2_000
 CLASS = r"\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]"
-PART = re.compile(rf"\\[pP]\{{[^}}]*\}}|\\.|{CLASS}|.", re.DOTALL)
+PART = re.compile(r"\\[pP]\{[^}]*\}|\\.|" + CLASS + "|.", re.DOTALL)
 BORDER_BEFORE, BORDER_AFTER = rf"(?:^|[^{WORD}])", rf"(?:$|[^{WORD}])"
 
 
