@@ -148,12 +148,11 @@ class Unavailable(AppError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
-class NoPublicUrl(Unavailable):
-    """The server does not know its own address, which links to files begin with."""
+class NoPublicUrl(AppError):
+    """Links to files would begin with the host of the request, and a client can name any host."""
 
+    status = 421
     code = "public_url_missing"
-    # Trying again does not help.
-    headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:
         super().__init__(_("Links to files need the server's address. Set PUBLIC_URL."))
