@@ -22,7 +22,7 @@ async def test_a_host_that_a_client_names_is_in_no_link(settings: Settings, host
         threads = await app.http.get("/api/threads", headers=user | {"Host": host})
         local = await app.http.post("/api/attachments", files=FILE, headers=user)
 
-    assert refused.status_code == 503
+    assert refused.status_code == 421
     assert refused.json()["code"] == "public_url_missing"
     assert "PUBLIC_URL" in refused.json()["detail"]
     assert threads.status_code == 200
