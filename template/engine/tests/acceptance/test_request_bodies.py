@@ -3,19 +3,19 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
 
 import httpx2
 import pytest
 from support.app import SECRET, Server, make_settings, running_server
 from support.sockets import Connection, connected
 
-from chatkit_engine.security.authentication import issue_token
+from chatkit_engine.testing.app import bearer
 from chatkit_engine.testing.requests import op
 
 pytestmark = pytest.mark.slow
 
 JSON = {"Content-Type": "application/json"}
+SETTINGS = make_settings(auth_mode="jwt", jwt_secret=SECRET)
 LARGE = 300_000
 UNKNOWN_FIELD = b'{"type": "threads.list", "params": {}, "unknown": '
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -39,14 +39,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def _as(user: str) -> dict[str, str]:
-    settings = make_settings(auth_mode="jwt", jwt_secret=SECRET)
-    return {"Authorization": f"Bearer {issue_token(settings, user, timedelta(hours=1))}"}
-
-
 async def _list_threads(server: Server, user: str) -> int:
     async with httpx2.AsyncClient(base_url=server.url) as http:
-        return (await http.post("/chatkit", json=op("threads.list"), headers=_as(user))).status_code
+        return (await http.post("/chatkit", json=op("threads.list"), headers=bearer(SETTINGS, user))).status_code
 
 
 @pytest.mark.parametrize("path", PROTECTED)
@@ -78,7 +73,7 @@ async def test_a_body_without_an_end_is_not_read_on(server: Server) -> None:
     """The answer is given at the limit, and the server takes little more than that."""
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     async with connected(server.url) as connection:
-        headers = JSON | _as("ada") | {"Transfer-Encoding": "chunked"}
+        headers = JSON | bearer(SETTINGS, "ada") | {"Transfer-Encoding": "chunked"}
         await connection.request("POST", "/chatkit", headers)
         sent = await _send_until_closed(connection, chunk, at_most=1000)
 
@@ -101,7 +96,7 @@ async def _send_until_closed(connection: Connection, chunk: bytes, at_most: int)
 async def test_a_sender_that_stops_is_told_so_and_closed(server: Server, path: str) -> None:
     for framing in ({"Content-Length": "90000"}, {"Transfer-Encoding": "chunked"}):
         async with connected(server.url) as connection:
-            await connection.request("POST", path, JSON | _as("ada") | framing)
+            await connection.request("POST", path, JSON | bearer(SETTINGS, "ada") | framing)
 
             head = await connection.head()
 
@@ -117,7 +112,7 @@ async def test_bodies_have_a_bounded_memory_of_which_one_user_gets_a_part(server
 
         async def send(user: str) -> Connection:
             connection = await stack.enter_async_context(connected(server.url))
-            await connection.request("POST", "/chatkit", half_a_share | _as(user), body)
+            await connection.request("POST", "/chatkit", half_a_share | bearer(SETTINGS, user), body)
             return connection
 
         by_one = [await send("greedy") for _ in range(4)]
@@ -159,7 +154,7 @@ async def test_the_shape_of_json_is_bounded_on_every_route(
     value, names = SHAPES[shape]
     async with httpx2.AsyncClient(base_url=server.url) as http:
         response = await http.post(
-            path, content=UNKNOWN_FIELD + value + b"}", headers=JSON | _as("ada")
+            path, content=UNKNOWN_FIELD + value + b"}", headers=JSON | bearer(SETTINGS, "ada")
         )
 
     assert response.status_code == 400

@@ -1,14 +1,18 @@
 """Each cause of a database's failure has its own words, and one line in the log."""
 
 import sqlite3
+from contextlib import aclosing
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from support.logs import logged_by
 
+from chatkit_engine.settings.core import Settings
 from chatkit_engine.store import failures
-from chatkit_engine.store.failures import Outage, cause_of
+from chatkit_engine.store.connect import open_database
+from chatkit_engine.store.failures import DatabaseUnavailable, Outage, cause_of
 
 
 def _sqlite(code: int, message: str = "failed") -> DBAPIError:
@@ -84,3 +88,23 @@ def test_an_outage_is_logged_once_and_so_is_its_end() -> None:
         "the database works again",
     ]
     assert "secret" not in str(logs)
+
+
+async def test_reads_that_succeed_do_not_end_an_outage_of_writes(each_database: Settings) -> None:
+    async with aclosing(open_database(each_database)) as database:
+        with logged_by(failures) as logs:
+            for _ in range(3):
+                with pytest.raises(DatabaseUnavailable):
+                    await database.write(_fail)
+                await database.read(_nothing)
+            await database.write(_nothing)
+
+    assert [log.get("cause") or log["event"] for log in logs] == ["full", "the database works again"]
+
+
+def _fail(_connection: Connection) -> None:
+    raise _sqlite(sqlite3.SQLITE_FULL)
+
+
+def _nothing(connection: Connection) -> None:
+    connection.exec_driver_sql("SELECT 1")

@@ -56,13 +56,11 @@ PLACEHOLDERS = (
     "atleast32",
     "atleast256",
     "leastthirty",
-    # Sample keys: FastAPI's and Starlette's documents, Flask's, jwt.io's in Base64, RFC 7515's.
+    # The sample keys of FastAPI's documents, of Flask's, of jwt.io in Base64, and of RFC 7515.
     "09d25e094faa6ca2556c818166b7a956",
     "192b9bdd22ab9ed4d12e236c78afcb9a",
-    "5f4dcc3b5aa765d61d8327deb882cf99",
-    "eW91ci0yNTYtYml0LXNlY3JldA".lower(),
-    "ayaxnxqwhmvkilxl",
-    "ayM1SysPpbyDfgZld3umj1qzKObwVMko".lower(),
+    "ew91ci0yntytyml0lxnly3jlda",
+    "aym1sysppbydfgzld3umj1qzkobwvmko",
 )
 
 

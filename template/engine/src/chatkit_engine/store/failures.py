@@ -122,6 +122,10 @@ class Outage:
     def __init__(self) -> None:
         self._current: Cause | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        return self._current is not None
+
     def begin(self, error: BaseException) -> DatabaseUnavailable:
         """Return the error for the caller."""
         cause = cause_of(error)
@@ -169,5 +173,6 @@ def _is_broken(error: BaseException) -> bool:
 
 def _told(error: BaseException) -> str:
     """Return the driver's own message in one line. It has no statement and no values."""
-    driver = error.orig if isinstance(error, DBAPIError) else error
+    cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else None
+    driver = error.orig if isinstance(error, DBAPIError) else cause or error
     return f"{type(driver).__name__}: {driver}".splitlines()[0][:MAX_LOGGED]

@@ -60,13 +60,14 @@ class PostgresDatabase(Database):
         )
         self.engine = self._pool.sync_engine
         self._running: set[asyncio.Task[Any]] = set()
-        self._outage = Outage()
+        # Apart, because a full disk fails every write and no read.
+        self._read_outage, self._write_outage = Outage(), Outage()
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._finish(self._transact_in_time(work, args, kwargs))
+        return await self._finish(self._read_outage, self._transact_in_time(work, args, kwargs))
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._finish(self._transact_in_time(work, args, kwargs))
+        return await self._finish(self._write_outage, self._transact_in_time(work, args, kwargs))
 
     async def problem(self) -> str:
         try:
@@ -81,7 +82,7 @@ class PostgresDatabase(Database):
 
         WAL archives, replicas and backups keep their copies.
         """
-        await self._finish(self._wipe(tables))
+        await self._finish(self._write_outage, self._wipe(tables))
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -98,9 +99,9 @@ class PostgresDatabase(Database):
         except TimeoutError:
             raise DatabaseUnavailable(AWAY) from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise self._outage.begin(error) from error
+            raise DatabaseUnavailable(cause_of(error)) from error
 
-    async def _finish(self, work: Any) -> Any:
+    async def _finish(self, outage: Outage, work: Any) -> Any:
         """Wait for a transaction, which goes on if the caller is cancelled."""
         task = asyncio.create_task(work)
         self._running.add(task)
@@ -110,8 +111,8 @@ class PostgresDatabase(Database):
         except (DBAPIError, PoolTimeout, OSError, DatabaseUnavailable) as error:
             if not _is_unavailable(error):
                 raise
-            raise self._outage.begin(error) from error
-        self._outage.end()
+            raise outage.begin(error) from error
+        outage.end()
         return result
 
     async def _transact_in_time(self, work: Callable[..., T], args: Any, kwargs: Any) -> T:

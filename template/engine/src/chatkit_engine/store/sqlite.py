@@ -54,8 +54,8 @@ class SqliteDatabase(Database):
         self.url = url
         self._timeout = timeout_seconds
         self._watched = WatchedFile(self.file) if self.file else None
-        self._write_failed = False
-        self._outage = Outage()
+        # Apart, because a full disk fails every write and no read.
+        self._read_outage, self._write_outage = Outage(), Outage()
         self.engine = self._create_engine(WRITER_PRAGMAS, poolclass=StaticPool)
         self._writer = self._readers = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
         self._read_engine = self.engine
@@ -71,7 +71,7 @@ class SqliteDatabase(Database):
         return Path(name) if name and name != ":memory:" else None
 
     async def read(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self._run(self._readers, self._timeout, self._read, work, args, kwargs)
+        return await self._run_read(self._timeout, work, args, kwargs)
 
     async def write(self, work: Work[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run_write(self._timeout, work, args, kwargs)
@@ -80,8 +80,8 @@ class SqliteDatabase(Database):
         if self._watched is None:
             return ""
         try:
-            await self._run(self._readers, PROBE_SECONDS, self._read, _nothing, (), {})
-            if self._write_failed:
+            await self._run_read(PROBE_SECONDS, _nothing, (), {})
+            if self._write_outage.has_begun:
                 await self._run_write(PROBE_SECONDS, _nothing, (), {})
         except DatabaseUnavailable as error:
             return error.detail
@@ -90,7 +90,7 @@ class SqliteDatabase(Database):
     async def wipe(self, tables: Sequence[str]) -> None:
         """Rewrite the whole file and truncate the WAL; waits for its readers."""
         if self.file is not None:
-            await self._run(self._writer, self._timeout, self._wipe)
+            await self._run(self._writer, self._write_outage, self._timeout, self._wipe)
 
     async def aclose(self) -> None:
         await asyncio.to_thread(self._close)
@@ -100,20 +100,16 @@ class SqliteDatabase(Database):
             thread.shutdown()
             engine.dispose()
 
-    async def _run_write(
-        self, seconds: float | None, work: Callable[..., T], args: Any, kwargs: Any
-    ) -> T:
-        try:
-            result = await self._run(self._writer, seconds, self._write, work, args, kwargs)
-        except DatabaseUnavailable:
-            self._write_failed = True
-            raise
-        self._write_failed = False
-        return result
+    async def _run_read(self, seconds: float | None, *work: Any) -> Any:
+        return await self._run(self._readers, self._read_outage, seconds, self._read, *work)
+
+    async def _run_write(self, seconds: float | None, *work: Any) -> Any:
+        return await self._run(self._writer, self._write_outage, seconds, self._write, *work)
 
     async def _run(
         self,
         thread: ThreadPoolExecutor,
+        outage: Outage,
         seconds: float | None,
         function: Callable[..., T],
         *args: Any,
@@ -127,8 +123,8 @@ class SqliteDatabase(Database):
         except (DBAPIError, DatabaseUnavailable) as error:
             if _is_faulty(error):
                 raise
-            raise self._outage.begin(error) from error
-        self._outage.end()
+            raise outage.begin(error) from error
+        outage.end()
         return result
 
     def _read(self, deadline: float, work: Callable[..., T], args: Any, kwargs: Any) -> T:

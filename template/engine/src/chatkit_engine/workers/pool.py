@@ -17,9 +17,9 @@ from typing import Any
 import structlog
 from anyio import CancelScope
 
+from chatkit_engine.fair_slots import FairSlots
 from chatkit_engine.workers import child
 from chatkit_engine.workers.child import LENGTH_BYTES
-from chatkit_engine.workers.fairness import FairSlots
 
 log = structlog.stdlib.get_logger(__name__)
 

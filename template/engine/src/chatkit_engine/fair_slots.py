@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 
 class FairSlots:
@@ -19,24 +19,41 @@ class FairSlots:
     @asynccontextmanager
     async def hold(self, user_id: str) -> AsyncGenerator[None]:
         """Wait for a slot, and hold it."""
-        await self._acquire(user_id)
+        await self.acquire(user_id)
         try:
             yield
         finally:
-            self._release(user_id)
+            self.release(user_id)
 
-    async def _acquire(self, user_id: str) -> None:
+    def held(self, user_id: str) -> int:
+        return self._held[user_id]
+
+    def waiting(self, user_id: str) -> int:
+        return len(self._waiting.get(user_id, ()))
+
+    async def acquire(self, user_id: str) -> None:
+        """Wait for a slot. Call `release` once when it is free again."""
         admitted = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(user_id, deque()).append(admitted)
         self._admit()
         try:
             await admitted
         except asyncio.CancelledError:
-            if admitted.done() and not admitted.cancelled():
-                self._release(user_id)
+            if admitted.cancelled():
+                self._leave(user_id, admitted)
+            else:
+                self.release(user_id)
             raise
 
-    def _release(self, user_id: str) -> None:
+    def _leave(self, user_id: str, admitted: asyncio.Future[None]) -> None:
+        queue = self._waiting.get(user_id, deque())
+        # It is gone if a slot was offered to it after it was cancelled.
+        with suppress(ValueError):
+            queue.remove(admitted)
+        if not queue:
+            self._waiting.pop(user_id, None)
+
+    def release(self, user_id: str) -> None:
         self._free += 1
         self._held[user_id] -= 1
         if not self._held[user_id]:
