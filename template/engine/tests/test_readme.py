@@ -106,7 +106,12 @@ async def test_an_authenticator_can_look_up_a_cookie_in_the_database(
     write: Write, settings: Settings
 ) -> None:
     write("Login")
-    production = {"environment": "production", "auth_mode": "app", "openai_api_key": "sk-test"}
+    production = {
+        "environment": "production",
+        "auth_mode": "app",
+        "openai_api_key": "sk-test",
+        "public_url": "https://chat.example.com",
+    }
     settings = Settings.model_validate(settings.model_dump() | production)
 
     async with running_app(settings, app=APP) as app:

@@ -9,7 +9,7 @@ import structlog
 from agents import FunctionTool, set_tracing_disabled, set_tracing_export_api_key
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 
 from chatkit_engine import discovery
 from chatkit_engine.assistant.actions import Actions, SyncAction, WidgetAction
@@ -22,7 +22,12 @@ from chatkit_engine.errors import add_error_handlers
 from chatkit_engine.http import chat, chatkit, entities, files, health, threads, usage, user_data
 from chatkit_engine.http.bodies import BodyLimitMiddleware
 from chatkit_engine.http.guard import BodyGuardMiddleware
-from chatkit_engine.http.middleware import REQUEST_ID_HEADER, RequestIdMiddleware
+from chatkit_engine.http.middleware import (
+    DOCS_PATH,
+    REQUEST_ID_HEADER,
+    RequestIdMiddleware,
+    SecurityHeadersMiddleware,
+)
 from chatkit_engine.http.services import Services, services_of
 from chatkit_engine.i18n import add_translations
 from chatkit_engine.models.chat_model import ChatModel
@@ -78,10 +83,10 @@ def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None 
     configure_logging(settings)
     application = Application(settings, app, model)
     builder = application.builder
-    api = FastAPI(
+    api = Api(
         title=settings.project_name,
         lifespan=_lifespan(application),
-        docs_url=None if settings.is_production else "/docs",
+        docs_url=None if settings.is_production else DOCS_PATH,
         redoc_url=None,
         openapi_url=None if settings.is_production else "/openapi.json",
     )
@@ -108,6 +113,16 @@ def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None 
     )
     api.add_middleware(RequestIdMiddleware)
     return api
+
+
+class Api(FastAPI):
+    """FastAPI with security headers on every answer.
+
+    Middlewares that are added are inside of what answers an unexpected error with a 500.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return SecurityHeadersMiddleware(super().build_middleware_stack())
 
 
 class Application:
@@ -260,15 +275,22 @@ class Application:
 
 
 def check_setup(builder: Builder) -> None:
-    """Check that the hooks exist that the settings refer to.
+    """Check that the hooks exist that the settings refer to, and the reverse.
 
     Raises:
-        SetupError: a hook is not set.
+        SetupError: a hook or a setting is missing.
     """
     if builder.settings.auth_mode == "app" and builder.authenticator is None:
         raise SetupError("AUTH_MODE=app needs an authenticator: call builder.set_authenticator")
     if builder.settings.llm_provider == "app" and builder.create_model is None:
         raise SetupError("LLM_PROVIDER=app needs a model: call builder.set_model")
+    settings = builder.settings
+    has_links = builder.attachments is not None or settings.image_generation
+    if has_links and settings.is_production and settings.public_url is None:
+        raise SetupError(
+            "PUBLIC_URL is not set: links to files begin with it. Set the URL at which clients "
+            "reach the server, such as https://chat.example.com"
+        )
 
 
 def install(builder: Builder) -> None:

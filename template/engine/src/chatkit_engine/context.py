@@ -110,14 +110,15 @@ class RequestContext(ClientContext):
     """The context of one request, from the endpoint to the tools.
 
     `locale` is the language tag that the user prefers, and `language` is the language of our own
-    messages. `base_url` is the server's URL as the client sees it; links start with it.
+    messages. `base_url` is the server's URL as the client sees it, if it is known; links start with
+    it.
     """
 
     user: User
     locale: str = ENGLISH
     language: str = ENGLISH
     request_id: str = ""
-    base_url: str = "http://localhost"
+    base_url: str | None = "http://localhost"
 
     @property
     def zone(self) -> ZoneInfo:

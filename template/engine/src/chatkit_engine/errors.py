@@ -1,6 +1,6 @@
 """Errors with an HTTP status and a code, and the handlers that send them (RFC 9457)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -178,6 +178,16 @@ class Unavailable(AppError):
     headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
+class NoPublicUrl(AppError):
+    """Links to files would begin with the host of the request, and a client can name any host."""
+
+    status = 421
+    code = "public_url_missing"
+
+    def __init__(self) -> None:
+        super().__init__(_("Links to files need the server's address. Set PUBLIC_URL."))
+
+
 class ModelBusy(Unavailable):
     """The model cannot handle the request at the moment."""
 
@@ -237,14 +247,35 @@ def _printable(value: str) -> str:
     return value[:MAX_FIELD].encode("utf-8", "replace").decode()
 
 
+Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
+
+
 def add_error_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(AppError, _app_error)
-    app.add_exception_handler(RefusedBody, _refused_body)
-    app.add_exception_handler(NotFoundError, _not_found)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(AppError, _releasing(_app_error))
+    app.add_exception_handler(RefusedBody, _releasing(_refused_body))
+    app.add_exception_handler(NotFoundError, _releasing(_not_found))
+    app.add_exception_handler(RequestValidationError, _releasing(_invalid_request))
+    app.add_exception_handler(HTTPException, _releasing(_http_error))
+    app.add_exception_handler(ClientDisconnect, _releasing(_disconnected))
     app.add_exception_handler(Exception, _unexpected)
+
+
+def _releasing(handler: Handler) -> Handler:
+    """Free what the error's traceback holds, such as the body of the request.
+
+    Frames of `contextlib` are in the traceback and hold the error, so that only a garbage
+    collection would free them, and those are rare (`cli/serving.py`).
+    """
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        response = await handler(request, error)
+        each: BaseException | None = error
+        while each is not None:
+            each.__traceback__ = None
+            each = each.__cause__ or each.__context__
+        return response
+
+    return handle
 
 
 async def _app_error(request: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,8 @@
 """Who asks is known before the body of any route is read, also of an application's own."""
 
+import gc
+import tracemalloc
+
 import pytest
 from support.app import running_app
 
@@ -111,3 +114,36 @@ async def test_a_body_that_is_no_json_keeps_its_shape(jwt_settings: Settings) ->
         streamed = await app.http.put("/api/stream", content=table, headers=JSON)
 
     assert csv.json() == streamed.json() == len(table)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/chatkit", b'{"type": "threads.list", "params": {}, "x": [' + b"1," * 700_000),
+        ("/chatkit", b'{"type": "unknown", "x": "' + b"x" * 1_400_000 + b'"}'),
+        ("/api/card", b'{"text": 1, "x": "' + b"x" * 1_400_000 + b'"}'),
+        ("/api/card", b'{"text": "' + b"x" * 1_400_000),
+    ],
+    ids=["shape", "chatkit", "model", "syntax"],
+)
+async def test_a_refused_body_is_freed_without_a_garbage_collection(
+    jwt_settings: Settings, path: str, body: bytes
+) -> None:
+    async with running_app(jwt_settings) as app:
+        headers = JSON | bearer(jwt_settings, "ada")
+        await app.http.post(path, content=body, headers=headers)
+        gc.collect()
+        gc.disable()
+        tracemalloc.start()
+        try:
+            for _ in range(8):
+                refused = await app.http.post(path, content=body, headers=headers)
+                assert 400 <= refused.status_code < 500
+                del refused
+            held, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            gc.enable()
+
+    # The client and a thread may hold the last one.
+    assert held < 4 * len(body)

@@ -180,6 +180,25 @@ async def test_local_mode_refuses_other_machines(settings: Settings, peer: str) 
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        "X-Forwarded-For: 127.0.0.1",
+        "X-Forwarded-Host: localhost:8000",
+        "X-Forwarded-Proto: https",
+        "Forwarded: for=127.0.0.1",
+        "X-Real-IP: 127.0.0.1",
+        "Via: 1.1 proxy",
+        "CF-Connecting-IP: 203.0.113.9",
+        "True-Client-IP: 203.0.113.9",
+        "X-Client-IP: ",
+    ],
+)
+async def test_local_mode_refuses_what_a_proxy_passes_on(settings: Settings, header: str) -> None:
+    name, _colon, value = header.partition(": ")
+    assert await _local(settings, headers={name: value}) == 403
+
+
+@pytest.mark.parametrize(
     "host", ["evil.example", "localhost.evil.example:8000", "evil@localhost", "localhost/x", ""]
 )
 async def test_local_mode_refuses_a_rebound_host(settings: Settings, host: str) -> None:

@@ -39,6 +39,7 @@ PRODUCTION = {
     "AUTH_MODE": "jwt",
     "JWT_SECRET": SECRET,
     "OPENAI_API_KEY": "sk-test-0123456789",
+    "PUBLIC_URL": "https://chat.example.com",
 }
 
 

@@ -3,12 +3,14 @@
 import asyncio
 from pathlib import Path
 
+import httpx2
 import pytest
-from support.app import SECRET, Running, make_settings, running_app
+from support.app import LOCAL, SECRET, Running, make_settings, running_app
 
 from chatkit_engine.observability import health
 from chatkit_engine.observability.health import HealthStatus
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.testing.app import bearer, with_jwt
 from chatkit_engine.testing.features import AddFeature
 
 CORE_CHECKS = ["accepting", "database", "migrations", "model"]
@@ -58,6 +60,7 @@ async def test_a_check_without_an_answer_counts_as_failed(monkeypatch: pytest.Mo
 async def test_production_waits_for_its_migrations_and_names_them(tmp_path: Path) -> None:
     settings = make_settings(
         environment="production",
+        public_url="https://chat.example.com",
         auth_mode="jwt",
         jwt_secret=SECRET,
         openai_api_key="sk-test",
@@ -119,3 +122,29 @@ async def test_a_result_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatc
     fresh = health.SharedCheck(database)
 
     assert [(await fresh()).ok, (await fresh()).ok] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("headers", "peer", "sees"),
+    [
+        ({}, "127.0.0.1", True),
+        ({}, "203.0.113.9", False),
+        ({"X-Forwarded-For": "127.0.0.1"}, "127.0.0.1", False),
+        ({"Forwarded": "for=127.0.0.1"}, "127.0.0.1", False),
+        ({"Via": "1.1 proxy"}, "127.0.0.1", False),
+        ({"Authorization": "Bearer nonsense"}, "203.0.113.9", False),
+    ],
+)
+async def test_strangers_are_told_only_whether_the_server_is_ready(
+    settings: Settings, headers: dict[str, str], peer: str, sees: bool
+) -> None:
+    async with running_app(with_jwt(settings)) as app:
+        transport = httpx2.ASGITransport(app.app, client=(peer, 1))
+        async with httpx2.AsyncClient(transport=transport, base_url=LOCAL) as http:
+            ready = await http.get("/health/ready", headers=headers)
+            user = headers | bearer(with_jwt(settings), "ada")
+            of_a_user = await http.get("/health/ready", headers=user)
+
+    assert ready.status_code == 200
+    assert ("checks" in ready.json()) == sees
+    assert "checks" in of_a_user.json()

@@ -23,6 +23,32 @@ def test_a_links_token_is_blotted_out() -> None:
     assert "content?x=1&token=*** HTTP/1.1" in text
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/a?%74oken=VALUE",
+        "/a?x=1&TOKEN=VALUE&y=2",
+        "/a?tok%65n=VALUE",
+        "/a?x=%22&%54%4f%4b%45%4e=VALUE",
+        '/a?x="&token=VALUE',
+        "/a?x=?&q=VALUE",
+        "https://api.example.com/v1?api_key=VALUE",
+        "https://s3.example.com/f?X-Amz-Signature=VALUE",
+        "authorization: Bearer VALUE-VALUE",
+    ],
+)
+def test_a_private_parameter_is_blotted_out_however_it_is_written(url: str) -> None:
+    configure_logging(make_settings())
+    (handler,) = logging.getLogger().handlers[:1]
+    line = f'"GET {url} HTTP/1.1" 200'
+    record = logging.LogRecord("uvicorn.access", logging.INFO, __file__, 1, line, (), None)
+
+    text = handler.format(record)
+
+    assert "VALUE" not in text
+    assert 'HTTP/1.1" 200' in text
+
+
 def test_search_queries_are_not_logged() -> None:
     configure_logging(make_settings())
     (handler,) = logging.getLogger().handlers[:1]

@@ -42,6 +42,8 @@ def test_a_costly_pattern_decides_about_a_long_text(pattern: str, text: str, mat
         (r"[^\w]ß", "aß", False),
         (r"[]\d]x", "]x", True),
         (r"a|b", "xbx", True),
+        (r"\bfoo\b.*\bbar\b", "foo and bar", True),
+        (r"b", "\ud800b", True),
     ],
 )
 def test_letters_digits_and_borders_are_those_of_every_script(
@@ -50,7 +52,20 @@ def test_letters_digits_and_borders_are_those_of_every_script(
     assert matcher(["never", pattern])(text) is matches
 
 
-@pytest.mark.parametrize("pattern", [r"(?=x)x", r"(?<!a)b", r"(a)\1", "(", "[a", r"a{5000}", "*a"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"(?=x)x",
+        r"(?<!a)b",
+        r"(a)\1",
+        "(",
+        "[a",
+        r"a{5000}",
+        "*a",
+        r"(.{1,50}){1,20}@",
+        r"nicht \bübel\b",
+    ],
+)
 def test_a_pattern_that_the_engine_refuses_is_named(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"RE2.*: .") as caught:
         matcher(["fine", pattern])

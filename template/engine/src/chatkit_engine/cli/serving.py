@@ -17,6 +17,7 @@ import typer
 import uvicorn
 from fastapi import FastAPI
 
+from chatkit_engine.cli.connections import limited_protocol
 from chatkit_engine.http.services import services_of
 from chatkit_engine.settings.core import Settings
 
@@ -34,7 +35,9 @@ def run_server(app: FastAPI, settings: Settings) -> None:
         app,
         host=settings.host,
         port=settings.port,
+        http=limited_protocol(settings),
         log_config=None,
+        server_header=False,
         ws="none",
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
@@ -79,6 +82,7 @@ def run_with_reload(settings: Settings, app: str) -> None:
         port=settings.port,
         log_config=None,
         reload=True,
+        server_header=False,
         ws="none",
     )
 

@@ -17,9 +17,9 @@ from chatkit_engine.i18n import _
 # The rest of a body of this size is not worth a new connection.
 SMALL_BODY = 64 * 1024
 # After an early answer: what is read before the connection is closed. Closing it at once would
-# reset it, and some clients then lose the answer.
+# reset it, and clients that send the whole body before they read would lose the answer.
 LINGER_SECONDS = 1
-LINGER_BYTES = 256 * 1024
+LINGER_BYTES = 32 * 1024 * 1024
 # One user can take this part of the memory for bodies.
 SHARE = 4
 
@@ -94,7 +94,7 @@ class _LimitedBody:
         return message
 
     async def discard(self) -> None:
-        """Read a little of the rest, until the client notices the answer."""
+        """Read a part of the rest, until the client notices the answer."""
         left = LINGER_BYTES
         while left > 0:
             message = await self._receive()

@@ -1,7 +1,5 @@
 """`POST /chatkit`: the ChatKit protocol."""
 
-import asyncio
-
 from chatkit.types import ChatKitReq, ErrorEvent, is_streaming_req
 from fastapi import APIRouter, Request, Response
 
@@ -15,7 +13,7 @@ from chatkit_engine.http.dependencies import (
     request_context,
     request_key,
 )
-from chatkit_engine.http.json_bodies import LARGE_BODY, is_json, media_type_of
+from chatkit_engine.http.json_bodies import is_json, media_type_of, off_loop_if_large
 from chatkit_engine.http.services import services_of
 from chatkit_engine.http.streaming import HEADERS, MEDIA_TYPE, TurnStream
 from chatkit_engine.i18n import _, translate
@@ -50,7 +48,5 @@ async def _parsed(request: Request) -> tuple[ChatKitReq, ClientContext]:
         raise UnsupportedMediaType(
             _("Send the body as Content-Type: {types}.", types=", ".join(JSON))
         )
-    body = await request.body()
-    if len(body) > LARGE_BODY:
-        return await asyncio.to_thread(parse_request, body)
-    return parse_request(body)
+    threads = services_of(request).parser_threads
+    return await off_loop_if_large(parse_request, await request.body(), threads)

@@ -16,6 +16,7 @@ from chatkit_engine.assistant.entities import EntityLookup
 from chatkit_engine.context import ClientContext, RequestContext, User
 from chatkit_engine.http.services import services_of
 from chatkit_engine.i18n import message_language, preferred_locale
+from chatkit_engine.security.authentication import is_local_host
 from chatkit_engine.security.links import Links
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
@@ -117,11 +118,15 @@ def request_context(
     )
 
 
-def base_url(request: Request) -> str:
-    """Return the URL at which the client reaches the server, without a trailing slash."""
-    # `PUBLIC_URL` wins, because a proxy may hide the host and the scheme.
-    public_url = services_of(request).settings.public_url
-    return (public_url or str(request.base_url)).rstrip("/")
+def base_url(request: Request) -> str | None:
+    """Return the URL at which the client reaches the server, without a trailing slash.
+
+    Without `PUBLIC_URL` it is known only on this machine, because a client can name any host.
+    """
+    url = services_of(request).settings.public_url
+    if url is None and is_local_host(request):
+        url = str(request.base_url)
+    return url and url.rstrip("/")
 
 
 def request_key(key: str | None, request: StreamingReq, client: ClientContext) -> RequestKey | None:

@@ -18,12 +18,8 @@ from chatkit_engine.run.images import PATH
 from chatkit_engine.security.links import Grant
 from chatkit_engine.store.files import Files
 
-# A stored file must not run scripts, and a page must not pass on its signed link.
-SAFE_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "sandbox; default-src 'none'",
-    "Referrer-Policy": "no-referrer",
-}
+# A stored file must not run scripts.
+POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9._ -]")
 router = APIRouter(prefix=PATH, tags=["images"])
 
@@ -42,7 +38,8 @@ def file_response(
 ) -> StreamingResponse:
     """Return a file's bytes. The client may cache them for as long as the link works."""
     kind = "inline" if attachment.mime_type in IMAGES else "attachment"
-    headers = SAFE_HEADERS | {
+    headers = {
+        "Content-Security-Policy": POLICY,
         "Cache-Control": f"private, max-age={grant.seconds}",
         "Content-Disposition": content_disposition(kind, attachment.name),
         "Content-Length": str(size),

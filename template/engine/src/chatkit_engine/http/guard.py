@@ -5,7 +5,6 @@ parse. Here, the first read of a body authenticates the user whom the route requ
 takes its part of the memory for bodies, and JSON is bounded before it is parsed.
 """
 
-import asyncio
 from collections.abc import Collection
 from typing import Any, cast
 
@@ -16,7 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chatkit_engine.errors import AppError, RefusedBody
 from chatkit_engine.http.bodies import SMALL_BODY, BodyBudget
 from chatkit_engine.http.dependencies import MEDIA_TYPES, authenticate
-from chatkit_engine.http.json_bodies import LARGE_BODY, check_shape, is_json, media_type_of
+from chatkit_engine.http.json_bodies import (
+    check_shape,
+    is_json,
+    media_type_of,
+    off_loop_if_large,
+)
+from chatkit_engine.http.services import services_of
 
 # A form's file, or an upload, is kept in memory up to this size, and on disk beyond it.
 SPOOL_BYTES = 1024 * 1024
@@ -63,7 +68,7 @@ class _GuardedBody:
                 return await self._receive_json()
             return await self._receive_chunk()
         except AppError as error:
-            raise RefusedBody(error) from None
+            raise RefusedBody(error.with_traceback(None)) from None
 
     def give_back(self) -> None:
         if self._holder is not None:
@@ -85,10 +90,7 @@ class _GuardedBody:
                 return message
             chunks.append(message.get("body", b""))
         body = b"".join(chunks)
-        if len(body) > LARGE_BODY:
-            await asyncio.to_thread(check_shape, body)
-        else:
-            check_shape(body)
+        await off_loop_if_large(check_shape, body, services_of(Request(self._scope)).parser_threads)
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def _receive_chunk(self) -> Message:

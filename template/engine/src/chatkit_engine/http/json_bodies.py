@@ -5,13 +5,18 @@ validation costs more. So the values, the depth and the numbers are bounded on t
 passes that run in C.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from chatkit_engine.errors import BadRequest
 from chatkit_engine.i18n import _
 
-# A larger body is checked, and a ChatKit request parsed, in a thread.
+T = TypeVar("T")
+# A larger body is checked, and parsed if it is a ChatKit request, in a thread.
 LARGE_BODY = 16 * 1024
 MAX_VALUES = 10_000
 MAX_DEPTH = 64
@@ -19,6 +24,13 @@ MAX_DEPTH = 64
 MAX_DIGITS = 1000
 SAME_DIGIT = bytes.maketrans(b"123456789", b"0" * 9)
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+async def off_loop_if_large(work: Callable[[bytes], T], body: bytes, threads: CapacityLimiter) -> T:
+    """Return `work(body)`. If the body is large, it runs in a thread."""
+    if len(body) <= LARGE_BODY:
+        return work(body)
+    return await to_thread.run_sync(work, body, limiter=threads)
 
 
 def media_type_of(scope: Scope) -> str:

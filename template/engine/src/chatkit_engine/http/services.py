@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from anyio import CapacityLimiter
 from fastapi import FastAPI
 from starlette.requests import HTTPConnection
 
@@ -29,6 +30,8 @@ class Services:
     authenticator: Authenticator
     entities: EntityLookup
     erasers: Sequence[Eraser] = ()
+    # One at a time: parsing holds the interpreter's lock, so more threads only delay the loop.
+    parser_threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     chat: ChatService | None = None
     health_checks: Sequence[HealthCheck] = field(default_factory=tuple[HealthCheck, ...])
 

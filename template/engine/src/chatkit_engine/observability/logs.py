@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote_plus
 
 import structlog
 from pydantic import BaseModel, SecretStr
@@ -30,8 +31,35 @@ SHARED_PROCESSORS: list[Any] = [
 MIN_SECRET = 8
 # These libraries log each request at INFO.
 LIBRARY_LEVELS = dict.fromkeys(("httpx", "httpx2", "openai", "alembic", "chatkit"), "WARNING")
-# In URLs: the tokens of links, and the words of searches.
-PRIVATE_PARAMETERS = re.compile(r"([?&](?:token|q)=)[^\s&\"]+")
+# In URLs: the tokens of links, the words of searches, and what other services call their secrets.
+PARAMETER = re.compile(r"""([?&;])([^\s?&;="'<>\\]+)=([^\s&;"'<>\\]+)""")
+PRIVATE_PARAMETERS = frozenset(
+    (
+        "token",
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "q",
+        "key",
+        "api_key",
+        "apikey",
+        "api-key",
+        "code",
+        "secret",
+        "client_secret",
+        "password",
+        "passwd",
+        "sig",
+        "signature",
+        "x-amz-signature",
+        "x-amz-security-token",
+        "x-amz-credential",
+        "authorization",
+        "jwt",
+        "session",
+    )
+)
+CREDENTIALS = re.compile(r"(?i)\b(bearer|basic)(\s+|%20)[\w.~+/=-]{8,}")
 
 
 def configure_logging(settings: Settings, level: str | None = None) -> None:
@@ -97,7 +125,22 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         text = super().format(record)
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        return PRIVATE_PARAMETERS.sub(r"\1***", text)
+        return redact_urls(text)
+
+
+def redact_urls(text: str) -> str:
+    """Redact private parameters of URLs, and credentials in headers.
+
+    A name counts as the server reads it: percent-decoded. Its case does not matter.
+    """
+    return CREDENTIALS.sub(r"\1 ***", PARAMETER.sub(_redact_parameter, text))
+
+
+def _redact_parameter(match: re.Match[str]) -> str:
+    separator, name, _value = match.groups()
+    if unquote_plus(name).lower() not in PRIVATE_PARAMETERS:
+        return match.group()
+    return f"{separator}{name}=***"
 
 
 def _formatter(settings: Settings) -> logging.Formatter:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import jwt
 from fastapi import Request
+from starlette.requests import HTTPConnection
 
 from chatkit_engine.context import User
 from chatkit_engine.errors import Forbidden, Unauthenticated, UnsupportedMediaType
@@ -28,6 +29,28 @@ from chatkit_engine.settings.urls import is_loopback
 LOCAL_USER = User(id="local")
 LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
 WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+# Headers that proxies, load balancers and CDNs add. uvicorn takes the client from them.
+FORWARDING_PREFIXES = ("x-forwarded", "x-original-", "x-envoy-", "cf-", "x-amz-cf-", "x-azure-")
+FORWARDING = frozenset(
+    {
+        "forwarded",
+        "via",
+        "cdn-loop",
+        "client-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+        "true-client-ip",
+        "x-amzn-trace-id",
+        "x-appengine-user-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-real-ip",
+        "x-remote-addr",
+        "x-remote-ip",
+        "x-request-start",
+        "x-vercel-forwarded-for",
+    }
+)
 ALGORITHM = "HS256"
 MAX_SUBJECT = 255
 # How far the issuer's clock may be off.
@@ -78,18 +101,42 @@ class LocalAuthenticator:
             )
 
 
+def is_forwarded(request: HTTPConnection) -> bool:
+    """Return whether a proxy has passed the request on, so that its peer is not the client."""
+    names = request.headers.keys()
+    # nginx adds no header by default, but speaks HTTP/1.0, which no browser does.
+    is_plain_proxy = request.scope.get("http_version") == "1.0"
+    return is_plain_proxy or any(
+        name in FORWARDING or name.startswith(FORWARDING_PREFIXES) for name in names
+    )
+
+
+def is_from_this_machine(request: HTTPConnection) -> bool:
+    """Return whether the client is on this machine, and not only a proxy."""
+    peer = request.client
+    return peer is not None and is_loopback(peer.host) and not is_forwarded(request)
+
+
 def _check_peer(request: Request) -> None:
-    if request.client is None or not is_loopback(request.client.host):
+    if is_forwarded(request):
+        raise Forbidden(
+            _("AUTH_MODE=local does not work behind a proxy: set AUTH_MODE=jwt to serve others.")
+        )
+    if not is_from_this_machine(request):
         raise Forbidden(
             _("AUTH_MODE=local serves this machine only: set AUTH_MODE=jwt to serve others.")
         )
 
 
+def is_local_host(request: HTTPConnection) -> bool:
+    """Return whether the request names this machine as its host."""
+    return LOCAL_HOST.fullmatch(request.headers.get("host", "")) is not None
+
+
 def _check_host(request: Request) -> str:
-    host = request.headers.get("host", "")
-    if not LOCAL_HOST.fullmatch(host):
+    if not is_local_host(request):
         raise Forbidden(_("AUTH_MODE=local accepts only the hosts localhost and 127.0.0.1."))
-    return host
+    return request.headers["host"]
 
 
 def _check_content_type(request: Request, media_types: Collection[str]) -> None:

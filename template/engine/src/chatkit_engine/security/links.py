@@ -13,7 +13,7 @@ from typing import Literal
 import jwt
 
 from chatkit_engine.context import RequestContext
-from chatkit_engine.errors import Forbidden, Unauthenticated
+from chatkit_engine.errors import Forbidden, NoPublicUrl, Unauthenticated
 from chatkit_engine.i18n import _
 from chatkit_engine.settings.core import Settings
 
@@ -41,7 +41,13 @@ class Links:
     def make(
         self, purpose: Purpose, file_id: str, path: str, context: RequestContext, seconds: int
     ) -> str:
-        """Return a link to the path, for the context's user, that expires after `seconds`."""
+        """Return a link to the path, for the context's user, that expires after `seconds`.
+
+        Raises:
+            NoPublicUrl: the server does not know its own address.
+        """
+        if context.base_url is None:
+            raise NoPublicUrl
         claims = {
             "sub": context.user.id,
             "aud": purpose,

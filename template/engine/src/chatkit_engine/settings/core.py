@@ -79,6 +79,9 @@ class Settings(LlmSettings, SettingsBase):
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
     max_bodies_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     body_timeout_seconds: float = Field(default=30, gt=0)
+    max_connections: int = Field(default=1000, ge=10)
+    max_connections_per_address: int = Field(default=200, ge=1)
+    connection_timeout_seconds: float = Field(default=15, gt=0)
     heartbeat_seconds: float = Field(default=15, gt=0)
     shutdown_grace_seconds: float = Field(default=5, ge=0)
 

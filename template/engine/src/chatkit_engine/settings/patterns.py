@@ -16,8 +16,10 @@ RE2: Any = re2
 WORD = r"\pL\pM\pN_"
 UNICODE = {r"\w": WORD, r"\d": r"\p{Nd}", r"\s": r"\s\v\pZ"}
 NEGATED = {negated: UNICODE[negated.lower()] for negated in (r"\W", r"\D", r"\S")}
+# Linear time has a factor: the size. A pattern of e-mail addresses has 40.
+MAX_SIZE = 2_000
 CLASS = r"\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]"
-PART = re.compile(rf"\\[pP]\{{[^}}]*\}}|\\.|{CLASS}|.", re.DOTALL)
+PART = re.compile(r"\\[pP]\{[^}]*\}|\\.|" + CLASS + "|.", re.DOTALL)
 BORDER_BEFORE, BORDER_AFTER = rf"(?:^|[^{WORD}])", rf"(?:$|[^{WORD}])"
 
 
@@ -28,7 +30,13 @@ def matcher(patterns: Sequence[str]) -> Callable[[str], bool]:
         ValueError: a pattern is not valid. The message names it, and why.
     """
     compiled = [_compile(pattern) for pattern in patterns]
-    return lambda text: any(each.search(text) is not None for each in compiled)
+
+    def matches(text: str) -> bool:
+        # RE2 reads UTF-8, in which lone surrogates cannot be written.
+        readable = text.encode(errors="replace").decode()
+        return any(each.search(readable) is not None for each in compiled)
+
+    return matches
 
 
 def _compile(pattern: str) -> Any:
@@ -36,13 +44,18 @@ def _compile(pattern: str) -> Any:
     options.case_sensitive = False
     options.log_errors = False
     try:
-        return RE2.compile(_for_every_script(pattern), options=options)
+        # The size as it is written, because a class of every script is large but fast.
+        size = RE2.compile(pattern, options=options).programsize
+        compiled = RE2.compile(_for_every_script(pattern), options=options)
     except RE2.error as error:
         reason = error.args[0].decode(errors="replace")
         raise ValueError(
             f"{pattern!r} is not a pattern of RE2, which has no look-around and no "
             f"back-references: {reason}"
         ) from None
+    if size > MAX_SIZE:
+        raise ValueError(f"{pattern!r} is too large for RE2: it repeats what is repeated")
+    return compiled
 
 
 def _for_every_script(pattern: str) -> str:
@@ -57,6 +70,8 @@ def _translate(before: str, part: str, after: str) -> str:
         return BORDER_BEFORE
     if part == r"\b" and after in {"", ")", "|"}:
         return BORDER_AFTER
+    if part == r"\b" and not (before + after).isascii():
+        raise RE2.error(rb"its \b knows ASCII only, except at the beginning and the end")
     if part.startswith("["):
         return re.sub(r"\\.", lambda found: UNICODE.get(found[0], found[0]), part)
     if part in UNICODE:

@@ -146,11 +146,13 @@ def running_server(
     `entry` is Python code that runs the command, in place of the default.
     """
     port = free_port()
+    url = f"http://127.0.0.1:{port}"
     log = folder / f"server-{port}.log"
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     settings = {
         "PYTHONPATH": os.pathsep.join(sys.path),
         "PORT": str(port),
+        "PUBLIC_URL": url,
         "DATABASE_URL": "sqlite:///data/chat.db",
         **QUIET,
         **environment,
@@ -163,7 +165,7 @@ def running_server(
             stdout=output,
             stderr=output,
         )
-    server = Server(process, f"http://127.0.0.1:{port}", folder, log)
+    server = Server(process, url, folder, log)
     try:
         _wait_until_live(server)
         yield server

@@ -161,7 +161,8 @@ async def test_a_file_that_is_also_valid_html_is_never_shown_as_a_page(
     assert response.content == content
     assert response.headers["content-type"].partition(";")[0] == type_
     assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    policy = response.headers["content-security-policy"]
+    assert policy == "sandbox; default-src 'none'; frame-ancestors 'none'"
     shown = "inline" if type_ == "image/jpeg" else "attachment"
     assert response.headers["content-disposition"].partition(";")[0] == shown
 

@@ -39,7 +39,9 @@ NEXT_DAY = "UPDATE attachments SET created_at = created_at - 25 * 3600"
 
 
 @pytest.fixture
-async def app(each_database: Settings) -> AsyncGenerator[Running]:
+async def app(each_database: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Running]:
+    # As many uploads at once as the tests start.
+    monkeypatch.setenv("ATTACHMENT_MAX_PER_MESSAGE", "100")
     async with running_app(each_database) as running:
         yield running
 

@@ -157,6 +157,7 @@ def test_an_api_that_refuses_is_explained_to_the_operator(
 def test_in_production_the_database_is_migrated_by_hand(folder: Path) -> None:
     production = {
         "ENVIRONMENT": "production",
+        "PUBLIC_URL": "https://chat.example.com",
         "AUTH_MODE": "jwt",
         "JWT_SECRET": SECRET,
         "OPENAI_API_KEY": "sk-test",

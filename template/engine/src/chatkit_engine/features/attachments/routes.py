@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from chatkit_engine.errors import BadRequest, Unprocessable
+from chatkit_engine.errors import BadRequest, NoPublicUrl, Unprocessable
 from chatkit_engine.features.attachments.messages import PATH, MessageAttachments
 from chatkit_engine.features.attachments.uploads import Uploads
 from chatkit_engine.http.dependencies import CurrentUser, Id, Token, UploadingUser, request_context
@@ -48,12 +48,16 @@ def create_router(
     @router.post("", response_class=Response, openapi_extra=UPLOAD_DOCS)
     async def upload(request: Request, user: UploadingUser) -> Response:  # pyright: ignore[reportUnusedFunction]
         """Upload a file for a later message."""
+        context = request_context(request, user)
+        # Before the file is stored, because the answer has links to it.
+        if context.base_url is None:
+            raise NoPublicUrl
         with uploads.one_more(user.id):
             async with _form_file(request) as form:
                 attachment = await uploads.add(
                     user, form.file, form.filename or "", form.content_type or ""
                 )
-        linked = messages.with_links(attachment, request_context(request, user))
+        linked = messages.with_links(attachment, context)
         body = linked.model_dump_json(exclude_none=True, context={"exclude_metadata": True})
         return Response(body, media_type="application/json")
 
