@@ -60,8 +60,8 @@ NEW_MIGRATION = '''\
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0004"
-down_revision: str | None = "0003"
+revision: str = "0005"
+down_revision: str | None = "0004"
 
 
 def upgrade() -> None:
@@ -181,7 +181,7 @@ def _next_version(template: Project) -> None:
     changed = tables.replace(')\nIndex("ix_threads_user"', f'{column})\nIndex("ix_threads_user"')
     assert changed != tables
     template.write(f"template/{ENGINE}/store/tables.py", changed)
-    template.write(f"template/{ENGINE}/store/migrations/versions/0004_colour.py", NEW_MIGRATION)
+    template.write(f"template/{ENGINE}/store/migrations/versions/0005_colour.py", NEW_MIGRATION)
     template.write("template/AGENTS.project.md", "# Changed by the template\n")
     template.commit("The next version")
     template.git("tag", "v0.2.0")
@@ -249,7 +249,7 @@ def test_a_new_version_loses_nothing_of_the_users_and_names_the_one_conflict_in_
 
 def _lives_on(project: Project) -> None:
     """The threads go on, the search finds them, and the user's tests are green."""
-    assert "applied core:0004" in project.uv_run("my-assistant", "migrate")
+    assert "applied core:0005" in project.uv_run("my-assistant", "migrate")
     continued = project.uv_run("my-assistant", "chat", "Are you still there?")
     assert "demo model" not in continued, "it should go on with the thread"
     found = project.uv(

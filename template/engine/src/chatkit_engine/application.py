@@ -270,6 +270,7 @@ class Application:
             image_domains=settings.allowed_image_domains or None,
             max_model_calls=settings.max_model_calls,
             max_handoffs=settings.max_handoffs,
+            max_user_storage_bytes=settings.max_user_storage_bytes,
         )
 
 

@@ -123,6 +123,15 @@ class ContentTooLarge(AppError):
     code = "content_too_large"
 
 
+class StorageFull(ContentTooLarge):
+    """The user has stored as much as allowed."""
+
+    code = "storage_full"
+
+    def __init__(self) -> None:
+        super().__init__(_("Your storage is full. Delete old conversations, then try again."))
+
+
 class UnsupportedMediaType(AppError):
     """The body has a media type that this route does not accept."""
 

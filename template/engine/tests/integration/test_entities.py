@@ -99,7 +99,7 @@ async def test_tags_of_one_text_are_told_apart(
     assert "Plan (2): An earlier conversation: Plan\nsecond" in told[1]
 
 
-@pytest.mark.parametrize("entity_id", ["thr_unknown", "nothing_1", "", "thr_" + "x" * 5000])
+@pytest.mark.parametrize("entity_id", ["thr_unknown", "nothing_1", "", "thr_" + "x" * 496])
 async def test_an_unknown_tag_is_told_as_unknown(
     app_with_model: Running, model_api: FakeModelApi, entity_id: str
 ) -> None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from chatkit_engine.errors import AppError, ModelBusy, describe_errors
 from chatkit_engine.i18n import _, translate
+from chatkit_engine.models.answer_limits import AnswerOverLimit, AnswerTooSlow, over_limit
 
 log = structlog.stdlib.get_logger(__name__)
 BUSY = _("The model is busy just now. Please try again in a moment.")
@@ -24,6 +25,7 @@ ACTION_FAILED = _("That did not work. Please try again.")
 TOO_LONG = _("I stopped after too many steps. Please ask in a simpler way.")
 TOO_MANY_HANDOFFS = _("I passed your question on too often. Please ask in a simpler way.")
 TOOK_TOO_LONG = _("This took too long. Please try again.")
+TOO_MUCH = _("The answer became too long and was cut off. Please ask for less.")
 NO_VALID_RESULT = _("The result did not have the expected format. Please try again.")
 TOOL_FAILED = "The tool failed. Do without it, or tell the user that it did not work."
 WRONG_ARGUMENTS = "The arguments do not fit the tool's schema. Call it again with valid ones: {}"
@@ -38,13 +40,20 @@ def user_error(error: Exception, language: str, default: str = UNREACHABLE) -> C
         return CustomStreamError(translate(error.detail, language), allow_retry=False)
     if isinstance(error, TimeoutError):
         return CustomStreamError(TOOK_TOO_LONG, allow_retry=True)
+    if limit := over_limit(error):
+        return _limit_error(limit)
     # The errors above are expected. Those below need an operator's attention.
     log.error("a turn failed", error=type(error).__name__, exc_info=error)
     if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
-    if isinstance(error, MaxTurnsExceeded):
-        return CustomStreamError(TOO_LONG, allow_retry=False)
-    return CustomStreamError(default, allow_retry=True)
+    is_too_long = isinstance(error, MaxTurnsExceeded)
+    return CustomStreamError(TOO_LONG if is_too_long else default, allow_retry=not is_too_long)
+
+
+def _limit_error(limit: AnswerOverLimit) -> CustomStreamError:
+    log.warning("a model's answer was over the limits", error=type(limit).__name__)
+    is_slow = isinstance(limit, AnswerTooSlow)
+    return CustomStreamError(TOOK_TOO_LONG if is_slow else TOO_MUCH, allow_retry=True)
 
 
 def format_tool_error(arguments: ToolErrorFormatterArgs[Any]) -> str | None:

@@ -4,7 +4,7 @@ from chatkit.types import ChatKitReq, ErrorEvent, is_streaming_req
 from fastapi import APIRouter, Request, Response
 
 from chatkit_engine.context import ClientContext
-from chatkit_engine.errors import ThreadBusy, UnsupportedMediaType
+from chatkit_engine.errors import StorageFull, ThreadBusy, UnsupportedMediaType
 from chatkit_engine.http.dependencies import (
     JSON,
     Chat,
@@ -33,9 +33,10 @@ async def chatkit(
         return Response(await chat.answer(parsed, context), media_type="application/json")
     try:
         turn = await chat.start(parsed, context, key=request_key(key, parsed, client))
-    except ThreadBusy as busy:
-        # ChatKit.js offers to retry after an error event, but not after a 409.
-        error = ErrorEvent(message=translate(busy.detail, context.language), allow_retry=True)
+    except (ThreadBusy, StorageFull) as refused:
+        # ChatKit.js shows the message of an error event and can offer to retry; not after a 4xx.
+        message = translate(refused.detail, context.language)
+        error = ErrorEvent(message=message, allow_retry=isinstance(refused, ThreadBusy))
         body = f"data: {error.model_dump_json(exclude_none=True)}\n\n"
         return Response(body, media_type=MEDIA_TYPE, headers=HEADERS)
     return TurnStream(turn, services_of(request).settings.heartbeat_seconds)

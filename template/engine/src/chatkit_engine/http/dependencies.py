@@ -22,7 +22,7 @@ from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.leases import RequestKey
 from chatkit_engine.store.user_data import Eraser
-from chatkit_engine.turns.preflight import MAX_PAGE
+from chatkit_engine.turns.limits import MAX_PAGE
 from chatkit_engine.turns.service import ChatService
 
 JSON = ("application/json",)

@@ -29,7 +29,7 @@ from chatkit_engine.http.dependencies import (
     request_context,
 )
 from chatkit_engine.store.search import SearchHit, search_messages
-from chatkit_engine.turns.preflight import MAX_TITLE
+from chatkit_engine.turns.limits import MAX_TITLE
 
 router = APIRouter(prefix="/api/threads", tags=["threads"])
 Order = Literal["asc", "desc"]

@@ -7,11 +7,12 @@ from ssl import SSLContext
 from typing import Any, cast, get_args
 
 from httpx2 import create_ssl_context
-from openai import AsyncOpenAI, DefaultAioHttpClient, Timeout
+from openai import AsyncOpenAI, Timeout
 from openai.resources.responses import AsyncResponses
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, ValidationError
 
+from chatkit_engine.models.answer_limits import BoundedHttpClient
 from chatkit_engine.models.coalescing import merge_deltas
 from chatkit_engine.models.completion import whole_response
 from chatkit_engine.settings.providers import Endpoint
@@ -27,15 +28,15 @@ EVENTS: dict[object, type[BaseModel]] = {
 }
 
 
-def create_client(endpoint: Endpoint, timeout_seconds: float) -> AsyncOpenAI:
+def create_client(endpoint: Endpoint, timeout_seconds: float, answer_seconds: float) -> AsyncOpenAI:
     """Return a client over aiohttp, whose HTTP parser is written in C, with merged deltas.
 
-    `timeout_seconds` is how long the provider may send nothing, at any time. The client does not
-    retry, because the Agents SDK does.
+    `timeout_seconds` is how long the provider may send nothing, at any time, and `answer_seconds`
+    how long a whole answer may take. The client does not retry, because the Agents SDK does.
     """
     timeout = Timeout(timeout_seconds, connect=CONNECT_SECONDS)
-    http_client = DefaultAioHttpClient(
-        timeout=timeout, verify=_tls(), event_hooks={"response": [merge_deltas]}
+    http_client = BoundedHttpClient(
+        answer_seconds, timeout=timeout, verify=_tls(), event_hooks={"response": [merge_deltas]}
     )
     return Client(
         api_key=endpoint.key.get_secret_value() if endpoint.key else NO_KEY,

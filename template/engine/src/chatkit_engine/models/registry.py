@@ -83,7 +83,11 @@ class Models:
     def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
         key = f"{endpoint.provider.name} {endpoint.url}"
         if key not in self._clients:
-            self._clients[key] = create_client(endpoint, self._settings.llm_timeout_seconds)
+            self._clients[key] = create_client(
+                endpoint,
+                self._settings.llm_timeout_seconds,
+                self._settings.llm_answer_timeout_seconds,
+            )
         return self._clients[key]
 
     def _transcribe(self) -> Transcribe | None:
@@ -92,7 +96,12 @@ class Models:
         model = settings.transcription_model or default
         if default is None or not model:
             return None
-        return create_transcribe(model, self._client(endpoint), settings.llm_max_retries)
+        return create_transcribe(
+            model,
+            self._client(endpoint),
+            settings.llm_max_retries,
+            settings.llm_answer_timeout_seconds,
+        )
 
 
 def create_model(settings: Settings) -> ChatModel:

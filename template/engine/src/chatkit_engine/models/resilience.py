@@ -25,6 +25,7 @@ from openai import APIConnectionError, APIError, APIStatusError
 from openai.types.responses import ResponseCompletedEvent
 
 from chatkit_engine.errors import ModelBusy
+from chatkit_engine.models.answer_limits import AnswerOverLimit, bounded_output, over_limit
 from chatkit_engine.upstream import mark_error_to_drain_stream_events
 
 log = structlog.stdlib.get_logger(__name__)
@@ -53,7 +54,7 @@ def is_down(error: Exception) -> bool:
     """Return whether the provider is down. A 4xx status means that it is up."""
     if isinstance(error, AnswerRefused):
         return False
-    if isinstance(error, APIConnectionError | TimeoutError | AnswerBroken):
+    if isinstance(error, APIConnectionError | TimeoutError | AnswerBroken | AnswerOverLimit):
         return True
     return isinstance(error, APIError) and status_of(error) >= SERVER_ERROR
 
@@ -91,6 +92,9 @@ def retry_settings(max_retries: int, longest_wait: float) -> ModelRetrySettings:
         advice = context.provider_advice
         suggested = advice.suggested if advice else None
         wait = context.normalized.retry_after
+        # Another answer of this kind would take as long again.
+        if over_limit(context.error) is not None:
+            return False
         if suggested is False or (wait is not None and wait > longest_wait):
             return False
         return suggested is True or is_down(context.error)
@@ -197,7 +201,7 @@ class GuardedModel(Model):
         with self._breaker.attempt() as attempt, keep_partial_output():
             async with aclosing(stream_of(self._model, *args, **kwargs)) as events:
                 has_begun = False
-                async for event in events:
+                async for event in bounded_output(events):
                     if not has_begun and is_output(event):
                         has_begun = True
                         self._breaker.answered(attempt)

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 
 from agents import Agent, FunctionTool, TResponseInputItem
 from agents.run_config import ModelInputData
-from chatkit.types import GeneratedImageItem, UserMessageItem
+from chatkit.types import GeneratedImageItem, UserMessageItem, UserMessageTagContent
 from pydantic_core import to_json
 
 from chatkit_engine.assistant.context import TurnContext
@@ -23,6 +23,8 @@ ATTACHMENT_TOKENS = 1_500
 # The weight of the newest request in the moving average.
 WEIGHT = 0.2
 MIN_LEARNED_BYTES = 2_000
+# What each item adds to a request, whatever it contains.
+ITEM_TOKENS = 4
 # An output of so few tokens is never omitted: the note in its place would be as long.
 SMALL_OUTPUT = 50
 OMITTED = "This output was omitted because of its length. Call the tool again, and ask for less."
@@ -114,10 +116,12 @@ class History:
 
     def _item_tokens(self, item: StoredItem) -> int:
         text = item_text(item) or encode_item(item)
-        tokens = self.estimator.tokens(len(text.encode()))
+        tokens = ITEM_TOKENS + self.estimator.tokens(len(text.encode()))
         if isinstance(item, UserMessageItem):
-            quoted = self.estimator.tokens(len((item.quoted_text or "").encode()))
-            return tokens + quoted + ATTACHMENT_TOKENS * len(item.attachments)
+            # The text of a tag is part of the message's text already.
+            tags = [part.data for part in item.content if isinstance(part, UserMessageTagContent)]
+            more = len((item.quoted_text or "").encode()) + (len(to_json(tags)) if tags else 0)
+            return tokens + self.estimator.tokens(more) + ATTACHMENT_TOKENS * len(item.attachments)
         if isinstance(item, GeneratedImageItem):
             return tokens + ATTACHMENT_TOKENS
         return tokens

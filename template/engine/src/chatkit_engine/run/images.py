@@ -43,7 +43,7 @@ from chatkit_engine.assistant.attachments import Contents
 from chatkit_engine.assistant.context import TurnContext
 from chatkit_engine.assistant.tool_output import repair_surrogates
 from chatkit_engine.context import RequestContext, User
-from chatkit_engine.errors import AppError, NotFound
+from chatkit_engine.errors import AppError, NotFound, StorageFull
 from chatkit_engine.i18n import _
 from chatkit_engine.media_types import sniff_type
 from chatkit_engine.security.links import Links
@@ -81,6 +81,7 @@ class Images:
         self._files = Files(database, blobs)
         self._links = links
         self._link_seconds = settings.download_link_seconds
+        self._max_storage = settings.max_user_storage_bytes
 
     async def store(
         self, lease: Lease, image_id: str, content: bytes, mime_type: str, prompt: str
@@ -91,13 +92,16 @@ class Images:
 
         Raises:
             Unavailable: the storage does not answer.
+            StorageFull: the user has stored too much.
             NotFoundError, LeaseLost, Conflict: the turn may not write any more.
         """
         details = AttachmentDetails(size=len(content), uploaded=True)
         image = make_attachment(image_id, prompt or DEFAULT_NAME, mime_type, details)
         image = image.model_copy(update={"thread_id": lease.thread_id})
         # The row first. A crash leaves a row, which the sweeper deletes, but never an unknown file.
-        claimed = await self._database.write(generated_images.add_and_claim, lease, image)
+        claimed = await self._database.write(
+            generated_images.add_and_claim, lease, image, self._max_storage
+        )
         await self._files.write(lease.user_id, image, _chunks(content), claimed, files.discard)
         return f"{PATH}/{image_id}"
 
@@ -184,7 +188,8 @@ class ImageStream(ResponseStreamConverter):
             )
         except (AppError, NotFoundError, LeaseLost) as error:
             log.warning("an image was not stored", error=type(error).__name__)
-            self._failures[item.id] = NOT_STORED
+            is_full = isinstance(error, StorageFull)
+            self._failures[item.id] = error.detail if is_full else NOT_STORED
             return ""
 
     async def url_citation_to_annotation(

@@ -55,6 +55,7 @@ class Runtime:
     image_domains: list[str] | None = None
     max_model_calls: int = 10
     max_handoffs: int = 4
+    max_user_storage_bytes: int | None = None
 
     @property
     def entry_agent(self) -> Agent[TurnContext]:

@@ -5,7 +5,7 @@ a request that got a 200 is never lost. The assistant's items are staged, and co
 checkpoints and at the end, so a plain turn takes two transactions.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -33,18 +33,28 @@ from chatkit_engine.store import (
     generated_images,
     idempotency,
     leases,
+    storage,
     threads,
     usage,
 )
 from chatkit_engine.store.attachments import claim_attachments
 from chatkit_engine.store.database import Database
 from chatkit_engine.store.idempotency import EarlierTurn
-from chatkit_engine.store.items import CallStatus, Record, StoredItem, ToolCall, is_record
+from chatkit_engine.store.items import (
+    CallStatus,
+    Record,
+    StoredItem,
+    ToolCall,
+    encode_item,
+    is_record,
+)
 from chatkit_engine.store.leases import Lease, LeaseLost, Outcome
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
 
 PAGE = 50
+# For a thread whose items the model never reads, such as blocked messages.
+MAX_HISTORY_PAGES = 100
 ALREADY_DECIDED = _("This was decided already.")
 
 
@@ -53,7 +63,8 @@ class Opening:
     """What a turn begins with: a new message, or a stored one that is answered again.
 
     `retried_id` is the message of a retry (`threads.retry_after_item`). `earlier` is an interrupted
-    turn whose request was sent again with the same idempotency key.
+    turn whose request was sent again with the same idempotency key. `max_storage` is the number of
+    bytes that the user may store in all.
     """
 
     message: UserMessageItem | None = None
@@ -61,12 +72,17 @@ class Opening:
     retried_id: str | None = None
     earlier: EarlierTurn | None = None
     image_domains: list[str] | None = None
+    max_storage: int | None = None
 
     @property
     def message_id(self) -> str | None:
         if self.message is not None:
             return self.message.id
         return self.retried_id or (self.earlier and self.earlier.message_id)
+
+    @property
+    def message_size(self) -> int:
+        return len(encode_item(self.message).encode()) if self.message is not None else 0
 
 
 @dataclass
@@ -101,12 +117,15 @@ class TurnStore(chatkit_store.SqlStore):
 
         Raises:
             NotFoundError: the thread or an attachment does not exist or is not the user's.
+            StorageFull: the user has stored too much.
             Conflict: the thread is locked, closed or busy, or an attachment is another thread's.
         """
         await self.database.write(self._begin, process_lock, opening)
 
     def _begin(self, connection: Connection, process_lock: ProcessLock, opening: Opening) -> None:
         thread_id, user_id, key = self.lease.thread_id, self.lease.user_id, self.lease.key
+        if opening.max_storage is not None:
+            storage.check_room(connection, user_id, opening.message_size, opening.max_storage)
         self._thread = self._open_thread(connection, opening)
         if key is not None:
             turn_id = opening.earlier.turn_id if opening.earlier else None
@@ -263,12 +282,17 @@ class TurnStore(chatkit_store.SqlStore):
         return await super().load_thread_items(thread_id, after, limit, order, context)
 
     async def history(self) -> AsyncIterator[StoredItem]:
-        """Yield what the turn answers to, newest first, including its own staged items."""
+        """Yield what the turn answers to, newest first, including its own staged items.
+
+        It ends after 100 pages, each of at most 50 items and some 2 MiB.
+        """
         for item in reversed(self._with_staged(self._past)):
             yield item
         older = self._past.older
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
-        while older is not None:
+        for _page in range(MAX_HISTORY_PAGES):
+            if older is None:
+                return
             past = await self.database.read(
                 threads.load_history_page, thread_id, older, PAGE, user_id
             )
@@ -340,7 +364,7 @@ class TurnStore(chatkit_store.SqlStore):
         """Return the ids of the items that a turn wrote, without the message that it answered."""
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         turn = idempotency.reload(connection, turn)
-        items = threads.load_items_between(
+        items = threads.load_calls_between(
             connection, thread_id, turn.after_seq, turn.until_seq, user_id
         )
         return _replaceable(items) - {turn.message_id}
@@ -350,7 +374,7 @@ class TurnStore(chatkit_store.SqlStore):
     ) -> set[str]:
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
         return _replaceable(
-            threads.load_items_between(connection, thread_id, place, until, user_id)
+            threads.load_calls_between(connection, thread_id, place, until, user_id)
         )
 
     def _load(self, connection: Connection, before: int | None) -> Window:
@@ -367,11 +391,10 @@ class TurnStore(chatkit_store.SqlStore):
                 del self._staged[item_id]
 
 
-def _replaceable(items: Sequence[StoredItem]) -> set[str]:
+def _replaceable(items: Mapping[str, ToolCall | None]) -> set[str]:
     """Return the items' ids, without calls that older widgets show: they may have been run."""
-    ids = {item.id for item in items}
-    calls = [item for item in items if isinstance(item, ToolCall) and item.widget_id]
-    return ids - {call.id for call in calls if call.widget_id not in ids}
+    calls = [call for call in items.values() if call is not None and call.widget_id]
+    return set(items) - {call.id for call in calls if call.widget_id not in items}
 
 
 def _in_local_time(item: ThreadItem) -> ThreadItem:

@@ -70,6 +70,7 @@ class Settings(LlmSettings, SettingsBase):
     tool_timeout_seconds: float = Field(default=30, gt=0)
     max_turns: int = Field(default=200, ge=1)
     max_user_turns: int = Field(default=10, ge=1)
+    max_user_storage_bytes: int = Field(default=1024 * 1024 * 1024, ge=1024)
     max_model_calls: int = Field(default=10, ge=1)
     max_handoffs: int = Field(default=4, ge=1)
     blocked_input: list[str] = Field(default=[])

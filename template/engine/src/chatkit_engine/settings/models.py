@@ -44,6 +44,7 @@ class LlmSettings(BaseModel):
     llm_base_url: str | None = None
     llm_models: Annotated[list[str], NoDecode] = []
     llm_timeout_seconds: float = Field(default=60, gt=0)
+    llm_answer_timeout_seconds: float = Field(default=600, gt=0)
     llm_max_retries: int = Field(default=2, ge=0, le=10)
     llm_tracing: bool = False
     llm_prices: Annotated[dict[str, Prices], NoDecode] = {}

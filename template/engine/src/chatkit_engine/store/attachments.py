@@ -72,6 +72,7 @@ def save_attachment(connection: Connection, attachment: Attachment, user_id: str
         "user_id": user_id,
         "thread_id": attachment.thread_id,
         "data": attachment.model_dump_json(exclude_none=True),
+        "reserved": int((attachment.metadata or {}).get("size") or 0),
     }
     if execute_upsert(connection, _SAVE_ATTACHMENT, values) == 0:
         raise NotFoundError(attachment.id)

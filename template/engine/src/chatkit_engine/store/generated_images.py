@@ -9,8 +9,8 @@ from collections.abc import Collection
 from chatkit.types import Attachment
 from sqlalchemy import Connection, exists, select
 
-from chatkit_engine.store import blob_cleanup, files, threads
-from chatkit_engine.store.attachments import save_attachment
+from chatkit_engine.store import blob_cleanup, files, storage, threads
+from chatkit_engine.store.attachments import details_of, save_attachment
 from chatkit_engine.store.items import ATTACHMENT
 from chatkit_engine.store.leases import Lease, renew
 from chatkit_engine.store.tables import attachments, items
@@ -18,16 +18,21 @@ from chatkit_engine.store.tables import attachments, items
 PREFIX = "img"
 
 
-def add_and_claim(connection: Connection, lease: Lease, attachment: Attachment) -> float:
+def add_and_claim(
+    connection: Connection, lease: Lease, attachment: Attachment, max_storage: int
+) -> float:
     """Insert an image whose blob is about to be written; return the claim on the blob.
 
     Raises:
         NotFoundError: the thread was deleted in the meantime.
         LeaseLost: another process has closed the turn.
+        StorageFull: the user's storage is full.
     """
     # Without the lock, a concurrent delete of the thread could miss the image.
     threads.lock_thread(connection, lease.thread_id, lease.user_id)
     renew(connection, lease)
+    size = details_of(attachment).size
+    storage.check_room_for_file(connection, lease.user_id, size, max_storage)
     save_attachment(connection, attachment, lease.user_id)
     return files.claim(connection, lease.user_id, attachment.id)
 

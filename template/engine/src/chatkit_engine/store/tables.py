@@ -60,10 +60,12 @@ items = _rows(
     Column("type", Text, nullable=False),
     Column("text", Text, nullable=False, server_default=""),
     Column("data", Text, nullable=False),
+    Column("size", BigInteger, nullable=False, server_default="0", comment="Bytes of the data"),
     UniqueConstraint("thread_id", "id"),
 )
 Index("ix_items_thread", items.c.thread_id, items.c.seq)
-Index("ix_items_user", items.c.user_id, items.c.seq)
+# With the size, so that a user's storage is summed up from the index alone.
+Index("ix_items_user", items.c.user_id, items.c.seq, items.c.size)
 
 attachments = _rows(
     "attachments",
@@ -71,6 +73,9 @@ attachments = _rows(
     _thread_id(nullable=True),
     Column("data", Text, nullable=False),
     Column("size", BigInteger, comment="In bytes; null until the blob is stored"),
+    Column(
+        "reserved", BigInteger, nullable=False, server_default="0", comment="Bytes, as announced"
+    ),
 )
 Index("ix_attachments_thread", attachments.c.thread_id)
 Index("ix_attachments_user", attachments.c.user_id, attachments.c.seq)

@@ -8,12 +8,14 @@ from typing import Any
 from chatkit.store import NotFoundError
 from chatkit.types import FeedbackKind, Page, ThreadItem, ThreadMetadata
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Select,
     Text,
     and_,
     bindparam,
+    case,
     delete,
     func,
     literal,
@@ -29,13 +31,20 @@ from chatkit_engine.store.items import (
     THREAD,
     UNTRUSTED,
     StoredItem,
+    ToolCall,
     decode_item,
     encode_item,
     encode_thread,
     is_record,
     item_text,
 )
-from chatkit_engine.store.pages import PageQueries, leave_tombstones, to_page
+from chatkit_engine.store.pages import (
+    PageQueries,
+    bounded,
+    leave_tombstones,
+    to_page,
+    whole_rows,
+)
 from chatkit_engine.store.tables import attachments, feedback, items, threads
 from chatkit_engine.store.upsert import execute_upsert, upsert
 
@@ -51,14 +60,15 @@ _SAVE_THREAD = upsert(threads, ["id"], ["data"])
 _SAVE_ITEM = upsert(
     items,
     ["thread_id", "id"],
-    ["type", "text", "data"],
+    ["type", "text", "data", "size"],
     lambda insert: insert.from_select(
-        ["id", "type", "text", "data", "thread_id", "user_id", "created_at"],
+        ["id", "type", "text", "data", "size", "thread_id", "user_id", "created_at"],
         select(
             bindparam("item", type_=Text()),
             bindparam("kind", type_=Text()),
             bindparam("body", type_=Text()),
             bindparam("json", type_=Text()),
+            bindparam("bytes", type_=BigInteger()),
             threads.c.id,
             threads.c.user_id,
             database_now(),
@@ -66,7 +76,10 @@ _SAVE_ITEM = upsert(
     ),
 )
 _THREAD_PAGES = PageQueries(
-    threads, threads.c.user_id == bindparam("user"), literal_column("''", Text())
+    threads,
+    threads.c.user_id == bindparam("user"),
+    literal_column("''", Text()),
+    func.length(threads.c.data),
 )
 _ITEM_PAGES = PageQueries(
     items,
@@ -76,6 +89,7 @@ _ITEM_PAGES = PageQueries(
         *(items.c.type != literal_column(f"'{kind}'") for kind in RECORD_TYPES),
     ),
     bindparam("thread"),
+    items.c.size,
 )
 
 
@@ -105,8 +119,8 @@ def lock_thread(connection: Connection, thread_id: str, user_id: str) -> ThreadM
 def load_threads(
     connection: Connection, after: str | None, limit: int, order: str, user_id: str
 ) -> Page[ThreadMetadata]:
-    rows = _THREAD_PAGES.fetch(connection, {"user": user_id}, after, limit, order)
-    return to_page([THREAD.validate_json(row.data) for row in rows[:limit]], rows, limit)
+    page = _THREAD_PAGES.fetch(connection, {"user": user_id}, after, limit, order)
+    return to_page([THREAD.validate_json(row.data) for row in page.rows], page)
 
 
 def save_thread(connection: Connection, thread: ThreadMetadata, user_id: str) -> None:
@@ -167,8 +181,8 @@ def load_items(
     user_id: str,
 ) -> Page[ThreadItem]:
     values = {"thread": thread_id, "user": user_id}
-    rows = _ITEM_PAGES.fetch(connection, values, after, limit, order)
-    return to_page(_decode_items(row.data for row in rows[:limit]), rows, limit)
+    page = _ITEM_PAGES.fetch(connection, values, after, limit, order)
+    return to_page(_decode_items(row.data for row in page.rows), page)
 
 
 def load_items_between(
@@ -182,6 +196,24 @@ def load_items_between(
     return _decode_items(rows)
 
 
+def load_calls_between(
+    connection: Connection, thread_id: str, after: int, until: int | None, user_id: str
+) -> dict[str, ToolCall | None]:
+    """Return the ids of the items after `after`, up to `until`, and the calls among them.
+
+    The rest of a long thread is not read for it.
+    """
+    condition = _in_thread(thread_id, user_id) & (items.c.seq > after)
+    if until is not None:
+        condition &= items.c.seq <= until
+    call = case((items.c.type == "tool_call", items.c.data), else_=None).label("call")
+    rows = connection.execute(select(items.c.id, call).where(condition)).all()
+    decoded = {row.id: decode_item(row.call) if row.call else None for row in rows}
+    return {
+        item_id: item if isinstance(item, ToolCall) else None for item_id, item in decoded.items()
+    }
+
+
 def load_history_page(
     connection: Connection, thread_id: str, before: int | None, limit: int, user_id: str
 ) -> HistoryPage:
@@ -189,10 +221,11 @@ def load_history_page(
     condition = _in_thread(thread_id, user_id)
     if before is not None:
         condition &= items.c.seq < before
-    newest = select(items.c.seq, items.c.data).where(condition).order_by(items.c.seq.desc())
-    rows = connection.execute(newest.limit(limit)).all()
-    older = rows[-1].seq if len(rows) == limit else None
-    return HistoryPage(_decode_items(row.data for row in reversed(rows)), older)
+    columns = [items.c.seq, items.c.data, items.c.size]
+    newest = bounded(columns, items.c.seq, items.c.size, condition, limit + 1, "desc")
+    page = whole_rows(connection.execute(newest).all(), limit)
+    older = page.rows[-1].seq if page.has_more else None
+    return HistoryPage(_decode_items(row.data for row in reversed(page.rows)), older)
 
 
 def item_position(connection: Connection, thread_id: str, item_id: str, user_id: str) -> int:
@@ -233,11 +266,13 @@ def save_items(
         NotFoundError: the user has no such thread.
     """
     for item in saved:
+        data = encode_item(item)
         values = {
             "item": item.id,
             "kind": item.type,
             "body": item_text(item),
-            "json": encode_item(item),
+            "json": data,
+            "bytes": len(data.encode()),
             "thread": thread_id,
             "user": user_id,
         }

@@ -1,19 +1,15 @@
-"""Checks a request before the response begins: its limits, and everything that it refers to.
+"""Checks everything that a request refers to, before the response begins.
 
 The SDK looks things up when the status line (200) is sent already, so it can only break the stream.
 Every 4xx comes from here or from the transaction that begins the turn.
 """
 
-from base64 import b64decode
 from collections.abc import Sequence
 
 from chatkit.types import (
     AttachmentsDeleteReq,
     ChatKitReq,
     ClientToolCallItem,
-    InputTranscribeReq,
-    ItemsFeedbackReq,
-    ItemsListReq,
     StructuredInputItem,
     ThreadItem,
     ThreadsAddClientToolOutputReq,
@@ -21,10 +17,8 @@ from chatkit.types import (
     ThreadsAddUserMessageReq,
     ThreadsCreateReq,
     ThreadsCustomActionReq,
-    ThreadsListReq,
     ThreadsRetryAfterItemReq,
     ThreadsSyncCustomActionReq,
-    ThreadsUpdateReq,
     UserMessageItem,
     WidgetItem,
 )
@@ -38,10 +32,6 @@ from chatkit_engine.run.runtime import Runtime
 from chatkit_engine.run.thread_metadata import check_open
 from chatkit_engine.store.chatkit_store import SqlStore
 
-MAX_PAGE = 1000
-MAX_TITLE = 200
-MAX_FEEDBACK = 100
-
 
 async def check(
     request: ChatKitReq,
@@ -49,14 +39,13 @@ async def check(
     context: RequestContext,
     runtime: Runtime,
 ) -> None:
-    """Check the limits and everything that the request refers to.
+    """Check everything that the request refers to.
 
     Raises:
         NotFoundError: something does not exist or is not the user's.
         BadRequest: a value is out of range, or an item is of the wrong type.
         Conflict: the thread is locked or closed, or the item was answered already.
     """
-    _check_limits(request)
     match request:
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
             attachment_ids = request.params.input.attachments
@@ -71,27 +60,6 @@ async def check(
         await store.load_thread(thread_id, context)
         await _check_item(request, thread_id, store, context)
     await _check_action(request, store, context, runtime)
-
-
-def _check_limits(request: ChatKitReq) -> None:
-    match request:
-        case ThreadsListReq() | ItemsListReq():
-            limit = request.params.limit
-            if limit is not None and not 1 <= limit <= MAX_PAGE:
-                raise BadRequest(_("'limit' must be from 1 to {max}.", max=MAX_PAGE))
-        case InputTranscribeReq():
-            try:
-                b64decode(request.params.audio_base64)
-            except ValueError:
-                raise BadRequest(_("'audio_base64' is not valid base64.")) from None
-        case ThreadsUpdateReq():
-            if not 0 < len(request.params.title) <= MAX_TITLE:
-                raise BadRequest(_("'title' must have from 1 to {max} characters.", max=MAX_TITLE))
-        case ItemsFeedbackReq():
-            if not 0 < len(request.params.item_ids) <= MAX_FEEDBACK:
-                raise BadRequest(_("'item_ids' must have from 1 to {max} ids.", max=MAX_FEEDBACK))
-        case _:
-            pass
 
 
 async def _check_attachments(

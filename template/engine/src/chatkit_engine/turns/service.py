@@ -32,6 +32,7 @@ from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
 from chatkit_engine.turns import preflight
 from chatkit_engine.turns.admission import Admission
+from chatkit_engine.turns.limits import check_limits
 from chatkit_engine.turns.turn import Encoder, Turn, Turns
 
 
@@ -82,6 +83,7 @@ class ChatService:
         Raises:
             NotFoundError, AppError: the request is refused.
         """
+        check_limits(request)
         await preflight.check(request, self.store, context, self._runtime)
         server = RequestServer(self._runtime, self.store, context)
         response = await server.answer(request, context)
@@ -107,6 +109,7 @@ class ChatService:
             NotFoundError, AppError: the request is refused, and nothing was stored.
         """
         self.turns.refuse_if_draining()
+        check_limits(request)
         earlier = await self._find_earlier(context, key) if key else None
         if earlier is not None and earlier.state == "completed":
             return await self._replay(request, earlier, context, encoder)
@@ -160,6 +163,7 @@ class ChatService:
             retried_id=retried_id,
             earlier=earlier,
             image_domains=self._runtime.image_domains,
+            max_storage=self._runtime.max_user_storage_bytes,
         )
         await store.begin(self._process_lock, opening)
         return self.turns.start(server, store, server.stream(request, context), encoder or server)
@@ -174,7 +178,9 @@ class ChatService:
     ) -> Turn:
         """Answer the stored message of an interrupted turn again, and replace its items."""
         store, server = self._create_server(earlier.thread_id, context, key)
-        await store.begin(self._process_lock, Opening(earlier=earlier))
+        max_storage = self._runtime.max_user_storage_bytes
+        opening = Opening(earlier=earlier, max_storage=max_storage)
+        await store.begin(self._process_lock, opening)
         opens_thread = isinstance(request, ThreadsCreateReq)
         events = server.stream_again(earlier.message_id, context, opens_thread=opens_thread)
         return self.turns.start(server, store, events, encoder or server)

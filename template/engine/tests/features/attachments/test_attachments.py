@@ -300,7 +300,7 @@ async def test_files_that_were_never_sent_are_swept_with_their_bytes(app: Runnin
     await _open(app, await uploaded(app, GIF, "photo.gif", "image/gif"))
     database = app.services.database
     own = AttachmentsSettings()
-    uploads = Uploads(database, Blobs(app.services.settings), Inspector(own), own)
+    uploads = Uploads(database, Blobs(app.services.settings), Inspector(own), own, 1024**3)
 
     await uploads.sweep()
     assert len(await rows(app)) == 3

@@ -33,6 +33,7 @@ from chatkit_engine.store.blobs import Blobs, blob_key
 from chatkit_engine.testing.requests import Json, op
 
 ADA = User(id="local")
+GIBIBYTE = 1024**3
 LATER = "UPDATE dead_blobs SET created_at = created_at - :seconds"
 NEXT_DAY = "UPDATE attachments SET created_at = created_at - 25 * 3600"
 
@@ -51,7 +52,7 @@ async def uploads(app: Running) -> AsyncGenerator[Uploads]:
     settings = app.services.settings
     own = AttachmentsSettings()
     async with aclosing(Blobs(settings)) as blobs, aclosing(Inspector(own)) as inspector:
-        yield Uploads(app.services.database, blobs, inspector, own)
+        yield Uploads(app.services.database, blobs, inspector, own, GIBIBYTE)
 
 
 async def _delete(app: Running, attachment_id: str) -> httpx2.Response:

@@ -203,6 +203,18 @@ async def test_a_failure_is_reported_without_the_apis_text(
     assert failure.status == 503
 
 
+@pytest.mark.parametrize("seconds", [0.0, 0.01])
+async def test_an_answer_that_never_ends_is_a_failure(
+    model_api: FakeModelApi, seconds: float
+) -> None:
+    endless = Reply(endless=b" " * 65536, endless_seconds=seconds)
+    model_api.embeddings.script(endless, endless)
+    async with _asking(model_api, {"llm_answer_timeout_seconds": 0.5}) as embedder:
+        failure = await _failure(embedder)
+
+    assert "does not answer" in failure.advice
+
+
 @pytest.mark.parametrize("answer", NO_ANSWERS, ids=lambda answer: str(answer)[:40])
 async def test_an_invalid_answer_is_an_error(model_api: FakeModelApi, answer: Any) -> None:
     model_api.embeddings.answer = answer

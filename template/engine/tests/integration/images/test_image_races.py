@@ -22,6 +22,7 @@ from chatkit_engine.store.files import Files
 from chatkit_engine.store.leases import Lease, LeaseLost
 from chatkit_engine.store.process_lock import ProcessLock
 
+GIBIBYTE = 1024**3
 IMAGE = make_attachment(
     "img_1", "a red circle", "image/png", AttachmentDetails(size=len(FINAL), uploaded=True)
 ).model_copy(update={"thread_id": THREAD})
@@ -55,7 +56,7 @@ async def _write(turn: TurnStore, blobs: Blobs, meanwhile: Callable[[], Awaitabl
         await meanwhile()
         yield FINAL[10:]
 
-    claimed = await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE)
+    claimed = await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE, GIBIBYTE)
     await Files(turn.database, blobs).write(ADA.user.id, IMAGE, chunks(), claimed, files.discard)
 
 
@@ -78,7 +79,7 @@ async def test_a_thread_that_is_deleted_meanwhile_takes_the_image_along(
 
     assert await _left(turn, blobs) == []
     with pytest.raises(NotFoundError):
-        await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE)
+        await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE, GIBIBYTE)
 
 
 async def test_a_turn_that_is_ended_meanwhile_takes_the_image_along(
@@ -94,7 +95,7 @@ async def test_a_turn_that_has_ended_stores_no_image(turn: TurnStore, blobs: Blo
     await turn.close("interrupted", [], None)
 
     with pytest.raises(LeaseLost):
-        await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE)
+        await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE, GIBIBYTE)
 
     assert await _left(turn, blobs) == []
 
@@ -105,7 +106,7 @@ async def test_a_write_that_was_killed_is_cleared_away_when_its_claim_has_passed
     async def content() -> AsyncIterator[bytes]:
         yield FINAL
 
-    await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE)
+    await turn.database.write(generated_images.add_and_claim, turn.lease, IMAGE, GIBIBYTE)
     await blobs.put(blob_key(ADA.user.id, IMAGE.id), content())
     await turn.close("failed", [], None)
 

@@ -18,7 +18,8 @@ def install(builder: Builder) -> None:
     settings = AttachmentsSettings()
     files = Files(builder.database, builder.blobs)
     inspector = Inspector(settings)
-    uploads = Uploads(builder.database, builder.blobs, inspector, settings)
+    max_storage = builder.settings.max_user_storage_bytes
+    uploads = Uploads(builder.database, builder.blobs, inspector, settings, max_storage)
     messages = MessageAttachments(uploads, builder, settings)
     builder.set_attachments(messages)
     builder.add_router(create_router(uploads, messages, builder.links, files))

@@ -1,6 +1,7 @@
 """The SQL statements for attachments. Each function runs within one transaction."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from chatkit.store import NotFoundError
 from chatkit.types import Attachment
@@ -9,8 +10,9 @@ from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 from chatkit_engine.errors import Conflict
 from chatkit_engine.i18n import _
 from chatkit_engine.store import files
-from chatkit_engine.store.attachments import delete_attachment, save_attachment
+from chatkit_engine.store.attachments import delete_attachment, details_of, save_attachment
 from chatkit_engine.store.database import database_now
+from chatkit_engine.store.storage import check_room_for_file
 from chatkit_engine.store.tables import attachments
 
 BATCH = 500
@@ -32,20 +34,34 @@ def check_sendable(connection: Connection, user_id: str, attachment_ids: Sequenc
             )
 
 
-def add(connection: Connection, user_id: str, attachment: Attachment, max_waiting: int) -> None:
-    """Insert an attachment, or raise `Conflict` if the user has too many unsent ones."""
+class Limits(NamedTuple):
+    """What a user may have: unsent files, and bytes in all."""
+
+    max_waiting: int
+    max_storage: int
+
+
+def add(connection: Connection, user_id: str, attachment: Attachment, limits: Limits) -> None:
+    """Insert an attachment.
+
+    Raises:
+        Conflict: the user has too many unsent ones.
+        StorageFull: the user has stored too much.
+    """
+    size = details_of(attachment).size
+    check_room_for_file(connection, user_id, size, limits.max_storage)
     waiting = _of(user_id) & attachments.c.thread_id.is_(None)
     count = connection.scalar(select(func.count()).select_from(attachments).where(waiting)) or 0
-    if count >= max_waiting:
+    if count >= limits.max_waiting:
         raise Conflict(_("You have {count} unsent files. Send or delete some first.", count=count))
     save_attachment(connection, attachment, user_id)
 
 
 def add_and_claim(
-    connection: Connection, user_id: str, attachment: Attachment, max_waiting: int
+    connection: Connection, user_id: str, attachment: Attachment, limits: Limits
 ) -> float:
     """Insert an attachment whose bytes are written next, and return the claim on them."""
-    add(connection, user_id, attachment, max_waiting)
+    add(connection, user_id, attachment, limits)
     return files.claim(connection, user_id, attachment.id)
 
 

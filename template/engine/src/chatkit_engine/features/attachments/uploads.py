@@ -17,6 +17,7 @@ from chatkit_engine.errors import BadRequest, ContentTooLarge, TooManyRequests, 
 from chatkit_engine.features.attachments import rows
 from chatkit_engine.features.attachments.file_types import declared_type, display_name
 from chatkit_engine.features.attachments.inspector import InspectedFile, Inspector
+from chatkit_engine.features.attachments.rows import Limits
 from chatkit_engine.features.attachments.settings import AttachmentsSettings
 from chatkit_engine.i18n import _
 from chatkit_engine.store import blob_cleanup, files
@@ -44,11 +45,13 @@ class Uploads:
         blobs: Blobs,
         inspector: Inspector,
         settings: AttachmentsSettings,
+        max_storage: int,
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._inspector = inspector
         self._settings = settings
+        self._limits = Limits(settings.attachment_max_waiting, max_storage)
         self._files = Files(database, blobs)
         self._running: Counter[str] = Counter()
 
@@ -58,6 +61,7 @@ class Uploads:
         Raises:
             Unprocessable, ContentTooLarge, UnsupportedMediaType: such a file is not accepted.
             Conflict: the user has too many unsent files.
+            StorageFull: the user has stored too much.
         """
         self._check_size(params.size)
         name = display_name(params.name)
@@ -65,8 +69,7 @@ class Uploads:
         self._inspector.check_type(declared)
         details = AttachmentDetails(size=params.size, uploaded=False)
         attachment = make_attachment(new_id("atc"), name, declared, details)
-        limit = self._settings.attachment_max_waiting
-        await self._database.write(rows.add, user.id, attachment, limit)
+        await self._database.write(rows.add, user.id, attachment, self._limits)
         return attachment
 
     async def add(self, user: User, file: BinaryIO, name: str, media_type: str) -> Attachment:
@@ -75,14 +78,14 @@ class Uploads:
         Raises:
             Unprocessable, ContentTooLarge, UnsupportedMediaType: the file is not accepted.
             Conflict: the user has too many unsent files.
+            StorageFull: the user has stored too much.
         """
         self._check_size(size_of(file))
         name = display_name(name)
         declared = declared_type(media_type, name)
         found = await self._inspector.inspect(user.id, read_chunks(file), declared)
         attachment = _uploaded(new_id("atc"), name, found, size_of(file))
-        limit = self._settings.attachment_max_waiting
-        claimed = await self._database.write(rows.add_and_claim, user.id, attachment, limit)
+        claimed = await self._database.write(rows.add_and_claim, user.id, attachment, self._limits)
         await self._files.write(user.id, attachment, read_chunks(file), claimed, files.discard)
         return attachment
 

@@ -99,13 +99,14 @@ def create_embedder(settings: RagSettings, core: Settings) -> Embedder:
         raise wrong_setting(
             "embedding_dimensions", "set it to the length of EMBEDDING_MODEL's vectors"
         )
-    client = create_client(endpoint, core.llm_timeout_seconds)
+    client = create_client(endpoint, core.llm_timeout_seconds, core.llm_answer_timeout_seconds)
     return OpenAiEmbedder(
         client.with_options(max_retries=core.llm_max_retries),
         model,
         dimensions,
         dimensions if known.dimensions not in (None, dimensions) else None,
         known.min_similarity,
+        core.llm_answer_timeout_seconds,
     )
 
 

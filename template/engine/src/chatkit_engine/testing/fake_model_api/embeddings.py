@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from chatkit_engine.testing.fake_model_api.reply import FOREVER_SECONDS, Reply
 
@@ -19,7 +19,8 @@ class EmbeddingsApi:
     """Answers with vectors, not in the order of the texts, and records the requests.
 
     Scripted replies come first. A `status` other than 200 is an error, `cut_after_words` breaks the
-    connection, and `hangs` never answers. If `answer` is set, it is sent instead of vectors.
+    connection, `hangs` never answers, and `endless` never ends. If `answer` is set, it is sent
+    instead of vectors.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,8 @@ class EmbeddingsApi:
         reply = self._script.pop(0) if self._script else Reply()
         if reply.hangs:
             await asyncio.sleep(FOREVER_SECONDS)
+        if reply.endless:
+            return StreamingResponse(reply.forever(), media_type="application/json")
         if reply.status != 200:
             error = {"error": {"message": "scripted error, with details", "code": None}}
             return JSONResponse(error, reply.status, headers=reply.headers)

@@ -27,7 +27,8 @@ class Reply:
     early. `usage` overrides the counts of `input`, `output` and `cached` tokens. `error_code` makes
     the answer fail after it has started. `events` (Responses API only) are sent unchanged, and None
     among them makes the answer hang. `choices` (Chat Completions only) are sent unchanged in the
-    first chunks. Content that a wire format cannot carry, for example an image, is left out.
+    first chunks. `endless` is sent again and again after the text, every `endless_seconds`. Content
+    that a wire format cannot carry, for example an image, is left out.
     """
 
     text: str = ""
@@ -46,6 +47,8 @@ class Reply:
     image: bytes | None = None
     events: Sequence[tuple[str, dict[str, Any]] | None] = ()
     choices: Sequence[list[dict[str, Any]] | None] = ()
+    endless: bytes = b""
+    endless_seconds: float = 0.0
     refusal: str = ""
     incomplete: str | None = None
     error_code: str | None = None
@@ -72,6 +75,12 @@ class Reply:
             if self.word_seconds:
                 await asyncio.sleep(self.word_seconds)
             yield word
+
+    async def forever(self) -> AsyncGenerator[bytes]:
+        """Yield what never ends. Without such a part, yield nothing."""
+        while self.endless:
+            yield self.endless
+            await asyncio.sleep(self.endless_seconds)
 
 
 def tool_call(name: str, **arguments: Any) -> Reply:

@@ -130,7 +130,9 @@ class FakeModelApi:
             return _error(reply)
         wire = WIRES[path](reply, body, len(self.requests))
         if body.get("stream"):
-            return StreamingResponse(self._stream(wire), media_type="text/event-stream")
+            return StreamingResponse(self._stream(wire, reply), media_type="text/event-stream")
+        if reply.endless:
+            return StreamingResponse(reply.forever(), media_type="application/json")
         async for _ in wire.body():
             pass
         return JSONResponse(wire.whole())
@@ -141,6 +143,8 @@ class FakeModelApi:
             assert isinstance(file, UploadFile)
             self.recordings.append((str(form["model"]), file.filename or "", await file.read()))
         reply = self._next_reply("a recording")
+        if reply.endless:
+            return StreamingResponse(reply.forever(), media_type="application/json")
         return JSONResponse({"text": reply.text}) if reply.status == 200 else _error(reply)
 
     async def _embed(self, request: Request) -> Response:
@@ -151,7 +155,7 @@ class FakeModelApi:
             return self._script.pop(0)
         return self.default or Reply(f"echo: {said}")
 
-    async def _stream(self, wire: Wire) -> AsyncGenerator[bytes]:
+    async def _stream(self, wire: Wire, reply: Reply) -> AsyncGenerator[bytes]:
         self.started += 1
         self.streaming += 1
         self.most_at_once = max(self.most_at_once, self.streaming)
@@ -161,6 +165,8 @@ class FakeModelApi:
             if not self.released.is_set():
                 await asyncio.to_thread(self.released.wait, HELD_SECONDS)
             async for chunk in wire.body():
+                yield chunk
+            async for chunk in reply.forever():
                 yield chunk
             yield wire.closing()
             finished = True

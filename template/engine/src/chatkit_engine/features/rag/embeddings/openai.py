@@ -1,5 +1,6 @@
 """Embeds with a model behind an API like OpenAI's."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from openai.types import CreateEmbeddingResponse
 
 from chatkit_engine.features.rag.embeddings.embedder import Matrix
 from chatkit_engine.features.rag.errors import EmbeddingsUnavailable
+from chatkit_engine.models.answer_limits import AnswerOverLimit
 
 log = structlog.stdlib.get_logger(__name__)
 MAX_TEXTS = 256
@@ -34,6 +36,7 @@ class OpenAiEmbedder:
     """Sends texts to the model in batches.
 
     `shortened` is the length of vectors to ask for, if it differs from the model's own.
+    `answer_seconds` is how long a batch may take with all attempts.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class OpenAiEmbedder:
         dimensions: int,
         shortened: int | None,
         min_similarity: float,
+        answer_seconds: float,
     ) -> None:
         self.name = f"{model}-{dimensions}"
         self.dimensions = dimensions
@@ -50,6 +54,7 @@ class OpenAiEmbedder:
         self._client = client
         self._model = model
         self._shortened = shortened
+        self._answer_seconds = answer_seconds
 
     async def embed(self, texts: Sequence[str]) -> Matrix:
         parts = [await self._ask(batch) for batch in _batches(texts)]
@@ -60,10 +65,14 @@ class OpenAiEmbedder:
 
     async def _ask(self, texts: list[str]) -> Matrix:
         try:
-            answer = await self._client.embeddings.create(
-                model=self._model, input=texts, dimensions=self._shortened or omit
-            )
+            async with asyncio.timeout(self._answer_seconds):
+                answer = await self._client.embeddings.create(
+                    model=self._model, input=texts, dimensions=self._shortened or omit
+                )
             return self._matrix(answer, len(texts))
+        except (TimeoutError, AnswerOverLimit) as error:
+            log.warning("the embeddings were over the limits", error=type(error).__name__)
+            raise EmbeddingsUnavailable(NO_ANSWER) from None
         except APIError as error:
             log.warning("the embeddings failed", error=type(error).__name__)
             raise EmbeddingsUnavailable(_advice(error)) from None

@@ -1,0 +1,157 @@
+"""Bounds a provider's answer in time, in bytes and in output, beside the timeout of one read.
+
+A provider that sends comments, fields or deltas forever never runs into that timeout, and a line
+without an end fills the memory. The bytes are bounded as they arrive, before anything parses them.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import Any, cast
+
+import httpx2
+from agents.items import TResponseStreamEvent
+from openai import DefaultAioHttpClient
+
+MEBIBYTE = 1024 * 1024
+# A stream has some 400 bytes for each token, and a generated image several times.
+MAX_STREAM_BYTES = 256 * MEBIBYTE
+MAX_BODY_BYTES = 64 * MEBIBYTE
+# An image of 20 MiB, as base64.
+MAX_EVENT_BYTES = 32 * MEBIBYTE
+# Each line costs the client time, an empty one too.
+MAX_LINES = 1_000_000
+# The longest answers of models have 128,000 tokens.
+MAX_CHARACTERS = 2_000_000
+MAX_ITEMS = 256
+BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
+LONGEST_BLANK = 4
+DEADLINE = "deadline"
+
+
+class AnswerOverLimit(Exception):
+    """The answer took too long or was too large. What came before was passed on."""
+
+
+class AnswerTooSlow(AnswerOverLimit):
+    """The answer was not complete in time."""
+
+
+def over_limit(error: BaseException | None) -> AnswerOverLimit | None:
+    """Return the limit behind an error, because the client wraps what it catches."""
+    while error is not None and not isinstance(error, AnswerOverLimit):
+        error = error.__cause__
+    return error
+
+
+class BoundedHttpClient(DefaultAioHttpClient):
+    """An HTTP client over aiohttp that receives each answer within `answer_seconds`.
+
+    Raises:
+        AnswerOverLimit: from `send`, and while the body is read.
+    """
+
+    def __init__(self, answer_seconds: float, **options: Any) -> None:
+        super().__init__(**options)
+        # Compressed bytes say nothing about the size of an answer.
+        self.headers["Accept-Encoding"] = "identity"
+        # First, because the other hooks read the stream that is set here.
+        self.event_hooks = {
+            **self.event_hooks,
+            "response": [_bound, *self.event_hooks["response"]],
+        }
+        self._answer_seconds = answer_seconds
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        deadline = asyncio.get_running_loop().time() + self._answer_seconds
+        request.extensions = {**request.extensions, DEADLINE: deadline}
+        async with _until(deadline):
+            return await super().send(request, **options)
+
+
+class BoundedStream(httpx2.AsyncByteStream):
+    """A body that raises `AnswerOverLimit` beyond the limits."""
+
+    def __init__(
+        self, stream: httpx2.AsyncByteStream, deadline: float, *, is_event_stream: bool
+    ) -> None:
+        self._stream = stream
+        self._deadline = deadline
+        self._max_bytes = MAX_STREAM_BYTES if is_event_stream else MAX_BODY_BYTES
+        self._max_event_bytes = MAX_EVENT_BYTES if is_event_stream else MAX_BODY_BYTES
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = event = lines = 0
+        tail = b""
+        async with aclosing(cast(AsyncGenerator[bytes], aiter(self._stream))) as chunks:
+            while True:
+                try:
+                    async with _until(self._deadline):
+                        chunk = await anext(chunks)
+                except StopAsyncIteration:
+                    return
+                size += len(chunk)
+                lines += chunk.count(b"\n") + chunk.count(b"\r")
+                # The end of an event may be split between two chunks.
+                recent = tail + chunk
+                event = _open_event(recent, event + len(chunk))
+                tail = recent[1 - LONGEST_BLANK :]
+                if size > self._max_bytes or event > self._max_event_bytes or lines > MAX_LINES:
+                    raise AnswerOverLimit
+                yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def bounded_output(
+    events: AsyncGenerator[TResponseStreamEvent],
+) -> AsyncGenerator[TResponseStreamEvent]:
+    """Pass on a model's events until its texts, calls or items exceed what models write.
+
+    Raises:
+        AnswerOverLimit: they do.
+    """
+    characters = items = 0
+    async for event in events:
+        delta = getattr(event, "delta", None)
+        if isinstance(delta, str):
+            characters += len(delta)
+        items += event.type == "response.output_item.added"
+        if characters > MAX_CHARACTERS or items > MAX_ITEMS:
+            raise AnswerOverLimit
+        yield event
+
+
+def _open_event(recent: bytes, size: int) -> int:
+    """Return how many bytes belong to the event that has not ended, at most `size`."""
+    ends = [end + len(blank) for blank in BLANK_LINES if (end := recent.rfind(blank)) >= 0]
+    return min(size, len(recent) - max(ends)) if ends else size
+
+
+async def _bound(response: httpx2.Response) -> None:
+    stream = response.stream
+    if not isinstance(stream, httpx2.AsyncByteStream):
+        return
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise AnswerOverLimit("the answer is compressed, which was not asked for")
+    media_type = response.headers.get("content-type", "")
+    deadline = response.request.extensions[DEADLINE]
+    is_event_stream = media_type.startswith("text/event-stream")
+    response.stream = BoundedStream(stream, deadline, is_event_stream=is_event_stream)
+
+
+class _until:  # noqa: N801
+    """`asyncio.timeout_at` that raises `AnswerTooSlow`, and only for its own deadline."""
+
+    def __init__(self, deadline: float) -> None:
+        self._timeout = asyncio.timeout_at(deadline)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(self, *exc: Any) -> None:
+        try:
+            await self._timeout.__aexit__(*exc)
+        except TimeoutError:
+            raise AnswerTooSlow from None
