@@ -16,6 +16,7 @@ from chatkit_engine.manifest import changes
 from chatkit_engine.observability.health import HealthStatus
 from chatkit_engine.settings.base import SetupError, settings_errors
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.settings.env_file import misspelt_variables, unread_names
 from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import UnknownRevision, pending
 from chatkit_engine.store.private import readable_by_others
@@ -44,10 +45,16 @@ async def diagnose(project: Project) -> list[HealthStatus]:
             *(HealthStatus(name="settings", ok=False, detail=d) for d in settings_errors(error)),
         ]
     except SetupError as error:
-        return [*findings, HealthStatus(name="settings", ok=False, detail=str(error))]
+        lines = str(error).splitlines()
+        return [*findings, *(HealthStatus(name="settings", ok=False, detail=d) for d in lines)]
     except OSError:
         return [*findings, HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)]
-    findings += [_settings(settings), _authentication(application), await _model(application)]
+    findings += [
+        *_names(settings),
+        _settings(settings),
+        _authentication(application),
+        await _model(application),
+    ]
     return [*findings, await _database(application)]
 
 
@@ -92,6 +99,15 @@ def _settings(settings: Settings) -> HealthStatus:
     origins = ", ".join(settings.allowed_origins) or "none"
     detail = f"ENVIRONMENT={settings.environment}, allowed origins: {origins}"
     return HealthStatus(name="settings", ok=True, detail=detail)
+
+
+def _names(settings: Settings) -> list[HealthStatus]:
+    """Report variables that nothing reads, most of them misspelt."""
+    unread, misspelt = (names(settings.env_ignore) for names in (unread_names, misspelt_variables))
+    return [
+        HealthStatus(name="settings", ok=False, detail=f"{line} (ENV_IGNORE accepts others' names)")
+        for line in (*unread, *misspelt)
+    ]
 
 
 def _authentication(application: Application) -> HealthStatus:
