@@ -91,9 +91,12 @@ def chat(
 
 
 @commands.command()
-def doctor(ctx: typer.Context) -> None:
+def doctor(
+    ctx: typer.Context,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the model.")] = False,
+) -> None:
     """Check the settings, the model and the database; say how to fix what is wrong."""
-    findings = run_async(diagnose(project_of(ctx)))
+    findings = run_async(diagnose(project_of(ctx), asks_model=not offline))
     for finding in findings:
         line = f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}"
         typer.echo(redactor(line))

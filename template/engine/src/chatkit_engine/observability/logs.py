@@ -23,10 +23,11 @@ SHARED_PROCESSORS: list[Any] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
-# These libraries log each request at INFO.
-LIBRARY_LEVELS = dict.fromkeys(("httpx", "httpx2", "openai", "alembic", "chatkit"), "WARNING")
-# `settings/env_file.py` names the lines that it cannot parse.
-LIBRARY_LEVELS["dotenv"] = "ERROR"
+# Most of these log each request at INFO. The lines that dotenv cannot parse are named elsewhere.
+LIBRARY_LEVELS = {
+    **dict[str, str].fromkeys(("httpx", "httpx2", "openai", "alembic", "chatkit"), "WARNING"),
+    "dotenv": "ERROR",
+}
 # With `uvicorn app.main:app`, uvicorn has set up its own handlers before the application is loaded.
 UVICORN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
@@ -49,13 +50,22 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"log": {"()": _formatter, "settings": settings}},
+            "filters": {"told": {"()": lambda: _is_not_told_elsewhere}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "log"}},
             "root": {"handlers": ["stderr"], "level": level or settings.log_level},
             "loggers": levels
-            | {name: {"handlers": [], "propagate": True} for name in UVICORN_LOGGERS},
+            | {name: {"handlers": [], "propagate": True} for name in UVICORN_LOGGERS}
+            | {"openai.agents": {"filters": ["told"]}},
         }
     )
     logging.captureWarnings(settings.is_production)
+
+
+def _is_not_told_elsewhere(record: logging.LogRecord) -> bool:
+    """Drop the Agents SDK's lines on a failed request: `assistant/failures.py` logs the cause."""
+    return not record.getMessage().startswith(
+        ("Error streaming response", "Error getting response")
+    )
 
 
 def log_early(level: str | None = None) -> None:

@@ -189,4 +189,5 @@ def _secret_members(value: object) -> Iterator[str]:
         if name in ("env", "headers") and isinstance(member, dict):
             for each in cast(dict[str, object], member).values():
                 yield from _with_parts(str(each))
-        yield from _secret_members(member)
+        else:
+            yield from _secret_members(member)
