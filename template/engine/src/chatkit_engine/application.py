@@ -45,6 +45,7 @@ from chatkit_engine.security.authentication import create_authenticator
 from chatkit_engine.security.links import Links
 from chatkit_engine.settings.base import SetupError
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.settings.env_file import unread_names
 from chatkit_engine.store.blob_cleanup import delete_dead_blobs
 from chatkit_engine.store.blobs import Blobs
 from chatkit_engine.store.connect import open_database
@@ -285,6 +286,9 @@ def check_setup(builder: Builder) -> None:
     if builder.settings.llm_provider == "app" and builder.create_model is None:
         raise SetupError("LLM_PROVIDER=app needs a model: call builder.set_model")
     settings = builder.settings
+    # A misspelt DATABASE_URL would mean another database.
+    if settings.is_production and (problems := unread_names(settings.env_ignore)):
+        raise SetupError("\n".join((*problems, "Correct or remove them, or set ENV_IGNORE.")))
     has_links = builder.attachments is not None or settings.image_generation
     if has_links and settings.is_production and settings.public_url is None:
         raise SetupError(

@@ -1,7 +1,6 @@
 """What commands share: the project they run for, and errors as one line, not a traceback."""
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from typing import Any, NoReturn, TypeVar
 import typer
 from chatkit.store import NotFoundError
 from pydantic import ValidationError
-from pydantic_settings import SettingsError
 from sqlalchemy.exc import SQLAlchemyError
 
 from chatkit_engine import discovery
 from chatkit_engine.errors import AppError
+from chatkit_engine.observability.logs import redactor
 from chatkit_engine.settings.base import SetupError, settings_errors
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.connect import open_database
@@ -43,12 +42,7 @@ class Project:
             ValidationError, SetupError: a setting is missing or invalid; see
                 `explain_settings_errors`.
         """
-        try:
-            return discovery.settings_class(self.app)(**values)
-        except SettingsError as error:
-            field = re.search(r'field "(\w+)"', str(error))
-            name = field.group(1).upper() if field else "a setting"
-            raise SetupError(f"{name}: must be JSON") from None
+        return discovery.settings_class(self.app)(**values)
 
     @asynccontextmanager
     async def open_database(self) -> AsyncGenerator[Database]:
@@ -73,7 +67,7 @@ def project_of(ctx: typer.Context) -> Project:
 
 def fail(message: str) -> NoReturn:
     """Print the message to standard error, and exit with status 1."""
-    typer.echo(message, err=True)
+    typer.echo(redactor(message), err=True)
     raise typer.Exit(1)
 
 

@@ -115,6 +115,7 @@ def test_a_setting_that_is_not_json_is_named_in_one_line(command: str) -> None:
 def test_doctor_says_which_models_answer_and_where() -> None:
     result = _run(
         "doctor",
+        "--offline",
         LLM_PROVIDER="ollama",
         LLM_MODEL="llama",
         LLM_FALLBACK_PROVIDER="openai",

@@ -1,12 +1,14 @@
 """Tests what the log contains, and what it must not contain."""
 
+import base64
+import json
 import logging
 
 import pytest
 from pydantic import BaseModel, SecretStr
 from support.app import SECRET, make_settings
 
-from chatkit_engine.observability.logs import configure_logging, hide_secrets
+from chatkit_engine.observability.logs import configure_logging, hide_secrets, redactor
 
 KEY = "sk-0123456789"
 PASSWORD = "hunter2-hunter2"
@@ -81,6 +83,54 @@ def test_a_secret_that_an_error_repeats_is_blotted_out(environment: str) -> None
     assert KEY not in text
     assert SECRET not in text
     assert PASSWORD not in text
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "p@ss/wörd%1+x",
+        "p%40ss%2Fw%C3%B6rd%251%2Bx",
+        "p%40ss%2fw%c3%b6rd%251%2bx",
+        "p%40ss/w%C3%B6rd%251%2Bx",
+        json.dumps("p@ss/wörd%1+x")[1:-1],
+        base64.b64encode("p@ss/wörd%1+x".encode()).decode()[:-2],
+        base64.b64encode("ada:p@ss/wörd%1+x".encode()).decode()[8:-2],
+        base64.urlsafe_b64encode("a:p@ss/wörd%1+x!".encode()).decode()[4:-2],
+    ],
+)
+def test_a_secret_is_blotted_out_in_every_form(form: str) -> None:
+    url = "postgresql://ada:p%40ss%2Fw%C3%B6rd%251%2Bx@127.0.0.1/chat"
+    configure_logging(make_settings(database_url=url))
+
+    assert form not in redactor(f"it is {form} here")
+    assert "here" in redactor(f"it is {form} here")
+
+
+def test_short_secrets_leave_words_alone() -> None:
+    configure_logging(make_settings(openai_api_key="x", groq_api_key="server"))
+
+    assert redactor("the next server expects text") == "the next server expects text"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("HTTPS_PROXY", "http://ada:proxy-password@proxy:3128", "with proxy-password"),
+        ("all_proxy", "socks5://ada:proxy%2Dpassword@proxy", "with proxy-password"),
+        ("SMTP_PASSWORD", "sesame-open", "login sesame-open"),
+        ("ANY_URL", "https://example.com/?api_key=key-0123456789", "got key-0123456789"),
+        ("MCP_SERVERS", '{"a": {"headers": {"X": "Basic YWRhOnNlc2FtZS1vcGVu"}}}', "sesame-open"),
+        ("UNRELATED", "", "https://ada:any-password@example.com/path"),
+    ],
+)
+def test_secrets_of_the_environment_are_blotted_out(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, line: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    configure_logging(make_settings())
+
+    assert "***" in redactor(line)
+    assert not [word for word in ("password", "sesame", "0123") if word in redactor(line)]
 
 
 class Deep(BaseModel):

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from chatkit_engine.errors import AppError, ModelBusy, describe_errors
 from chatkit_engine.i18n import _, translate
 from chatkit_engine.models.answer_limits import AnswerOverLimit, AnswerTooSlow, over_limit
+from chatkit_engine.models.provider_errors import explain, said_by
+from chatkit_engine.models.resilience import AnswerBroken
 
 log = structlog.stdlib.get_logger(__name__)
 BUSY = _("The model is busy just now. Please try again in a moment.")
@@ -43,7 +45,7 @@ def user_error(error: Exception, language: str, default: str = UNREACHABLE) -> C
     if limit := over_limit(error):
         return _limit_error(limit)
     # The errors above are expected. Those below need an operator's attention.
-    log.error("a turn failed", error=type(error).__name__, exc_info=error)
+    _log(error)
     if isinstance(error, RateLimitError | ModelBusy):
         return CustomStreamError(BUSY, allow_retry=True)
     is_too_long = isinstance(error, MaxTurnsExceeded)
@@ -54,6 +56,17 @@ def _limit_error(limit: AnswerOverLimit) -> CustomStreamError:
     log.warning("a model's answer was over the limits", error=type(limit).__name__)
     is_slow = isinstance(limit, AnswerTooSlow)
     return CustomStreamError(TOOK_TOO_LONG if is_slow else TOO_MUCH, allow_retry=True)
+
+
+def _log(error: Exception) -> None:
+    """Log the cause in one line if it is the provider's. A traceback would not say more."""
+    name = type(error).__name__
+    if reason := explain(error):
+        log.error(f"the model did not answer: {reason}", error=name, said=said_by(error))
+    elif isinstance(error, AnswerBroken):
+        log.error("the model's answer broke off", error=name, code=error.code)
+    else:
+        log.error("a turn failed", error=name, exc_info=error)
 
 
 def format_tool_error(arguments: ToolErrorFormatterArgs[Any]) -> str | None:

@@ -15,6 +15,10 @@ def main(app: str = "app") -> None:
     if level:
         os.environ["LOG_LEVEL"] = level
 
+    from chatkit_engine.observability.logs import log_early  # noqa: PLC0415
+
+    # Before the commands, because importing the application may fail.
+    log_early("CRITICAL")
     from chatkit_engine.cli.commands import create_cli  # noqa: PLC0415
 
     create_cli(app)()

@@ -4,6 +4,7 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from chatkit_engine import discovery
@@ -13,13 +14,15 @@ from chatkit_engine.cli.application import load_application
 from chatkit_engine.cli.conversation import converse
 from chatkit_engine.cli.doctor import diagnose
 from chatkit_engine.cli.serving import check_address, log_failure, run_server, run_with_reload
-from chatkit_engine.observability.logs import configure_logging, log_early
+from chatkit_engine.observability.logs import configure_logging, log_early, redactor
 from chatkit_engine.security.authentication import is_usable_subject, issue_token
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.settings.env_file import misspelt_variables, unread_names
 from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import pending
 from chatkit_engine.terminal import Project, explain_settings_errors, fail, project_of, run_async
 
+log = structlog.stdlib.get_logger(__name__)
 MAX_HOURS = 24 * 365 * 10
 commands = typer.Typer()
 
@@ -32,6 +35,7 @@ def create_cli(app: str) -> typer.Typer:
     def describe(ctx: typer.Context) -> None:  # pyright: ignore[reportUnusedFunction]
         """A self-hosted ChatKit backend. Settings come from the environment and .env."""
         ctx.obj = Project(app)
+        log_early(None if ctx.invoked_subcommand == "serve" else "CRITICAL")
 
     cli.add_typer(commands)
     cli.add_typer(data.commands)
@@ -52,14 +56,15 @@ def serve(
 ) -> None:
     """Serve the chat over HTTP."""
     options: dict[str, Any] = {"host": host, "port": port}
-    log_early()
     with explain_settings_errors(log_failure):
         project = project_of(ctx)
         settings = project.settings(
             **{name: value for name, value in options.items() if value is not None}
         )
         configure_logging(settings)
-        run_async(_prepare_database(Application(settings, project.app)), log_failure)
+        application = Application(settings, project.app)
+        _warn_of_names(settings)
+        run_async(_prepare_database(application), log_failure)
         api = create_app(settings, project.app)
     check_address(settings)
     if reload:
@@ -86,12 +91,15 @@ def chat(
 
 
 @commands.command()
-def doctor(ctx: typer.Context) -> None:
+def doctor(
+    ctx: typer.Context,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the model.")] = False,
+) -> None:
     """Check the settings, the model and the database; say how to fix what is wrong."""
-    configure_logging(Settings.model_construct(), "CRITICAL")
-    findings = run_async(diagnose(project_of(ctx)))
+    findings = run_async(diagnose(project_of(ctx), asks_model=not offline))
     for finding in findings:
-        typer.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}")
+        line = f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}"
+        typer.echo(redactor(line))
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
@@ -111,6 +119,11 @@ def token(
     if not is_usable_subject(user):
         fail("--user must have 1 to 255 printable characters.")
     typer.echo(issue_token(settings, user, timedelta(hours=hours)))
+
+
+def _warn_of_names(settings: Settings) -> None:
+    for problem in (*unread_names(settings.env_ignore), *misspelt_variables(settings.env_ignore)):
+        log.warning(problem)
 
 
 async def _prepare_database(application: Application) -> None:

@@ -60,4 +60,6 @@ async def converse(
             raise
     if terminal.error:
         typer.echo(terminal.error, err=True)
+        if problem := application.model.problem():
+            typer.echo(problem, err=True)
     return terminal.error is None

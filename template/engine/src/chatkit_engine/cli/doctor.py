@@ -13,9 +13,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chatkit_engine.application import Application
 from chatkit_engine.manifest import changes
+from chatkit_engine.models.registry import Models
+from chatkit_engine.models.trial import why_silent
 from chatkit_engine.observability.health import HealthStatus
 from chatkit_engine.settings.base import SetupError, settings_errors
 from chatkit_engine.settings.core import Settings
+from chatkit_engine.settings.env_file import misspelt_variables, unread_names
+from chatkit_engine.settings.providers import DEMO
 from chatkit_engine.store.failures import DatabaseUnavailable
 from chatkit_engine.store.migrate import UnknownRevision, pending
 from chatkit_engine.store.private import readable_by_others
@@ -29,11 +33,17 @@ CONFLICT = (
     *("-e", "^<<<<<<< ", "-e", "^=======$", "-e", "^>>>>>>> "),
 )
 MAX_NAMED = 10
+# How long a model may take to answer; reasoning models think first.
+MAX_SECONDS = 30
 SHADOWED = ("agents", "chatkit", "openai", "mcp")
 
 
-async def diagnose(project: Project) -> list[HealthStatus]:
-    """Return the findings, in the order in which to fix them."""
+async def diagnose(project: Project, *, asks_model: bool) -> list[HealthStatus]:
+    """Return the findings, in the order in which to fix them.
+
+    With `asks_model`, each model is asked a question, because only its provider knows whether the
+    key, the model's name and the URL are right.
+    """
     findings = [_python(), _shadowing(), *_engine(), *_update()]
     try:
         settings = project.settings()
@@ -44,10 +54,14 @@ async def diagnose(project: Project) -> list[HealthStatus]:
             *(HealthStatus(name="settings", ok=False, detail=d) for d in settings_errors(error)),
         ]
     except SetupError as error:
-        return [*findings, HealthStatus(name="settings", ok=False, detail=str(error))]
+        lines = str(error).splitlines()
+        return [*findings, *(HealthStatus(name="settings", ok=False, detail=d) for d in lines)]
     except OSError:
         return [*findings, HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)]
-    findings += [_settings(settings), _authentication(application), await _model(application)]
+    findings += [*_names(settings), _settings(settings), _authentication(application)]
+    findings.append(await _model(application))
+    if asks_model:
+        findings += await _silent_models(application)
     return [*findings, await _database(application)]
 
 
@@ -94,6 +108,15 @@ def _settings(settings: Settings) -> HealthStatus:
     return HealthStatus(name="settings", ok=True, detail=detail)
 
 
+def _names(settings: Settings) -> list[HealthStatus]:
+    """Report variables that nothing reads, most of them misspelt."""
+    unread, misspelt = (names(settings.env_ignore) for names in (unread_names, misspelt_variables))
+    return [
+        HealthStatus(name="settings", ok=False, detail=f"{line} (ENV_IGNORE accepts others' names)")
+        for line in (*unread, *misspelt)
+    ]
+
+
 def _authentication(application: Application) -> HealthStatus:
     modes = {
         "local": "AUTH_MODE=local, one user on this machine; set AUTH_MODE=jwt for more",
@@ -117,6 +140,31 @@ async def _model(application: Application) -> HealthStatus:
     if missing := settings.llm_missing:
         detail += f" {settings.default_provider} needs {' and '.join(missing)}."
     return HealthStatus(name="model", ok=True, detail=detail)
+
+
+async def _silent_models(application: Application) -> list[HealthStatus]:
+    """Ask the model and its fallback, and report what does not answer. The demo is not asked."""
+    settings, create = application.settings, application.builder.create_model
+    if create is not None:
+        own = create(settings)
+        asked, close = {own.name: own.model}, own.close
+    elif settings.llm.provider is DEMO:
+        return []
+    else:
+        models = Models(settings)
+        endpoints = [each for each in (settings.llm, settings.llm_fallback) if each]
+        asked = {each.model or "": models.guarded(each) for each in endpoints}
+        close = models.close
+    seconds = min(settings.llm_timeout_seconds, MAX_SECONDS)
+    try:
+        silent = {name: await why_silent(model, seconds) for name, model in asked.items()}
+    finally:
+        await close()
+    return [
+        HealthStatus(name="model", ok=False, detail=f"{name}: {why}")
+        for name, why in silent.items()
+        if why
+    ]
 
 
 def _open_to_others(application: Application) -> str:

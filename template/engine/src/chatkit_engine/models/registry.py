@@ -53,21 +53,8 @@ class Models:
             self._named[name] = self._with_fallback(replace(self._settings.llm, model=name))
         return self._named[name]
 
-    def problem(self) -> str:
-        """Return which models are down; empty if none is."""
-        return "; ".join(breaker.problem for breaker in self._breakers if breaker.problem)
-
-    async def close(self) -> None:
-        for client in self._clients.values():
-            await client.close()
-
-    def _with_fallback(self, endpoint: Endpoint) -> Model:
-        first, fallback = self._guard(endpoint), self._settings.llm_fallback
-        if fallback is None or fallback == endpoint:
-            return first
-        return FallbackModel(first, self._guard(fallback))
-
-    def _guard(self, endpoint: Endpoint) -> Model:
+    def guarded(self, endpoint: Endpoint) -> Model:
+        """Return the model of an endpoint behind its breaker, without a fallback."""
         if endpoint not in self._guarded:
             name = endpoint.model or ""
             model = WIRES[endpoint.provider.wire](name, self._client(endpoint))
@@ -79,6 +66,20 @@ class Models:
             self._breakers.append(breaker)
             self._guarded[endpoint] = GuardedModel(model, breaker)
         return self._guarded[endpoint]
+
+    def problem(self) -> str:
+        """Return which models are down; empty if none is."""
+        return "; ".join(breaker.problem for breaker in self._breakers if breaker.problem)
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.close()
+
+    def _with_fallback(self, endpoint: Endpoint) -> Model:
+        first, fallback = self.guarded(endpoint), self._settings.llm_fallback
+        if fallback is None or fallback == endpoint:
+            return first
+        return FallbackModel(first, self.guarded(fallback))
 
     def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
         key = f"{endpoint.provider.name} {endpoint.url}"

@@ -21,16 +21,16 @@ from agents import (
 )
 from agents.items import TResponseStreamEvent
 from agents.retry import RetryPolicyContext
-from openai import APIConnectionError, APIError, APIStatusError
+from openai import APIConnectionError, APIError
 from openai.types.responses import ResponseCompletedEvent
 
 from chatkit_engine.errors import ModelBusy
 from chatkit_engine.models.answer_limits import AnswerOverLimit, bounded_output, over_limit
+from chatkit_engine.models.provider_errors import SERVER_ERROR, explain, refusal, status_of
 from chatkit_engine.upstream import mark_error_to_drain_stream_events
 
 log = structlog.stdlib.get_logger(__name__)
 
-SERVER_ERROR = 500
 # The account, the model or the load is at fault, not the request: another model may answer.
 FALLBACK_STATUSES = frozenset({401, 402, 403, 404, 408, 429})
 # 0.25, 0.5, 1, 2, 2, ... seconds, with jitter so that clients do not retry at the same moment.
@@ -76,15 +76,6 @@ def keep_partial_output() -> Generator[None]:
         raise
 
 
-def status_of(error: APIError) -> int:
-    """Return the status of a response, or the one in an error event of its stream."""
-    if isinstance(error, APIStatusError):
-        return error.status_code
-    body = error.body
-    code = cast(dict[str, Any], body).get("code") if isinstance(body, dict) else None
-    return code if isinstance(code, int) else SERVER_ERROR
-
-
 def retry_settings(max_retries: int, longest_wait: float) -> ModelRetrySettings:
     """Return the settings. Retry-After is honoured up to `longest_wait` seconds."""
 
@@ -124,12 +115,13 @@ class Breaker:
         self._failures = 0
         self._opened_at: float | None = None
         self._probe: object | None = None
+        self._refusal = ""
 
     @property
     def problem(self) -> str:
-        """What operators should know; empty while the breaker is closed."""
+        """What operators should know; empty if the model answers, as far as is known."""
         if self._opened_at is None:
-            return ""
+            return f"{self.name}: {self._refusal}" if self._refusal else ""
         wait = ceil(max(self._opened_at + self._seconds - self._clock(), 0))
         return f"{self.name} is down; the next attempt is in {wait} s"
 
@@ -145,6 +137,7 @@ class Breaker:
             yield attempt
             self.succeeded(attempt)
         except Exception as error:
+            self._refusal = refusal(error) or self._refusal
             if is_down(error):
                 self._failed(attempt)
             raise
@@ -162,6 +155,7 @@ class Breaker:
     def succeeded(self, attempt: object) -> None:
         """Record a complete answer, which resets the count of failures."""
         self.answered(attempt)
+        self._refusal = ""
         if self._opened_at is None:
             self._failures = 0
 
@@ -262,4 +256,5 @@ class FallbackModel(Model):
 
 
 def _log(error: Exception) -> None:
-    log.warning("the fallback model answers", error=type(error).__name__)
+    reason = explain(error) or "its answer broke off"
+    log.warning(f"the fallback model answers: {reason}", error=type(error).__name__)

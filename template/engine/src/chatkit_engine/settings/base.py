@@ -1,5 +1,7 @@
 """What all settings classes share: their sources, and how an error is explained."""
 
+import re
+from tomllib import TOMLDecodeError
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,8 +10,13 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
+
+from chatkit_engine.settings.env_file import ENCODING, ENV_FILE, env_file_problem
+
+JSON_FIELD = re.compile(r'field "(\w+)"')
 
 
 class SetupError(ValueError):
@@ -24,12 +31,33 @@ class SettingsBase(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=".env",
+        env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
     )
+
+    def __init__(self, **values: Any) -> None:
+        """Read the settings; `values` override them.
+
+        Raises:
+            SetupError: a source cannot be read.
+            ValidationError: a setting is missing or invalid; see `settings_errors`.
+        """
+        if problem := env_file_problem():
+            raise SetupError(problem)
+        try:
+            super().__init__(**values)
+        except SettingsError as error:
+            field = JSON_FIELD.search(str(error))
+            name = field[1].upper() if field else "a setting"
+            raise SetupError(f"{name}: must be JSON") from None
+        except (TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SetupError(f"defaults.toml is not valid TOML: {_place(error)}") from None
+        except OSError:
+            raise SetupError("defaults.toml cannot be read: check its rights") from None
 
     @classmethod
     def settings_customise_sources(
@@ -47,6 +75,12 @@ class SettingsBase(BaseSettings):
 def settings_errors(error: ValidationError) -> list[str]:
     """Return one line for each invalid setting: its name and the fix, never its value."""
     return [_describe(problem["loc"], problem["msg"]) for problem in error.errors()]
+
+
+def _place(error: ValueError) -> str:
+    """Return where the error is, without the text that is there."""
+    found = re.search(r"line \d+", str(error))
+    return f"correct {found[0]}" if found else "save it as UTF-8, or restore it"
 
 
 def split_list(value: Any) -> Any:

@@ -33,6 +33,7 @@ class Settings(LlmSettings, SettingsBase):
     """The engine's settings. An application derives its own `Settings` from them."""
 
     project_name: str = "ChatKit backend"
+    env_ignore: Annotated[list[str], NoDecode] = Field(default=[])
 
     environment: Literal["development", "production"] = "development"
     host: str = "127.0.0.1"
@@ -94,7 +95,7 @@ class Settings(LlmSettings, SettingsBase):
     def _upper(cls, value: Any) -> Any:
         return value.upper() if isinstance(value, str) else value
 
-    @field_validator("allowed_origins", "allowed_image_domains", mode="before")
+    @field_validator("env_ignore", "allowed_origins", "allowed_image_domains", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return split_list(value)
