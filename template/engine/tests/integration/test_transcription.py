@@ -1,5 +1,6 @@
 """Tests transcription of recorded speech, from the front end to the provider."""
 
+import asyncio
 from base64 import b64encode
 from typing import Any
 
@@ -111,3 +112,24 @@ async def test_a_busy_provider_is_retried(settings: Settings, model_api: FakeMod
         response = await _transcribe(app)
 
     assert response.json() == {"text": "at last"}
+
+
+async def test_transcriptions_count_as_turns_of_the_user(
+    app_with_model: Running, model_api: FakeModelApi
+) -> None:
+    """The default is ten at once and ten that wait."""
+    model_api.released.clear()
+    asked = [asyncio.create_task(_transcribe(app_with_model)) for _ in range(25)]
+    refused: list[httpx2.Response] = []
+    for task in asyncio.as_completed(asked):
+        refused.append(await task)
+        if len(refused) == 25 - 20:
+            break
+    model_api.released.set()
+    statuses = [(await task).status_code for task in asked]
+
+    assert {response.status_code for response in refused} == {429}
+    assert refused[0].headers["Retry-After"]
+    assert (statuses.count(200), statuses.count(429)) == (20, 5)
+    assert len(model_api.recordings) == 20
+    assert (await _transcribe(app_with_model)).status_code == 200

@@ -5,18 +5,22 @@ without an end fills the memory. The bytes are bounded as they arrive, before an
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, cast
 
+import aiohttp
 import httpx2
 from agents.items import TResponseStreamEvent
 from openai import DefaultAioHttpClient
+from openai.types.responses import ResponseCompletedEvent, ResponseOutputItemDoneEvent
+from pydantic import BaseModel
 
 MEBIBYTE = 1024 * 1024
 # A stream has some 400 bytes for each token, and a generated image several times.
 MAX_STREAM_BYTES = 256 * MEBIBYTE
 MAX_BODY_BYTES = 64 * MEBIBYTE
+MAX_ERROR_BYTES = MEBIBYTE
 # An image of 20 MiB, as base64.
 MAX_EVENT_BYTES = 32 * MEBIBYTE
 # Each line costs the client time, an empty one too.
@@ -24,6 +28,11 @@ MAX_LINES = 1_000_000
 # The longest answers of models have 128,000 tokens.
 MAX_CHARACTERS = 2_000_000
 MAX_ITEMS = 256
+# Parts, citations and the progress of tools. Each is an event for the client, and one more entry of
+# an item that is encoded again and again.
+MAX_STEPS = 3_000
+# The base64 of a generated image, which is checked as a file.
+IMAGE = "result"
 BLANK_LINES = (b"\n\n", b"\r\n\r\n", b"\r\r")
 LONGEST_BLANK = 4
 DEADLINE = "deadline"
@@ -65,20 +74,25 @@ class BoundedHttpClient(DefaultAioHttpClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         deadline = asyncio.get_running_loop().time() + self._answer_seconds
         request.extensions = {**request.extensions, DEADLINE: deadline}
-        async with _until(deadline):
-            return await super().send(request, **options)
+        with _broken_http():
+            async with _until(deadline):
+                return await super().send(request, **options)
 
 
 class BoundedStream(httpx2.AsyncByteStream):
     """A body that raises `AnswerOverLimit` beyond the limits."""
 
     def __init__(
-        self, stream: httpx2.AsyncByteStream, deadline: float, *, is_event_stream: bool
+        self,
+        stream: httpx2.AsyncByteStream,
+        deadline: float,
+        max_bytes: int,
+        max_event_bytes: int,
     ) -> None:
         self._stream = stream
         self._deadline = deadline
-        self._max_bytes = MAX_STREAM_BYTES if is_event_stream else MAX_BODY_BYTES
-        self._max_event_bytes = MAX_EVENT_BYTES if is_event_stream else MAX_BODY_BYTES
+        self._max_bytes = max_bytes
+        self._max_event_bytes = max_event_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = event = lines = 0
@@ -86,8 +100,9 @@ class BoundedStream(httpx2.AsyncByteStream):
         async with aclosing(cast(AsyncGenerator[bytes], aiter(self._stream))) as chunks:
             while True:
                 try:
-                    async with _until(self._deadline):
-                        chunk = await anext(chunks)
+                    with _broken_http():
+                        async with _until(self._deadline):
+                            chunk = await anext(chunks)
                 except StopAsyncIteration:
                     return
                 size += len(chunk)
@@ -107,20 +122,75 @@ class BoundedStream(httpx2.AsyncByteStream):
 async def bounded_output(
     events: AsyncGenerator[TResponseStreamEvent],
 ) -> AsyncGenerator[TResponseStreamEvent]:
-    """Pass on a model's events until its texts, calls or items exceed what models write.
+    """Pass on a model's events until its texts, calls, items or steps exceed what models write.
 
     Raises:
         AnswerOverLimit: they do.
     """
-    characters = items = 0
+    written = _Written()
     async for event in events:
+        written.add(event)
+        yield event
+
+
+def check_output(output: Sequence[object]) -> None:
+    """Check the size of whole items.
+
+    Raises:
+        AnswerOverLimit: they are more or longer than what models write.
+    """
+    if len(output) > MAX_ITEMS or _characters(output) > MAX_CHARACTERS:
+        raise AnswerOverLimit
+
+
+class _Written:
+    """Counts a stream in deltas and in whole items, since a provider may send only one of them."""
+
+    def __init__(self) -> None:
+        self._in_deltas = self._in_items = self._items = self._steps = 0
+
+    def add(self, event: TResponseStreamEvent) -> None:
         delta = getattr(event, "delta", None)
         if isinstance(delta, str):
-            characters += len(delta)
-        items += event.type == "response.output_item.added"
-        if characters > MAX_CHARACTERS or items > MAX_ITEMS:
+            self._in_deltas += len(delta)
+        else:
+            self._steps += 1
+        match event:
+            case ResponseOutputItemDoneEvent():
+                self._items += 1
+                self._in_items += _characters([event.item])
+            case ResponseCompletedEvent():
+                check_output(event.response.output)
+            case _:
+                pass
+        characters = max(self._in_deltas, self._in_items)
+        if characters > MAX_CHARACTERS or self._items > MAX_ITEMS or self._steps > MAX_STEPS:
             raise AnswerOverLimit
-        yield event
+
+
+def _characters(values: Sequence[object]) -> int:
+    """Return the length of all texts in `values`. JSON would fail at half a surrogate pair."""
+    count, left = 0, list(values)
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            count += len(value)
+        elif isinstance(value, BaseModel):
+            left += [each for name, each in value if name != IMAGE]
+        elif isinstance(value, dict):
+            left += cast(dict[str, object], value).values()
+        elif isinstance(value, list):
+            left += cast(list[object], value)
+    return count
+
+
+@contextmanager
+def _broken_http() -> Generator[None]:
+    """Raise what the official client knows if an answer is not HTTP, or has endless headers."""
+    try:
+        yield
+    except aiohttp.ClientError as error:
+        raise httpx2.RemoteProtocolError("the provider's answer is not valid HTTP") from error
 
 
 def _open_event(recent: bytes, size: int) -> int:
@@ -135,23 +205,27 @@ async def _bound(response: httpx2.Response) -> None:
         return
     if response.headers.get("content-encoding", "identity") != "identity":
         raise AnswerOverLimit("the answer is compressed, which was not asked for")
-    media_type = response.headers.get("content-type", "")
     deadline = response.request.extensions[DEADLINE]
-    is_event_stream = media_type.startswith("text/event-stream")
-    response.stream = BoundedStream(stream, deadline, is_event_stream=is_event_stream)
+    response.stream = BoundedStream(stream, deadline, *_limits(response))
 
 
-class _until:  # noqa: N801
+def _limits(response: httpx2.Response) -> tuple[int, int]:
+    """Return the bytes that a body may have, and one event of it."""
+    if response.is_error:
+        return MAX_ERROR_BYTES, MAX_ERROR_BYTES
+    if response.headers.get("content-type", "").startswith("text/event-stream"):
+        return MAX_STREAM_BYTES, MAX_EVENT_BYTES
+    return MAX_BODY_BYTES, MAX_BODY_BYTES
+
+
+@asynccontextmanager
+async def _until(deadline: float) -> AsyncGenerator[None]:
     """`asyncio.timeout_at` that raises `AnswerTooSlow`, and only for its own deadline."""
-
-    def __init__(self, deadline: float) -> None:
-        self._timeout = asyncio.timeout_at(deadline)
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(self, *exc: Any) -> None:
-        try:
-            await self._timeout.__aexit__(*exc)
-        except TimeoutError:
+    timeout = asyncio.timeout_at(deadline)
+    try:
+        async with timeout:
+            yield
+    except TimeoutError:
+        if timeout.expired():
             raise AnswerTooSlow from None
+        raise

@@ -25,7 +25,12 @@ from openai import APIConnectionError, APIError
 from openai.types.responses import ResponseCompletedEvent
 
 from chatkit_engine.errors import ModelBusy
-from chatkit_engine.models.answer_limits import AnswerOverLimit, bounded_output, over_limit
+from chatkit_engine.models.answer_limits import (
+    AnswerOverLimit,
+    bounded_output,
+    check_output,
+    over_limit,
+)
 from chatkit_engine.models.provider_errors import SERVER_ERROR, explain, refusal, status_of
 from chatkit_engine.upstream import mark_error_to_drain_stream_events
 
@@ -187,7 +192,9 @@ class GuardedModel(Model):
 
     async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
         with self._breaker.attempt():
-            return await self._model.get_response(*args, **kwargs)
+            response = await self._model.get_response(*args, **kwargs)
+            check_output(response.output)
+            return response
 
     async def stream_response(
         self, *args: Any, **kwargs: Any

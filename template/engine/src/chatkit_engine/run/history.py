@@ -10,11 +10,16 @@ from typing import Any, Protocol, cast
 
 from agents import Agent, FunctionTool, TResponseInputItem
 from agents.run_config import ModelInputData
-from chatkit.types import GeneratedImageItem, UserMessageItem, UserMessageTagContent
+from chatkit.types import (
+    ClientToolCallItem,
+    GeneratedImageItem,
+    UserMessageItem,
+    UserMessageTagContent,
+)
 from pydantic_core import to_json
 
 from chatkit_engine.assistant.context import TurnContext
-from chatkit_engine.store.items import Blocked, StoredItem, encode_item, item_text
+from chatkit_engine.store.items import Blocked, StoredItem, ToolCall, encode_item, item_text
 
 MAX_BYTES_PER_TOKEN = 4.0
 MIN_BYTES_PER_TOKEN = 1.0
@@ -79,16 +84,41 @@ class History:
     async def select(
         self, turns: AsyncIterator[Sequence[StoredItem]], context: TurnContext | None = None
     ) -> list[StoredItem]:
-        """Return the newest turns that fit, oldest first. The newest turn is always included."""
+        """Return the newest turns that fit, oldest first.
+
+        The newest turn is always included: its message, and the newest of its other items.
+        """
         selected: list[StoredItem] = []
         remaining = self._max_tokens
         async for turn in turns:
             tokens = sum(map(self._item_tokens, turn))
             if selected and tokens > remaining:
                 break
-            selected[:0] = turn
+            selected[:0] = turn if tokens <= remaining else self._newest(turn)
             remaining -= tokens
         return selected
+
+    def _newest(self, turn: Sequence[StoredItem]) -> list[StoredItem]:
+        """Return the message of a turn and the newest items that fit, at least one.
+
+        A call counts without its output, which `limit_outputs` omits if it is too long.
+        """
+        message = [item for item in turn[:1] if isinstance(item, UserMessageItem)]
+        others = turn[len(message) :]
+        remaining = self._max_tokens - sum(map(self._item_tokens, message))
+        first = len(others)
+        for item in reversed(others):
+            remaining -= self._request_tokens(item)
+            if remaining < 0 and first < len(others):
+                break
+            first -= 1
+        return [*message, *others[first:]]
+
+    def _request_tokens(self, item: StoredItem) -> int:
+        if isinstance(item, ToolCall | ClientToolCallItem):
+            arguments = str(item.arguments).encode()
+            return ITEM_TOKENS + SMALL_OUTPUT + self.estimator.tokens(len(arguments))
+        return self._item_tokens(item)
 
     def limit_outputs(self, items: Sequence[TResponseInputItem]) -> list[TResponseInputItem]:
         """Return a request's items with only the newest tool outputs that fit the budget.

@@ -55,6 +55,8 @@ from chatkit_engine.store.usage import Usage
 PAGE = 50
 # For a thread whose items the model never reads, such as blocked messages.
 MAX_HISTORY_PAGES = 100
+# Of a turn that goes on without a message, such as one widget action after the other.
+MAX_TURN_BYTES = 8 * 1024 * 1024
 ALREADY_DECIDED = _("This was decided already.")
 
 
@@ -284,20 +286,24 @@ class TurnStore(chatkit_store.SqlStore):
     async def history(self) -> AsyncIterator[StoredItem]:
         """Yield what the turn answers to, newest first, including its own staged items.
 
-        It ends after 100 pages, each of at most 50 items and some 2 MiB.
+        It ends after 100 pages, each of at most 50 items and some 2 MiB, and after 8 MiB without a
+        user's message.
         """
         for item in reversed(self._with_staged(self._past)):
             yield item
         older = self._past.older
         thread_id, user_id = self.lease.thread_id, self.lease.user_id
+        size = 0
         for _page in range(MAX_HISTORY_PAGES):
-            if older is None:
+            if older is None or size > MAX_TURN_BYTES:
                 return
             past = await self.database.read(
                 threads.load_history_page, thread_id, older, PAGE, user_id
             )
             for item in reversed(past.items):
                 yield item
+            has_message = any(isinstance(item, UserMessageItem) for item in past.items)
+            size = 0 if has_message else size + past.size
             older = past.older
 
     def _with_staged(self, window: Window) -> list[StoredItem]:

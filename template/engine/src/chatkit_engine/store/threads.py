@@ -95,10 +95,14 @@ _ITEM_PAGES = PageQueries(
 
 @dataclass(frozen=True)
 class HistoryPage:
-    """Some of a thread's items, oldest first. `older` is the `before` of the next older page."""
+    """Some of a thread's items, oldest first, and their bytes.
+
+    `older` is the `before` of the next older page.
+    """
 
     items: list[StoredItem]
     older: int | None
+    size: int
 
 
 def load_thread(connection: Connection, thread_id: str, user_id: str) -> ThreadMetadata:
@@ -225,7 +229,8 @@ def load_history_page(
     newest = bounded(columns, items.c.seq, items.c.size, condition, limit + 1, "desc")
     page = whole_rows(connection.execute(newest).all(), limit)
     older = page.rows[-1].seq if page.has_more else None
-    return HistoryPage(_decode_items(row.data for row in reversed(page.rows)), older)
+    size = sum(row.size for row in page.rows)
+    return HistoryPage(_decode_items(row.data for row in reversed(page.rows)), older, size)
 
 
 def item_position(connection: Connection, thread_id: str, item_id: str, user_id: str) -> int:

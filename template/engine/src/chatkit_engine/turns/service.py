@@ -6,6 +6,7 @@ from contextlib import suppress
 from chatkit.types import (
     AttachmentsDeleteReq,
     ChatKitReq,
+    InputTranscribeReq,
     NonStreamingReq,
     StreamingReq,
     ThreadsAddUserMessageReq,
@@ -85,13 +86,23 @@ class ChatService:
         """
         check_limits(request)
         await preflight.check(request, self.store, context, self._runtime)
-        server = RequestServer(self._runtime, self.store, context)
-        response = await server.answer(request, context)
+        response = await self._answer(request, context)
         if isinstance(request, ThreadsDeleteReq | AttachmentsDeleteReq):
             # Delete the files now. If the file storage does not answer, the sweeper will do it.
             with suppress(Unavailable):
                 await delete_dead_blobs(self._database, self._blobs)
         return response
+
+    async def _answer(self, request: NonStreamingReq, context: RequestContext) -> bytes:
+        server = RequestServer(self._runtime, self.store, context)
+        if not isinstance(request, InputTranscribeReq):
+            return await server.answer(request, context)
+        # A model works on it, as on a turn.
+        release = await self._admission.enter(context.user.id)
+        try:
+            return await server.answer(request, context)
+        finally:
+            release()
 
     async def start(
         self,

@@ -142,6 +142,7 @@ class FakeModelApi:
             file = form["file"]
             assert isinstance(file, UploadFile)
             self.recordings.append((str(form["model"]), file.filename or "", await file.read()))
+        await self._hold()
         reply = self._next_reply("a recording")
         if reply.endless:
             return StreamingResponse(reply.forever(), media_type="application/json")
@@ -149,6 +150,10 @@ class FakeModelApi:
 
     async def _embed(self, request: Request) -> Response:
         return await self.embeddings.respond(request)
+
+    async def _hold(self) -> None:
+        if not self.released.is_set():
+            await asyncio.to_thread(self.released.wait, HELD_SECONDS)
 
     def _next_reply(self, said: str) -> Reply:
         if self._script:
@@ -162,8 +167,7 @@ class FakeModelApi:
         finished = False
         try:
             yield wire.opening()
-            if not self.released.is_set():
-                await asyncio.to_thread(self.released.wait, HELD_SECONDS)
+            await self._hold()
             async for chunk in wire.body():
                 yield chunk
             async for chunk in reply.forever():
