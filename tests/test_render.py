@@ -21,9 +21,11 @@ from tests.texts import FENCE
 COUNTS = (0, 1, len(FEATURES) - 1, len(FEATURES))
 SUBSETS = chain.from_iterable(combinations(FEATURES, count) for count in COUNTS)
 COMBINATIONS = [
-    {"features": list(features), "ci": ci, "database": database}
-    for features, (ci, database) in zip(
-        SUBSETS, cycle(product(("github", "none"), ("sqlite", "postgres"))), strict=False
+    {"features": list(features), "ci": ci, "database": database, "languages": languages}
+    for features, (ci, database, languages) in zip(
+        SUBSETS,
+        cycle(product(("github", "none"), ("sqlite", "postgres"), ([], ["de"]))),
+        strict=False,
     )
 ]
 FOLDERS = {
@@ -89,7 +91,9 @@ def _imported(code: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "answers", COMBINATIONS, ids=lambda a: "-".join([*a["features"], a["database"], "ci", a["ci"]])
+    "answers",
+    COMBINATIONS,
+    ids=lambda a: "-".join([*a["features"], a["database"], "ci", a["ci"], *a["languages"]]),
 )
 def test_every_combination_is_whole(clone: Path, tmp_path: Path, answers: dict[str, Any]) -> None:
     project = render(clone, tmp_path / "project", **answers)
@@ -113,6 +117,8 @@ def test_every_combination_is_whole(clone: Path, tmp_path: Path, answers: dict[s
     assert bool(list((project.folder / "app").rglob("*mcp_tools.py"))) == (
         has_mcp and "notes" in answers["features"]
     )
+    catalogues = {path.parent.parent.name for path in (project.folder / "app").rglob("*.po")}
+    assert catalogues == set(answers["languages"])
     assert (project.folder / ".github").exists() == (answers["ci"] == "github")
     is_postgres = answers["database"] == "postgres"
     assert (project.folder / "compose.yaml").exists() == is_postgres

@@ -1,8 +1,8 @@
 """The user's language, from `Accept-Language`, and messages in it.
 
 The catalogues are in the folders `locale/` of the engine, of the application and of each feature. A
-language is supported if one of them has a catalogue for it. A text without a translation stays
-English.
+language is supported if the application has a catalogue for it: one language for the texts of both.
+A text without a translation stays English.
 """
 
 import re
@@ -22,7 +22,8 @@ ENTRY = re.compile(
     r"(?:\s*;\s*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
 )
 
-_folders = [HERE / "locale", *sorted(HERE.glob("features/*/locale"))]
+_engine_folders = [HERE / "locale", *sorted(HERE.glob("features/*/locale"))]
+_folders: list[Path] = []
 
 
 class Message(str):
@@ -85,7 +86,7 @@ def _supported(tag: str) -> str | None:
 
 
 def add_translations(folders: Iterable[Path]) -> None:
-    """Add `locale` folders. They are searched after the engine's and those added earlier."""
+    """Add the `locale` folders of an application. The engine's are searched first."""
     new = [folder for folder in folders if folder not in _folders]
     if new:
         _folders.extend(new)
@@ -102,6 +103,6 @@ def _languages() -> dict[str, str]:
 @cache
 def _catalogue(language: str) -> NullTranslations:
     chain = NullTranslations()
-    for folder in _folders:
+    for folder in (*_engine_folders, *_folders):
         chain.add_fallback(translation("messages", folder, [language], fallback=True))
     return chain

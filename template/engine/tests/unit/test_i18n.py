@@ -3,66 +3,53 @@
 from copy import deepcopy
 from io import BytesIO
 from pathlib import Path
-from string import Formatter
 
 import pytest
-from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract_from_dir
-from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 from chatkit.types import ErrorEvent, NoticeEvent, ProgressUpdateEvent
 from support.app import ROOT
 
-from chatkit_engine.discovery import ENGINE, feature_names
-from chatkit_engine.i18n import _, message_language, preferred_locale, translate
+from chatkit_engine import i18n
+from chatkit_engine.discovery import ENGINE, feature_names, locale_folders
+from chatkit_engine.i18n import (
+    _,
+    add_translations,
+    message_language,
+    preferred_locale,
+    translate,
+)
 from chatkit_engine.run.delivery import localized
+from chatkit_engine.testing.translations import (
+    catalogues_of,
+    texts_in,
+    translation_faults,
+    translation_gaps,
+)
 
 SOURCE = ROOT / "src" / ENGINE
 OWNERS = [SOURCE, *(SOURCE / "features" / name for name in feature_names(ENGINE))]
 BUSY = _("This request is already being answered. Try again shortly.")
 
 
-def _said(owner: Path) -> set[str]:
-    """Return the texts that the core, or a feature, gives to `_`."""
-
-    def enter(folder: str | Path) -> bool:
-        return Path(folder).name not in ("features", "__pycache__")
-
-    found = extract_from_dir(
-        owner, [("**.py", "python")], keywords={"_": None}, directory_filter=enter
-    )
-    return {str(text) for _name, _line, text, _comments, _context in found}
-
-
-def _texts(catalogue: Catalog) -> dict[str, str]:
-    return {str(message.id): str(message.string) for message in catalogue if message.id}
-
-
-def _placeholders(text: str) -> set[str | None]:
-    return {name for _before, name, *_format in Formatter().parse(text) if name is not None}
-
-
-def _is_ready(message: Message) -> bool:
-    return bool(message.string) and not message.fuzzy
+@pytest.fixture(autouse=True, scope="module")
+def sample_languages() -> None:
+    add_translations(locale_folders("sample"))
 
 
 @pytest.mark.parametrize("owner", OWNERS, ids=lambda owner: owner.name)
 def test_every_text_is_translated_and_the_compiled_catalogue_is_the_written_one(
     owner: Path,
 ) -> None:
-    said = _said(owner)
-    folder = owner / "locale/de/LC_MESSAGES"
-    if not said and not folder.exists():
+    catalogue = owner / "locale/de/LC_MESSAGES/messages.po"
+    if not catalogue.exists():
+        assert texts_in(owner) == set()
         return
-    written = read_po(BytesIO((folder / "messages.po").read_bytes()), locale="de")
-    compiled = read_mo(BytesIO((folder / "messages.mo").read_bytes()))
 
-    assert _texts(written).keys() == said
+    assert translation_gaps(catalogue) == []
+    assert translation_faults(catalogue) == []
+    written = read_po(BytesIO(catalogue.read_bytes()))
+    assert {str(each.id) for each in written if each.id} == texts_in(owner)
     assert not written.obsolete
-    assert [message.id for message in written if message.id and not _is_ready(message)] == []
-    for text, translation in _texts(written).items():
-        assert _placeholders(translation) == _placeholders(text), text
-    assert _texts(compiled) == _texts(written), "run `pybabel compile`"
 
 
 @pytest.mark.parametrize(
@@ -132,3 +119,29 @@ def test_messages_of_a_stream_are_translated_and_everything_else_is_left() -> No
     )
     assert localized(progress, "de") is progress
     assert localized(ErrorEvent(code="custom"), "de") == ErrorEvent(code="custom")
+
+
+def test_what_is_missing_wrong_or_not_compiled_is_found(tmp_path: Path) -> None:
+    (tmp_path / "words.py").write_text('_("Hello {name}")\n_("Good bye")\n')
+    catalogue = tmp_path / "locale/fr/LC_MESSAGES/messages.po"
+    catalogue.parent.mkdir(parents=True)
+    catalogue.write_text('msgid "Hello {name}"\nmsgstr "Bonjour {nom}"\n')
+
+    assert catalogues_of(tmp_path) == [catalogue]
+    assert [gap.rsplit(": ")[-1] for gap in translation_gaps(catalogue)] == [
+        "Good bye",
+        "its messages.mo is another",
+    ]
+    assert len(translation_faults(catalogue)) == 1
+
+
+def test_a_language_of_the_engine_alone_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a stranger to the language would read half of it in English."""
+    monkeypatch.setattr(i18n, "_folders", [])
+    for cached in (i18n._languages, i18n._catalogue):
+        cached.cache_clear()
+
+    assert message_language("de") == "en"
+    assert translate(BUSY, "de") == BUSY
+    for cached in (i18n._languages, i18n._catalogue):
+        cached.cache_clear()

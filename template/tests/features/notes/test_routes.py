@@ -24,12 +24,11 @@ async def test_what_is_no_note_is_refused(app: Running) -> None:
         assert response.json()["errors"][0]["field"] == "body.text"
 
 
-async def test_an_unknown_note_is_not_found_in_the_users_language(app: Running) -> None:
-    german = {"Accept-Language": "de"}
-    response = await app.http.delete("/api/notes/note_unknown", headers=german)
+async def test_an_unknown_note_is_not_found(app: Running) -> None:
+    response = await app.http.delete("/api/notes/note_unknown")
 
     assert response.status_code == 404
-    assert response.json()["detail"] == "Diese Notiz gibt es nicht."
+    assert response.json()["detail"] == "This note does not exist."
 
 
 async def test_a_users_notes_are_theirs_alone(settings: Settings) -> None:

@@ -30,4 +30,7 @@ from .requests import press as press
 from .requests import text_of as text_of
 from .requests import thread_id as thread_id
 from .requests import without_defaults as without_defaults
+from .translations import catalogues_of as catalogues_of
+from .translations import translation_faults as translation_faults
+from .translations import translation_gaps as translation_gaps
 from .waiting import eventually as eventually
