@@ -41,7 +41,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 async def _list_threads(server: Server, user: str) -> int:
     async with httpx2.AsyncClient(base_url=server.url) as http:
-        return (await http.post("/chatkit", json=op("threads.list"), headers=bearer(SETTINGS, user))).status_code
+        return (
+            await http.post("/chatkit", json=op("threads.list"), headers=bearer(SETTINGS, user))
+        ).status_code
 
 
 @pytest.mark.parametrize("path", PROTECTED)
@@ -112,7 +114,9 @@ async def test_bodies_have_a_bounded_memory_of_which_one_user_gets_a_part(server
 
         async def send(user: str) -> Connection:
             connection = await stack.enter_async_context(connected(server.url))
-            await connection.request("POST", "/chatkit", half_a_share | bearer(SETTINGS, user), body)
+            await connection.request(
+                "POST", "/chatkit", half_a_share | bearer(SETTINGS, user), body
+            )
             return connection
 
         by_one = [await send("greedy") for _ in range(4)]

@@ -258,7 +258,7 @@ def test_a_broken_defaults_file_is_named_without_what_is_in_it(
         "        toml_file=Path(__file__).with_name('defaults.toml')\n"
         "    )\n"
     )
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     for broken in (f'openai_api_key = "{C["openai"]}', f"jwt_secret = {C['jwt']}", f"[{C['s3']}"):
         (folder / "defaults.toml").write_text(f"port = 1\n{broken}\n")
         for command in ("serve", "doctor", "migrate"):

@@ -99,7 +99,10 @@ async def test_reads_that_succeed_do_not_end_an_outage_of_writes(each_database: 
                 await database.read(_nothing)
             await database.write(_nothing)
 
-    assert [log.get("cause") or log["event"] for log in logs] == ["full", "the database works again"]
+    assert [log.get("cause") or log["event"] for log in logs] == [
+        "full",
+        "the database works again",
+    ]
 
 
 def _fail(_connection: Connection) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chatkit_engine.fair_slots import FairSlots
 from chatkit_engine.testing.waiting import eventually
 from chatkit_engine.workers import pool as pools
-from chatkit_engine.fair_slots import FairSlots
 from chatkit_engine.workers.pool import Limits, WorkerPool, WorkersUnavailable, WorkFailed
 
 MIB = 1024 * 1024

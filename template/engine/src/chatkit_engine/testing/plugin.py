@@ -51,6 +51,14 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_refuse_network)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts PostgreSQL as slow, before tests are chosen by their marks."""
+    for item in items:
+        if "postgres" in getattr(item, "fixturenames", ()):
+            item.add_marker("slow")
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Collect garbage less often, and never what was imported: the SDKs have 400,000 objects."""
     gc.freeze()
