@@ -11,7 +11,22 @@ from tests.projects import FEATURES, PLACES, PRESETS, ROOT, Project, clean_envir
 
 from tests import type_checker
 
+# First, because a worker would be left alone with one of them at the end.
+LONGEST = (
+    "test_texts.py",
+    "test_update.py",
+    "test_rendered_suites.py",
+    "test_mcp_interop.py",
+    "test_protocol.py",
+    "test_customize.py",
+    "test_hooks.py",
+    "test_specs.py",
+)
 UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.name) in LONGEST else 99)
 
 
 @pytest.fixture(scope="session")

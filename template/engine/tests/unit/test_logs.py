@@ -94,8 +94,8 @@ def test_a_secret_that_an_error_repeats_is_blotted_out(environment: str) -> None
         "p%40ss/w%C3%B6rd%251%2Bx",
         json.dumps("p@ss/wörd%1+x")[1:-1],
         base64.b64encode("p@ss/wörd%1+x".encode()).decode()[:-2],
-        base64.b64encode("ada:p@ss/wörd%1+x".encode()).decode()[8:-2],
-        base64.urlsafe_b64encode("a:p@ss/wörd%1+x!".encode()).decode()[4:-2],
+        base64.b64encode("ada:p@ss/wörd%1+x".encode()).decode()[6:],
+        base64.urlsafe_b64encode("a:p@ss/wörd%1+x!".encode()).decode()[3:21],
     ],
 )
 def test_a_secret_is_blotted_out_in_every_form(form: str) -> None:
