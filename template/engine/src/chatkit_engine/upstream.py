@@ -64,6 +64,12 @@ OVERRIDDEN = (
         ("data", "cast_to", "response"),
         "Parse an event as the type that it names. The client tries some fifty types in turn.",
     ),
+    PrivateMethod(
+        "openai:AsyncOpenAI",
+        "_make_sse_decoder",
+        (),
+        "Drop events without data. The client parses them as JSON, and the answer would end.",
+    ),
 )
 
 CALLED = (

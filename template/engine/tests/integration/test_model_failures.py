@@ -262,6 +262,40 @@ async def test_one_provider_may_have_both_models(
     assert [request["model"] for request in model_api.requests] == ["fake", "second"]
 
 
+@pytest.mark.parametrize(
+    "noise",
+    [
+        b"retry: 3000\n\n",
+        b": OPENROUTER PROCESSING\n\n",
+        b"data:\n\n",
+        b"data: \n\n",
+        b"event: ping\nid: 7\ndata:\n\n",
+        b"\n\n\n",
+        b"retry: 3000\r\n\r\n:\r\n\r\ndata:\r\n\r\n",
+    ],
+)
+async def test_events_without_data_are_ignored(
+    each_wire: Settings, model_api: FakeModelApi, noise: bytes
+) -> None:
+    model_api.script(Reply("Hello", noise=noise))
+
+    streamed = await _asked_once(each_wire)
+
+    assert answer(streamed).strip() == "Hello"
+    assert len(model_api.requests) == 1
+
+
+@pytest.mark.parametrize("noise", [b'data: {"half\n\n', b"data: nonsense\n\n"])
+async def test_an_event_that_is_no_json_is_an_answer_that_broke_off(
+    each_wire: Settings, model_api: FakeModelApi, noise: bytes
+) -> None:
+    model_api.script(Reply("", noise=noise), Reply("Hello"))
+
+    streamed = await _asked_once(_with(each_wire, llm_max_retries=1))
+
+    assert answer(streamed).strip() == "Hello"
+
+
 async def test_empty_chunks_are_ignored(settings: Settings, model_api: FakeModelApi) -> None:
     nothing = [{"index": 0, "delta": None, "finish_reason": None}]
     model_api.script(Reply("Hello", choices=[None, [], nothing]))

@@ -13,7 +13,14 @@ import pytest
 from chatkit_engine.fair_slots import FairSlots
 from chatkit_engine.testing.waiting import eventually
 from chatkit_engine.workers import pool as pools
-from chatkit_engine.workers.pool import Limits, WorkerPool, WorkersUnavailable, WorkFailed
+from chatkit_engine.workers.child import LENGTH_BYTES
+from chatkit_engine.workers.pool import (
+    Limits,
+    Worker,
+    WorkerPool,
+    WorkersUnavailable,
+    WorkFailed,
+)
 
 MIB = 1024 * 1024
 LIMITS = Limits(memory_bytes=200 * MIB, cpu_seconds=1, wall_seconds=10, answer_bytes=1000)
@@ -74,6 +81,20 @@ async def test_a_worker_that_hangs_is_killed() -> None:
         with pytest.raises(WorkFailed):
             await pool.run("ada", _content("hang"))
         assert await _pids() == []
+
+
+async def test_a_worker_whose_answer_nobody_reads_is_killed() -> None:
+    worker = await Worker.start("support.work:misbehave", LIMITS)
+    await worker.receive(LENGTH_BYTES)
+    with pytest.raises(EOFError):
+        await worker.call(_content("answer"), {}, LIMITS.answer_bytes)
+    # Until the pipe and the reader's buffer are full.
+    await asyncio.sleep(0.5)
+
+    async with asyncio.timeout(30):
+        await worker.kill()
+
+    assert await _pids() == []
 
 
 async def test_what_a_library_prints_is_no_answer(pool: WorkerPool) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast, get_args
 
 from httpx2 import create_ssl_context
 from openai import AsyncOpenAI, Timeout
+from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.resources.responses import AsyncResponses
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, ValidationError
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from chatkit_engine.models.answer_limits import BoundedHttpClient
 from chatkit_engine.models.coalescing import merge_deltas
 from chatkit_engine.models.completion import whole_response
+from chatkit_engine.models.resilience import AnswerBroken
 from chatkit_engine.settings.providers import Endpoint
 
 CONNECT_SECONDS = 5.0
@@ -73,6 +75,29 @@ class Client(AsyncOpenAI):
             with suppress(ValidationError):
                 return event.model_validate(data)
         return super()._process_response_data(**parameters)
+
+    def _make_sse_decoder(self) -> SSEDecoder:
+        return Decoder()
+
+
+class Decoder(SSEDecoder):
+    """Drops events without data, such as `retry: 3000`, which some servers and proxies send."""
+
+    def decode(self, line: str) -> ServerSentEvent | None:
+        event = super().decode(line)
+        if event is None or not event.data.strip():
+            return None
+        return CheckedEvent(event=event.event, data=event.data, id=event.id, retry=event.retry)
+
+
+class CheckedEvent(ServerSentEvent):
+    """An event whose invalid JSON is an answer that broke off."""
+
+    def json(self) -> Any:
+        try:
+            return super().json()
+        except ValueError:
+            raise AnswerBroken("invalid_json") from None
 
 
 class Responses(AsyncResponses):

@@ -219,6 +219,10 @@ class Worker:
                 return
         with suppress(ProcessLookupError):
             self._process.kill()
+        # `wait` waits for the pipes, too, and they stop when their buffers are full. A call that is
+        # still reading reads on.
+        with suppress(RuntimeError):
+            await self._output.read()
         await self._process.wait()
 
     def end(self, error: Exception) -> dict[str, object]:

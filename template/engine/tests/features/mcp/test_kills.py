@@ -20,7 +20,7 @@ from chatkit_engine.testing.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
-KILLS = 8
+KILLS = 4
 TURNS = 8
 TURN_SECONDS = 30
 
@@ -104,7 +104,7 @@ async def test_a_call_ends_when_the_process_is_killed_under_it(
     use_servers(post=make(tmp_path))
 
     async with connected_app(with_model) as app:
-        for _ in range(3):
+        for _ in range(2):
             folder = {"folder": str(tmp_path)}
             turn = asyncio.create_task(call(app, model_api, "post_wait", folder))
             pid = await waiting_pid(tmp_path)

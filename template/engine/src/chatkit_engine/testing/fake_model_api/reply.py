@@ -27,8 +27,9 @@ class Reply:
     early. `usage` overrides the counts of `input`, `output` and `cached` tokens. `error_code` makes
     the answer fail after it has started. `events` (Responses API only) are sent unchanged, and None
     among them makes the answer hang. `choices` (Chat Completions only) are sent unchanged in the
-    first chunks. `endless` is sent again and again after the text, every `endless_seconds`. Content
-    that a wire format cannot carry, for example an image, is left out.
+    first chunks. `noise` is sent as it is before the text. `endless` is sent again and again after
+    the text, every `endless_seconds`. Content that a wire format cannot carry, for example an
+    image, is left out.
     """
 
     text: str = ""
@@ -47,6 +48,7 @@ class Reply:
     image: bytes | None = None
     events: Sequence[tuple[str, dict[str, Any]] | None] = ()
     choices: Sequence[list[dict[str, Any]] | None] = ()
+    noise: bytes = b""
     endless: bytes = b""
     endless_seconds: float = 0.0
     refusal: str = ""

@@ -168,6 +168,7 @@ class FakeModelApi:
         try:
             yield wire.opening()
             await self._hold()
+            yield reply.noise
             async for chunk in wire.body():
                 yield chunk
             async for chunk in reply.forever():
