@@ -1,6 +1,7 @@
 # `make demo`: a first conversation on a fresh machine. `make test`: everything that CI runs.
+# `make fuzz`: 20,000 requests that nobody would send.
 
-.PHONY: demo test bench lint release clean
+.PHONY: demo test bench fuzz lint release clean
 
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 
@@ -24,6 +25,9 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(UV) run --locked python bench/run.py
+
+fuzz: .venv/ready
+	$(UV) run --locked --with 'schemathesis>=4.32,<5' python bench/fuzz.py
 
 release: test
 	$(UV) run --locked python scripts/release.py

@@ -6,7 +6,9 @@ message and loaded with each page and each turn of its thread.
 
 from base64 import b64decode
 from collections.abc import Sequence
+from typing import Any
 
+from chatkit.actions import Action
 from chatkit.types import (
     ChatKitReq,
     InputTranscribeReq,
@@ -53,8 +55,7 @@ def check_limits(request: ChatKitReq) -> None:
         case ThreadsCreateReq() | ThreadsAddUserMessageReq():
             _check_message(request.params.input)
         case ThreadsCustomActionReq() | ThreadsSyncCustomActionReq():
-            _check_text("action.type", request.params.action.type, MAX_NAME)
-            _check_json("action.payload", request.params.action.payload, MAX_JSON_BYTES)
+            _check_action(request.params.action)
         case ThreadsAddStructuredInputReq():
             _check_answers(request.params.input)
         case ThreadsListReq() | ItemsListReq():
@@ -91,6 +92,14 @@ def _check_tag(name: str, tag: UserMessageTagContent) -> None:
     _check_text(f"{name}.text", tag.text, MAX_NAME)
     _check_text(f"{name}.group", tag.group, MAX_NAME)
     _check_json(f"{name}.data", tag.data, MAX_TAG_BYTES)
+
+
+def _check_action(action: Action[Any, Any]) -> None:
+    # The SDK's default is no string, so that an action without a type gets this far.
+    if not isinstance(action.type, str):
+        raise BadRequest(_("'{name}' is missing.", name="action.type"))
+    _check_text("action.type", action.type, MAX_NAME)
+    _check_json("action.payload", action.payload, MAX_JSON_BYTES)
 
 
 def _check_answers(given: StructuredInputSubmission) -> None:
