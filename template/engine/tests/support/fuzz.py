@@ -26,6 +26,7 @@ TEXTS = (
     *("e\u0301" * 50, "\u0301" * 500, "zalgo" * 1000, "9" * 400),
 )
 NUMBERS = (0, -1, 1, 2**31, 2**63, 2**64, -(2**63) - 1, 10**400, 0.1, -0.0, 1e308)
+EMPTY: tuple[Json, ...] = (None, True, False, [], {}, [[]], {"": None})
 LONG = 200_000
 DEPTH = 200
 MUTATED = 0.75
@@ -99,7 +100,7 @@ class Fuzzer:
         makers: tuple[Callable[[], Json], ...] = (
             lambda: self._random.choice(TEXTS),
             lambda: self._random.choice(NUMBERS),
-            lambda: self._random.choice((None, True, False, [], {}, [[]], {"": None})),
+            lambda: self._random.choice(EMPTY),
             lambda: self._random.choice(TEXTS[1:]) * self._random.choice((1, 100, 2_000)),
             lambda: "x" * self._random.choice((1_000, LONG)),
             lambda: _nested(self._random.randint(2, DEPTH)),
