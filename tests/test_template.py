@@ -60,7 +60,7 @@ def test_links_of_this_repository_lead_into_the_template() -> None:
 
 
 def test_every_question_has_a_default_and_a_help() -> None:
-    assert len(QUESTIONS) <= 9
+    assert len(QUESTIONS) <= 10
     for name, question in QUESTIONS.items():
         assert "default" in question, name
         assert question["help"], name

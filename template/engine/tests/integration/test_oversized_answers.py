@@ -1,6 +1,7 @@
 """Tests answers that are too large in a way that no delta shows, and answers that are not HTTP."""
 
 import asyncio
+import json
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -70,7 +71,7 @@ PART: Json = {"type": "output_text", "text": "", "annotations": []}
         [*_done(_message(TEXT)), *_completed()],
         [*_done(_message(TEXT[:1_500_000]), _message(TEXT[:1_500_000])), *_completed()],
         _completed(_message(TEXT)),
-        [*_done(_call(f'{{"sides": 6, "x": "{TEXT}"}}')), *_completed()],
+        [*_done(_call(json.dumps({"sides": 6, "x": TEXT}))), *_completed()],
         _parts(
             "response.output_text.annotation.added",
             annotation_index=0,

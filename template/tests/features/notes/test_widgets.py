@@ -62,14 +62,6 @@ async def test_the_list_is_streamed_as_it_becomes_known(
     )
 
 
-async def test_the_list_is_in_the_users_language(
-    app_with_model: Running, model_api: FakeModelApi
-) -> None:
-    shown = await _shown(app_with_model, model_api, {"Accept-Language": "de-AT"})
-
-    assert _headline(shown) == "Ihre Notizen: noch keine"
-
-
 async def test_a_deleted_note_goes_from_the_list_and_the_model_knows(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:
