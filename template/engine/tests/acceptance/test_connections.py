@@ -107,3 +107,16 @@ async def test_each_answer_has_security_headers_and_does_not_name_the_server(
             await connection.request(method, path, headers)
             head = await connection.head()
             assert all(f"\n{name}: " in head for name in HEADERS), head
+
+
+async def test_a_packet_of_a_thousand_requests_ends_its_connection(server: Server) -> None:
+    request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with connected(server.url) as few, connected(server.url) as many:
+        await few.send(request * 10)
+        await many.send(request * 1_000)
+
+        answered = (await many.rest()).count(b"HTTP/1.1 200")
+        kept = [await few.status() for _ in range(10)]
+
+    assert answered < 100
+    assert kept == [200] * 10

@@ -3,11 +3,14 @@
 import asyncio
 import shutil
 import sqlite3
+import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from support.app import running_app
 from support.sql import run_sql
 
@@ -189,3 +192,23 @@ async def test_a_request_is_told_that_the_database_is_gone(file_settings: Settin
     for response in (asked, listed):
         assert response.status_code == 503
         assert "is gone" in response.json()["detail"]
+
+
+async def test_another_process_that_closes_the_file_leaves_the_wal_in_use(
+    database: Database,
+) -> None:
+    # Each read at the same time opens a connection.
+    await asyncio.gather(*(database.read(_slow_count) for _ in range(4)))
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+    code += f"c.execute({COUNT!r}); c.close()"
+    arguments = (sys.executable, "-c", code, str(_file(database)))
+    process = await asyncio.create_subprocess_exec(*arguments)
+
+    assert await process.wait() == 0
+    await database.write(run_sql, WRITE)
+    assert await database.problem() == ""
+
+
+def _slow_count(connection: Connection) -> None:
+    time.sleep(0.1)
+    run_sql(connection, COUNT)

@@ -38,7 +38,8 @@ READ_ONLY = "reads_only"
 HOSTED_READERS = (FileSearchTool, ImageGenerationTool, WebSearchTool)
 # What a model writes by itself. Any other output, for example of a search, has other texts in it.
 OWN_OUTPUTS = {"message", "reasoning", "function_call", "image_generation_call", "compaction"}
-WORD = re.compile(r"\w+")
+# Also symbols and invisible characters, which can hide an order. ASCII's signs are Markdown.
+WORD = re.compile(r"[\w\x7f-\U0010ffff]+")
 T = TypeVar("T", bound=Tool)
 
 
@@ -133,4 +134,4 @@ def _is_from(quote: str, history: Iterable[StoredItem]) -> bool:
 
 
 def _words(text: str) -> str:
-    return " ".join(WORD.findall(text))
+    return " ".join(word for part in text.split() for word in WORD.findall(part))

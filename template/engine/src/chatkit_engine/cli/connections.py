@@ -31,6 +31,8 @@ except ImportError:  # Windows
 log = structlog.stdlib.get_logger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
+# Requests that wait for the answers before theirs. One packet may have thousands.
+MAX_PIPELINED = 20
 # Descriptors that are left for the database, files, and the model's API.
 RESERVED_DESCRIPTORS = 256
 SECONDS_BETWEEN_LOGS = 60
@@ -133,6 +135,10 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._refuse(431, "The head of the request is too large.")
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self.transport.abort()
+            # Ends the parser, which would read the rest of the packet.
+            raise ConnectionAbortedError
         super().on_message_begin()
         self._head_bytes = 0
         self._start_timer()
@@ -193,7 +199,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(400, msg)
+        if not self.transport.is_closing():
+            self._refuse(400, msg)
 
 
 def refusal(status: int, text: str) -> bytes:

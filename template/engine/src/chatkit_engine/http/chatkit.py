@@ -1,6 +1,13 @@
 """`POST /chatkit`: the ChatKit protocol."""
 
-from chatkit.types import ChatKitReq, ErrorEvent, is_streaming_req
+from chatkit.types import (
+    ChatKitReq,
+    ErrorEvent,
+    ItemsListReq,
+    ThreadsGetByIdReq,
+    ThreadsListReq,
+    is_streaming_req,
+)
 from fastapi import APIRouter, Request, Response
 
 from chatkit_engine.context import ClientContext
@@ -12,6 +19,7 @@ from chatkit_engine.http.dependencies import (
     IdempotencyKey,
     request_context,
     request_key,
+    share_reads,
 )
 from chatkit_engine.http.json_bodies import is_json, media_type_of, off_loop_if_large
 from chatkit_engine.http.services import services_of
@@ -29,6 +37,8 @@ async def chatkit(
     """Answer a ChatKit request with JSON, or with a stream of the protocol's events."""
     parsed, client = await _parsed(request)
     context = request_context(request, user, client)
+    if isinstance(parsed, ThreadsListReq | ItemsListReq | ThreadsGetByIdReq):
+        await share_reads(request)
     if not is_streaming_req(parsed):
         return Response(await chat.answer(parsed, context), media_type="application/json")
     try:

@@ -6,6 +6,7 @@ of another origin can send a form without asking the server first (CORS).
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
 from hashlib import sha256
 from typing import Annotated
 
@@ -27,6 +28,8 @@ from chatkit_engine.turns.service import ChatService
 
 JSON = ("application/json",)
 FORM = ("multipart/form-data",)
+# In a request's state: what is held until its answer has been sent.
+HELD = "chatkit_held"
 
 
 async def authenticate(request: Request, media_types: Collection[str]) -> User:
@@ -49,6 +52,13 @@ async def uploading_user(request: Request) -> User:
 
 # What the routes accept that depend on these.
 MEDIA_TYPES: dict[object, Collection[str]] = {current_user: JSON, uploading_user: FORM}
+
+
+async def share_reads(request: Request) -> None:
+    """Wait until the user is reading little else, and count this until the answer has been sent."""
+    user = await authenticate(request, JSON)
+    held: AsyncExitStack = getattr(request.state, HELD)
+    await held.enter_async_context(services_of(request).reads.hold(user.id))
 
 
 async def chat_service(request: Request) -> ChatService:
@@ -94,6 +104,7 @@ Token = Annotated[str | None, Query(description="The token of a signed link.")]
 Id = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\w-]+$")]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Cursor = Annotated[str | None, Query(max_length=100, pattern=r"^[\w-]+$")]
+FairRead = Depends(share_reads)
 IdempotencyKey = Annotated[
     str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255, pattern=r"^[!-~ ]+$")
 ]

@@ -6,6 +6,7 @@ takes its part of the memory for bodies, and JSON is bounded before it is parsed
 """
 
 from collections.abc import Collection
+from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from fastapi import Request
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatkit_engine.errors import AppError, RefusedBody
 from chatkit_engine.http.bodies import SMALL_BODY, BodyBudget
-from chatkit_engine.http.dependencies import MEDIA_TYPES, authenticate
+from chatkit_engine.http.dependencies import HELD, MEDIA_TYPES, authenticate
 from chatkit_engine.http.json_bodies import (
     check_shape,
     is_json,
@@ -25,12 +26,14 @@ from chatkit_engine.http.services import services_of
 
 # A form's file, or an upload, is kept in memory up to this size, and on disk beyond it.
 SPOOL_BYTES = 1024 * 1024
+PIECE_BYTES = 64 * 1024
 
 
 class BodyGuardMiddleware:
     """Authenticates before a body is read, and bounds memory and JSON. The innermost middleware.
 
-    `memory_bytes` is what the bodies of all requests may take together.
+    `memory_bytes` is what the bodies of all requests may take together. An answer is sent in pieces
+    that wait for a client that reads slowly, and what the request holds is free after that.
     """
 
     def __init__(self, app: ASGIApp, memory_bytes: int) -> None:
@@ -43,9 +46,28 @@ class BodyGuardMiddleware:
             return
         body = _GuardedBody(scope, receive, self._budget)
         try:
-            await self._app(scope, body.receive, send)
+            async with AsyncExitStack() as held:
+                scope.setdefault("state", {})[HELD] = held
+                await self._app(scope, body.receive, in_pieces(send))
         finally:
             body.give_back()
+
+
+def in_pieces(send: Send) -> Send:
+    """Send large bodies in pieces. The server waits for the client before it takes the next one."""
+
+    async def send_pieces(message: Message) -> None:
+        body = message.get("body", b"")
+        if len(body) <= PIECE_BYTES:
+            await send(message)
+            return
+        view = memoryview(body)
+        for start in range(0, len(body), PIECE_BYTES):
+            piece = bytes(view[start : start + PIECE_BYTES])
+            await send({**message, "body": piece, "more_body": True})
+        await send({**message, "body": b"", "more_body": message.get("more_body", False)})
+
+    return send_pieces
 
 
 class _GuardedBody:

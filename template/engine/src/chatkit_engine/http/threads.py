@@ -24,6 +24,7 @@ from chatkit_engine.http.dependencies import (
     CurrentUser,
     Cursor,
     Db,
+    FairRead,
     Id,
     Limit,
     request_context,
@@ -55,7 +56,7 @@ class ChatKitRequests:
 Requests = Annotated[ChatKitRequests, Depends()]
 
 
-@router.get("", response_class=Response)
+@router.get("", response_class=Response, dependencies=[FairRead])
 async def list_threads(
     handle: Requests, limit: Limit = 20, after: Cursor = None, order: Order = "desc"
 ) -> Response:
@@ -65,7 +66,7 @@ async def list_threads(
 
 
 # Defined before `/{thread_id}`, which would match it too.
-@router.get("/search")
+@router.get("/search", dependencies=[FairRead])
 async def search_threads(
     q: SearchText, user: CurrentUser, database: Db, limit: Annotated[int, Query(ge=1, le=50)] = 10
 ) -> list[SearchHit]:
@@ -73,13 +74,13 @@ async def search_threads(
     return await search_messages(database, user.id, q, limit)
 
 
-@router.get("/{thread_id}", response_class=Response)
+@router.get("/{thread_id}", response_class=Response, dependencies=[FairRead])
 async def get_thread(thread_id: Id, handle: Requests) -> Response:
     """Return a thread with its first items."""
     return await handle(ThreadsGetByIdReq(params=ThreadGetByIdParams(thread_id=thread_id)))
 
 
-@router.get("/{thread_id}/items", response_class=Response)
+@router.get("/{thread_id}/items", response_class=Response, dependencies=[FairRead])
 async def list_items(
     thread_id: Id,
     handle: Requests,

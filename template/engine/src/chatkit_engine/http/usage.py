@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Connection
 
-from chatkit_engine.http.dependencies import CurrentUser, Db, Id, Limit
+from chatkit_engine.http.dependencies import CurrentUser, Db, FairRead, Id, Limit
 from chatkit_engine.store import usage
 from chatkit_engine.store.threads import load_thread
 from chatkit_engine.store.usage import ModelUsage, Usage, UsageEntry, UsageTotal
@@ -36,7 +36,7 @@ class ThreadUsage(BaseModel):
     turns: list[UsageEntry]
 
 
-@router.get("/usage")
+@router.get("/usage", dependencies=[FairRead])
 async def user_usage(user: CurrentUser, database: Db, since: date | None = None) -> UserUsage:
     """Return the user's usage by model, since the start of a day in UTC."""
     seconds = since and datetime.combine(since, time.min, UTC).timestamp()
@@ -44,7 +44,7 @@ async def user_usage(user: CurrentUser, database: Db, since: date | None = None)
     return UserUsage(total=usage.total(models), models=models)
 
 
-@router.get("/threads/{thread_id}/usage")
+@router.get("/threads/{thread_id}/usage", dependencies=[FairRead])
 async def thread_usage(
     thread_id: Id, user: CurrentUser, database: Db, limit: Limit = 20
 ) -> ThreadUsage:

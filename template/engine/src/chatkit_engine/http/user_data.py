@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from chatkit_engine.http.dependencies import BlobStore, CurrentUser, Db, Erasers
+from chatkit_engine.http.dependencies import BlobStore, CurrentUser, Db, Erasers, FairRead
 from chatkit_engine.store.user_data import erase_user, export_user, without_hidden_context
 
 router = APIRouter(prefix="/api/me/data", tags=["user data"])
@@ -13,7 +13,7 @@ HEADERS = {
 }
 
 
-@router.get("", response_class=StreamingResponse)
+@router.get("", response_class=StreamingResponse, dependencies=[FairRead])
 async def export(user: CurrentUser, database: Db, blobs: BlobStore) -> StreamingResponse:
     """Return all data of the user as JSON Lines."""
     lines = await export_user(database, blobs, user.id, without_hidden_context)

@@ -21,9 +21,11 @@ def create_private_database(file: Path) -> None:
 
     A file that exists keeps its mode, because its owner may share it with a group on purpose.
     """
+    # A file that exists must not be opened: closing it would release this process's locks on it
+    # (POSIX), and another process would then remove the WAL that is in use.
     # An unwritable folder is SQLite's to report.
     with suppress(OSError):
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, FILE_MODE))
+        os.close(os.open(file.resolve(), os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
 
 
 def readable_by_others(file: Path) -> bool:
