@@ -36,6 +36,10 @@ def test_a_links_token_is_blotted_out() -> None:
         "/a?x=?&q=VALUE",
         "https://api.example.com/v1?api_key=VALUE",
         "https://s3.example.com/f?X-Amz-Signature=VALUE",
+        "https://files.example.com/f?X-Goog-Signature=VALUE",
+        "https://api.example.com/v1?auth_token=VALUE",
+        "https://api.example.com/v1?accessToken=VALUE",
+        "https://api.example.com/v1?subscription-key=VALUE",
         "authorization: Bearer VALUE-VALUE",
     ],
 )
@@ -58,6 +62,23 @@ def test_search_queries_are_not_logged() -> None:
     record = logging.LogRecord("uvicorn.access", logging.INFO, __file__, 1, line, (), None)
 
     assert "search?q=***&limit=5 HTTP/1.1" in handler.format(record)
+
+
+@pytest.mark.parametrize(
+    "query", ["q=it's%20VALUE", "q='VALUE'", 'q="VALUE', "q=a;VALUE", "q=<VALUE", "q=a\\VALUE"]
+)
+def test_the_access_log_redacts_a_query_as_the_server_reads_it(
+    query: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(make_settings(), "INFO")
+    line = '%s - "%s %s HTTP/%s" %d'
+    path = f"/api/threads/search?{query}&limit=5"
+
+    logging.getLogger("uvicorn.access").info(line, "127.0.0.1:1", "GET", path, "1.1", 200)
+
+    output = capsys.readouterr().err
+    assert "VALUE" not in output
+    assert "search?q=***&limit=5 HTTP/1.1" in output
 
 
 @pytest.mark.parametrize("environment", ["development", "production"])

@@ -1,5 +1,7 @@
 """Tests the sources of settings, and what is refused at start."""
 
+from base64 import b64encode, urlsafe_b64encode
+from hashlib import md5, sha256
 from pathlib import Path
 from secrets import token_bytes, token_hex, token_urlsafe
 from typing import Any
@@ -90,6 +92,14 @@ GUESSABLE = [
     "correct-horse-battery-staple-correct",
     "<replace-with-a-long-random-string-of-32>",
     "deadbeefdeadbeefdeadbeefdeadbeef",
+    "1q2w3e4r5t6y7u8i9o0pzaxscdvfbgnh",
+    "dev-secret-do-not-share-with-anyone!",
+    "MySuperSecureKeyForTestingOnly!!!",
+    b64encode(b"your-256-bit-secret-of-mine").decode(),
+    urlsafe_b64encode(b"supersecretsupersecretkey").decode().rstrip("="),
+    md5(b"", usedforsecurity=False).hexdigest(),
+    sha256(b"secret").hexdigest(),
+    sha256(b"password").hexdigest().upper(),
 ]
 
 

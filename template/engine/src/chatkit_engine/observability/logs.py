@@ -10,7 +10,12 @@ from typing import Any
 import structlog
 from pydantic import BaseModel
 
-from chatkit_engine.observability.redaction import Redactor, secrets_in, secrets_of_environment
+from chatkit_engine.observability.redaction import (
+    Redactor,
+    redact_query,
+    secrets_in,
+    secrets_of_environment,
+)
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.env_file import read_env_file
 
@@ -50,11 +55,15 @@ def configure_logging(settings: Settings, level: str | None = None) -> None:
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"log": {"()": _formatter, "settings": settings}},
-            "filters": {"told": {"()": lambda: _is_not_told_elsewhere}},
+            "filters": {
+                "told": {"()": lambda: _is_not_told_elsewhere},
+                "query": {"()": lambda: _with_redacted_query},
+            },
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "log"}},
             "root": {"handlers": ["stderr"], "level": level or settings.log_level},
             "loggers": levels
             | {name: {"handlers": [], "propagate": True} for name in UVICORN_LOGGERS}
+            | {"uvicorn.access": {"handlers": [], "propagate": True, "filters": ["query"]}}
             | {"openai.agents": {"filters": ["told"]}},
         }
     )
@@ -66,6 +75,20 @@ def _is_not_told_elsewhere(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith(
         ("Error streaming response", "Error getting response")
     )
+
+
+def _with_redacted_query(record: logging.LogRecord) -> bool:
+    """Redact the query in a line of the access log, whose third argument is the path with it."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(_redacted_path(each) for each in record.args)
+    return True
+
+
+def _redacted_path(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    path, mark, query = value.partition("?")
+    return path + mark + redact_query(query)
 
 
 def log_early(level: str | None = None) -> None:

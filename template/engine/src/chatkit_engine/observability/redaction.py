@@ -50,6 +50,8 @@ USERINFO = re.compile(r"""(://[^\s/:@"'<>]{0,256}):([^\s/"'<>]{1,512})@""")
 
 # Variables whose values are secrets, whatever reads them.
 SECRET_NAME = re.compile(r"(?i)(key|secret|token|password|passwd|credentials?|auth|headers)$")
+# Parameters too: `auth_token`, `accessToken`, `x-goog-signature`.
+SECRET_PARAMETER = re.compile(r"(key|secret|token|password|passwd|pwd|credentials?|signature)$")
 
 
 class Redactor:
@@ -88,9 +90,24 @@ def redact_urls(text: str) -> str:
 
 def _redact_parameter(match: re.Match[str]) -> str:
     separator, name, _value = match.groups()
-    if unquote_plus(name).lower() not in PRIVATE_PARAMETERS:
-        return match.group()
-    return f"{separator}{name}={MASK}"
+    return f"{separator}{name}={MASK}" if _is_private(name) else match.group()
+
+
+def redact_query(query: str) -> str:
+    """Redact a request's query whole, as the server splits it.
+
+    In a text, quotes and semicolons end a value. Here they belong to it: `q=it's`, `q=a;b`.
+    """
+    pairs = [each.partition("=") for each in query.split("&")]
+    return "&".join(
+        name + equals + (MASK if value and _is_private(name) else value)
+        for name, equals, value in pairs
+    )
+
+
+def _is_private(name: str) -> bool:
+    name = unquote_plus(name).lower()
+    return name in PRIVATE_PARAMETERS or bool(SECRET_PARAMETER.search(name))
 
 
 def forms_of(secret: str) -> Iterator[str]:
@@ -169,7 +186,7 @@ def _secrets_in_urls(text: str) -> Iterator[str]:
     for match in USERINFO.finditer(text):
         yield from (match[2], unquote(match[2]))
     for match in PARAMETER.finditer(text):
-        if unquote_plus(match[2]).lower() in PRIVATE_PARAMETERS - {"q"}:
+        if _is_private(match[2]) and unquote_plus(match[2]).lower() != "q":
             yield from (match[3], unquote_plus(match[3]))
 
 

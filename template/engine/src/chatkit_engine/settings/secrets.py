@@ -1,8 +1,12 @@
 """Refuses secrets that can be guessed: samples of documentations, words, and too little entropy."""
 
+import binascii
 import math
 import re
+from base64 import b64decode
 from collections import Counter
+from collections.abc import Iterator
+from hashlib import md5, sha1, sha256, sha512
 from itertools import pairwise
 
 MIN_BYTES = 32
@@ -31,6 +35,11 @@ PLACEHOLDERS = (
     "supersecret",
     "topsecret",
     "mysecret",
+    "mysuper",
+    "devsecret",
+    "fortesting",
+    "donotshare",
+    "1q2w3e",
     "secretkey",
     "secretjwt",
     "jwtsecret",
@@ -62,6 +71,11 @@ PLACEHOLDERS = (
     "ew91ci0yntytyml0lxnly3jlda",
     "aym1sysppbydfgzld3umj1qzkobwvmko",
 )
+# Words whose digests are no secrets either.
+DIGESTED = ("", "admin", "changeme", "hello", "jwt", "key", "password", "secret", "test", "123456")
+DIGESTS = {
+    digest(word.encode()).hexdigest() for digest in (md5, sha1, sha256, sha512) for word in DIGESTED
+}
 
 
 def check_secret(secret: str) -> None:
@@ -74,11 +88,25 @@ def check_secret(secret: str) -> None:
         raise ValueError(
             f"is too short: it needs at least {MIN_BYTES} bytes; run `openssl rand -hex 32`"
         )
-    letters = SEPARATORS.sub("", secret.lower())
-    if any(word in letters for word in PLACEHOLDERS):
+    if secret.lower() in DIGESTS or any(_has_placeholder(each) for each in _spellings(secret)):
         raise ValueError("is a placeholder, not a secret; run `openssl rand -hex 32`")
     if _bits(secret) < MIN_BITS or _share_of_steps(secret) > MAX_SHARE_OF_STEPS:
         raise ValueError("can be guessed: it repeats itself; run `openssl rand -hex 32`")
+
+
+def _has_placeholder(text: str) -> bool:
+    letters = SEPARATORS.sub("", text.lower())
+    return any(word in letters for word in PLACEHOLDERS)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Yield a secret, and what it is the Base64 of."""
+    yield secret
+    try:
+        padded = secret.rstrip("=") + "=" * (-len(secret.rstrip("=")) % 4)
+        yield b64decode(padded, altchars=b"-_", validate=False).decode("latin-1")
+    except (binascii.Error, ValueError):
+        return
 
 
 def _bits(secret: str) -> float:

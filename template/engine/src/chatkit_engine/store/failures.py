@@ -32,7 +32,8 @@ BUSY = Cause("busy", "has no free connection: raise DATABASE_POOL_SIZE, or the s
 LOCKED = Cause("locked", "was locked for too long, by another process or a long transaction")
 LOGIN = Cause(
     "login",
-    "refuses the login: check the user, the password and the database's name in DATABASE_URL",
+    "refuses the login, or the user lacks rights on it: check the user, the password and the "
+    "database's name in DATABASE_URL, and what is granted to the user",
     _("The database refuses the service. Tell the operator."),
 )
 FULL = Cause(
@@ -96,7 +97,9 @@ SQLSTATE_CAUSES = {
     "57014": LOCKED,
     "42P01": NOT_MIGRATED,
     "42703": NOT_MIGRATED,
+    "3F000": NOT_MIGRATED,
     "3D000": LOGIN,
+    "42501": LOGIN,
     "28": LOGIN,
     "XX001": CORRUPTED,
     "XX002": CORRUPTED,
@@ -160,7 +163,8 @@ def cause_of(error: BaseException) -> Cause:
 
 
 def _cause_of_sqlite(error: sqlite3.Error) -> Cause:
-    if "no such" in str(error):
+    # An INSERT has other words for a missing column than a SELECT.
+    if "no such" in str(error) or "has no column" in str(error):
         return NOT_MIGRATED
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & PRIMARY_CODE
     return UNKNOWN if code in SQLITE_FAULTS else SQLITE_CAUSES.get(code, UNREADABLE)
