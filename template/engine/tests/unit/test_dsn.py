@@ -10,7 +10,7 @@ from chatkit_engine.store.database import Database
 from chatkit_engine.store.dsn import for_asyncpg
 
 # What hosts and tools put behind the `?`, what is left for asyncpg, and what is dropped.
-URLS = {
+URLS: dict[str, tuple[dict[str, str], list[str]]] = {
     "pgbouncer=true&connection_limit=1": ({}, ["connection_limit", "pgbouncer"]),
     "gssencmode=disable": ({}, ["gssencmode"]),
     "sslmode=require&channel_binding=require": ({"sslmode": "require"}, ["channel_binding"]),
