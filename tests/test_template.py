@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ def test_every_question_has_a_default_and_a_help() -> None:
         assert "default" in question, name
         assert question["help"], name
         assert "validator" in question or "choices" in question, name
+
+
+def test_a_project_cannot_be_called_like_a_package_or_a_command_that_it_uses() -> None:
+    """uv finds no lock, or the wrong program runs."""
+    locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    commands = [each.name for each in entry_points(group="console_scripts")]
+    slug = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+    used = {
+        name for name in (*(each["name"] for each in locked), *commands) if slug.fullmatch(name)
+    }
+
+    refused = set(re.findall(r"'([^']+)'", QUESTIONS["project_slug"]["validator"]))
+    assert sorted(used - refused) == []
 
 
 def test_every_feature_can_be_left_out_whole() -> None:

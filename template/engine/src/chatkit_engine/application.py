@@ -110,6 +110,7 @@ def create_app(settings: Settings, app: str = "app", *, model: ChatModel | None 
         allow_credentials=True,
         allow_methods=["*"],
         allow_headers=["*"],
+        allow_private_network=True,
         expose_headers=EXPOSED_HEADERS,
     )
     api.add_middleware(RequestIdMiddleware)

@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError, to_json
 
 from chatkit_engine.i18n import ENGLISH
+from chatkit_engine.timezones import known_timezone
 
 MAX_EXTRA_BYTES = 4096
 MAX_SELECTED_TEXT = 10_000
@@ -94,16 +95,14 @@ class ClientContext(BaseModel):
 
     page_context: PageContext | None = None
     selected_text: Annotated[Text, StringConstraints(max_length=MAX_SELECTED_TEXT)] | None = None
-    timezone: Short | None = None
+    timezone: str | None = None
     client_tools: Annotated[tuple[Short, ...], Field(max_length=MAX_CLIENT_TOOLS)] = ()
 
-    @field_validator("timezone")
+    @field_validator("timezone", mode="before")
     @classmethod
-    def _known_timezone(cls, name: str | None) -> str | None:
-        try:
-            return ZoneInfo(name).key if name else None
-        except (KeyError, ValueError, OSError):
-            raise ValueError("must be an IANA time zone such as Europe/Berlin") from None
+    def _known_timezone(cls, name: object) -> str | None:
+        """Read the time zone, or take none, because a user cannot change what a browser sends."""
+        return known_timezone(name) if isinstance(name, str) else None
 
 
 class RequestContext(ClientContext):

@@ -185,6 +185,37 @@ async def test_wrong_arguments_are_retried_a_limited_number_of_times(
     assert answer(following).strip() == "never asked for"
 
 
+WRONG = {
+    '{"parcel": {"city": "Bonn"}}': "parcel: 'grams' is a required property",
+    '{"parcel": {"city": "Bonn", "grams": "many"}}': "parcel.grams: 'many' is not of type",
+    '{"parcel": {"city": ["Bonn"], "grams": 5}}': "parcel.city: ['Bonn'] is not of type 'string'",
+    '{"parcel": "' + "x" * 5000 + '"}': "parcel: 'xxxxx",
+    "{}": "'parcel' is a required property",
+    "[1, 2]": "a JSON object is needed",
+    '{"parcel": {"city": "Bo': "not valid JSON: Unterminated string",
+    "Bonn": "not valid JSON",
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG)
+async def test_the_model_hears_which_argument_is_wrong_and_why_and_the_log_nothing(
+    each_wire: Settings,
+    model_api: FakeModelApi,
+    arguments: str,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model_api.script(Reply(calls=[("weigh", arguments)]), Reply("Sorry."))
+
+    async with running_app(each_wire) as app:
+        await _ask(app, create("How heavy?"))
+
+    [output] = model_api.tool_outputs()
+    assert WRONG[arguments] in output
+    assert len(output) < 1000
+    assert "Bonn" not in caplog.text + capsys.readouterr().err
+
+
 async def test_corrected_arguments_run_the_tool(
     app_with_model: Running, model_api: FakeModelApi
 ) -> None:

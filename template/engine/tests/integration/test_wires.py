@@ -327,6 +327,43 @@ async def test_a_call_is_read_as_other_servers_write_it(
     assert final.strip() == "Yes"
 
 
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["<think>", "Let me see", "</think>", "It rains"],
+        ["<thi", "nk>Let me ", "see</th", "ink>\n\nIt ", "rains"],
+        ["<think>Let me see</think>It rains"],
+        ["\n<Thinking>\nLet me see</Thinking>\n", "It rains"],
+    ],
+)
+async def test_thoughts_in_a_tag_are_no_text(
+    with_chat_completions: Settings, model_api: FakeModelApi, pieces: list[str]
+) -> None:
+    chunks = [_choice(content=piece) for piece in pieces]
+    model_api.script(Reply(choices=chunks))
+
+    streamed, final = await _streamed(with_chat_completions)
+
+    assert final == "It rains"
+    thoughts = [
+        event for event in streamed if event.type == "response.reasoning_summary_text.delta"
+    ]
+    assert "".join(event.delta for event in thoughts).strip() == "Let me see"
+
+
+@pytest.mark.parametrize("reason", [None, ""])
+async def test_an_answer_without_a_reason_to_end_is_whole_after_done(
+    with_chat_completions: Settings, model_api: FakeModelApi, reason: str | None
+) -> None:
+    chunks = [_choice(reason, content="It "), _choice(reason, content="rains")]
+    model_api.script(Reply(choices=chunks, gives_reason=False))
+
+    _events, final = await _streamed(with_chat_completions)
+
+    assert final == "It rains"
+    assert len(model_api.requests) == 1
+
+
 async def test_content_in_parts_is_text(
     with_chat_completions: Settings, model_api: FakeModelApi
 ) -> None:

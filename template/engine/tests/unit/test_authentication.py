@@ -241,6 +241,35 @@ async def test_local_mode_takes_json_only(settings: Settings, kind: str) -> None
     assert await _local(settings, headers={"Content-Type": kind}) == 415
 
 
+@pytest.mark.parametrize(
+    ("allowed", "origin"),
+    [
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("https://App.Example.com/", "https://app.example.com"),
+        ("https://app.example.com:443", "https://app.example.com"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+    ],
+)
+async def test_a_page_from_a_private_network_or_an_app_may_ask(
+    settings: Settings, allowed: str, origin: str
+) -> None:
+    settings = Settings(database_url=settings.database_url, allowed_origins=[allowed])
+    preflight = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Private-Network": "true",
+    }
+    async with running_app(settings) as app:
+        asked = await app.http.options("/chatkit", headers=preflight)
+        other = preflight | {"Origin": "https://evil.example"}
+        refused = await app.http.options("/chatkit", headers=other)
+
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == origin
+    assert asked.headers["access-control-allow-private-network"] == "true"
+    assert "access-control-allow-origin" not in refused.headers
+
+
 async def test_allowed_origins_get_cors_headers_and_others_none(settings: Settings) -> None:
     preflight = {
         "Access-Control-Request-Method": "POST",

@@ -36,6 +36,14 @@ async def test_a_live_process_says_so(app: Running) -> None:
     assert (await app.http.get("/health/live")).json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+async def test_load_balancers_may_ask_with_head(app: Running, path: str) -> None:
+    response = await app.http.head(path)
+
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+
+
 async def test_readiness_lists_all_checks(app: Running) -> None:
     ready = await app.http.get("/health/ready")
 

@@ -66,7 +66,19 @@ def test_origins_are_a_list_with_commas_or_json(monkeypatch: pytest.MonkeyPatch,
     assert Settings().allowed_origins == ["https://a.example", "https://b.example"]
 
 
-@pytest.mark.parametrize("origin", ["*", "https://*.example", "app.example", "https://a.example/"])
+NO_ORIGINS = [
+    *("*", "https://*.example", "app.example", "https://a.example/path", "null", "file:///x", ""),
+    *(
+        "data:text/html,x",
+        "https://",
+        "https://ada@a.example",
+        "https://a.example?x",
+        "//a.example",
+    ),
+]
+
+
+@pytest.mark.parametrize("origin", NO_ORIGINS)
 def test_an_invalid_origin_is_refused(origin: str) -> None:
     assert "ALLOWED_ORIGINS" in _problems(allowed_origins=[origin])
 
@@ -223,3 +235,23 @@ def test_the_local_login_names_the_others_where_it_cannot_serve(host: str) -> No
 
     assert "AUTH_MODE=jwt" in problems
     assert "AUTH_MODE=app" in problems
+
+
+ORIGINS = {
+    "https://App.Example.com": "https://app.example.com",
+    "HTTPS://app.example.com:443/": "https://app.example.com",
+    "http://localhost:80": "http://localhost",
+    "http://localhost:05173": "http://localhost:5173",
+    "https://bücher.example": "https://xn--bcher-kva.example",
+    "http://[::1]:3000": "http://[::1]:3000",
+    "capacitor://localhost": "capacitor://localhost",
+    "ionic://localhost": "ionic://localhost",
+    "tauri://localhost": "tauri://localhost",
+    "chrome-extension://abcdefghijklmnop": "chrome-extension://abcdefghijklmnop",
+    "vscode-webview://0a1b2c": "vscode-webview://0a1b2c",
+}
+
+
+@pytest.mark.parametrize(("written", "sent"), ORIGINS.items())
+def test_an_origin_is_kept_as_browsers_send_it(written: str, sent: str) -> None:
+    assert Settings(allowed_origins=[written]).allowed_origins == [sent]

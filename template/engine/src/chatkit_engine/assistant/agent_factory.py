@@ -111,6 +111,8 @@ class AgentFactory:
         prepared, invoke = copy(tool), tool.on_invoke_tool
 
         async def invoke_and_convert(ctx: ToolContext[TurnContext], arguments: str) -> Any:
+            # What explains wrong arguments to the model does not get the tool.
+            ctx.context.tool_schemas[ctx.tool_name] = tool.params_json_schema
             return result_for_model(ctx, await invoke(ctx, arguments))
 
         prepared.on_invoke_tool = invoke_and_convert

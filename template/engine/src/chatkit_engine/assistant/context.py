@@ -55,6 +55,7 @@ class TurnContext(AgentContext[RequestContext]):
     input_items: list[StructuredInputItem] = Field(default_factory=list[StructuredInputItem])
     waits_for_user: bool = False
     wrong_arguments: int = 0
+    tool_schemas: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
     model_should_answer: bool = False
     client_call_id: str = ""
     reads_untrusted: bool = False

@@ -10,10 +10,12 @@ from typing import Any
 import structlog
 from agents import MaxTurnsExceeded, ModelBehaviorError, RunContextWrapper
 from agents.run_config import ToolErrorFormatterArgs
+from agents.tool_context import ToolContext
 from chatkit.errors import CustomStreamError
 from openai import RateLimitError
 from pydantic import ValidationError
 
+from chatkit_engine.assistant.arguments import NO_OBJECT, argument_problems
 from chatkit_engine.errors import AppError, ModelBusy, describe_errors
 from chatkit_engine.i18n import _, translate
 from chatkit_engine.models.answer_limits import AnswerOverLimit, AnswerTooSlow, over_limit
@@ -84,11 +86,18 @@ def tool_failed(context: RunContextWrapper[Any], error: Exception) -> str:
     if isinstance(error, ModelBehaviorError):
         # Counted, because some models repeat the same invalid call until the run's limit.
         context.context.wrong_arguments += 1
-        return WRONG_ARGUMENTS.format(describe_problems(error.__cause__))
+        return WRONG_ARGUMENTS.format(_problems_of_call(context))
     if isinstance(error, CustomStreamError):
         context.context.failure = error
     log.warning("a tool failed", error=type(error).__name__, exc_info=error)
     return TOOL_FAILED
+
+
+def _problems_of_call(context: RunContextWrapper[Any]) -> str:
+    if not isinstance(context, ToolContext):
+        return NO_OBJECT
+    schema = context.context.tool_schemas.get(context.tool_name, {})
+    return argument_problems(schema, context.tool_arguments)
 
 
 def describe_problems(cause: BaseException | None) -> str:
@@ -96,4 +105,4 @@ def describe_problems(cause: BaseException | None) -> str:
     problems: Sequence[dict[str, str]] = []
     if isinstance(cause, ValidationError):
         problems = describe_errors(cause.errors(include_input=False, include_context=False))
-    return "; ".join(f"{each['field']}: {each['message']}" for each in problems) or "a JSON object"
+    return "; ".join(f"{each['field']}: {each['message']}" for each in problems) or NO_OBJECT

@@ -21,12 +21,14 @@ class Readiness(BaseModel):
     checks: list[HealthStatus] | None = None
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live")
 async def live() -> dict[str, str]:
     """Report that the process responds."""
     return {"status": "ok"}
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", responses={503: {"model": Readiness}}, response_model_exclude_none=True)
 async def ready(request: Request, response: Response) -> Readiness:
     """Run all checks. The status is 503 if any of them failed.

@@ -10,11 +10,14 @@ from agents.items import TResponseStreamEvent
 from agents.models.chatcmpl_helpers import ChatCmplHelpers
 from openai import AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import ChoiceDelta
 from pydantic_core import to_json
 
+from chatkit_engine.models.client import is_done
 from chatkit_engine.models.completion import refusals_as_text, text_done, whole_answer
 from chatkit_engine.models.item_ids import CallIds, ItemIds, input_of
 from chatkit_engine.models.resilience import AnswerBroken
+from chatkit_engine.models.thoughts import Thoughts
 
 
 class ChatCompletionsModel(OpenAIChatCompletionsModel):
@@ -53,13 +56,15 @@ class ChatCompletionsModel(OpenAIChatCompletionsModel):
         fetch: Any = super()._fetch_response
         fetched = await fetch(system_instructions, input, settings, *args, **kwargs)
         if isinstance(fetched, ChatCompletion):
+            for choice in fetched.choices:
+                _think_apart(Thoughts(), choice.message, is_last=True)
             return fetched
         response, stream = fetched
         return response, WholeStream(stream)
 
 
 class WholeStream:
-    """A stream that raises if it ends without a `finish_reason`.
+    """A stream that raises if it ends without a `finish_reason` and without `[DONE]`.
 
     A connection that breaks off looks like the end of the answer to the SDK.
     """
@@ -67,19 +72,46 @@ class WholeStream:
     def __init__(self, stream: AsyncStream[ChatCompletionChunk]) -> None:
         self.response = stream.response
         self._stream = stream
+        self._thoughts = Thoughts()
 
     async def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        has_ended = False
+        has_ended, last = False, None
         async for chunk in self._stream:
-            has_ended = has_ended or any(choice.finish_reason for choice in chunk.choices or ())
             for choice in chunk.choices or ():
+                has_ended = has_ended or bool(choice.finish_reason)
                 _normalize(choice.delta)
+                _think_apart(self._thoughts, choice.delta, is_last=bool(choice.finish_reason))
+                last = chunk
             yield chunk
-        if not has_ended:
+        if not has_ended and not is_done(self._stream):
             raise AnswerBroken("no finish_reason")
+        if not has_ended and last is not None:
+            yield self._rest(last)
+
+    def _rest(self, last: ChatCompletionChunk) -> ChatCompletionChunk:
+        """Return what was held back, as one more chunk, if no `finish_reason` had it sent."""
+        rest = last.model_copy(deep=True)
+        for choice in rest.choices:
+            choice.delta = ChoiceDelta()
+            choice.finish_reason = "stop"
+            _think_apart(self._thoughts, choice.delta, is_last=True)
+        return rest
 
     async def aclose(self) -> None:
         await self._stream.close()
+
+
+def _think_apart(thoughts: Thoughts, message: Any, *, is_last: bool) -> None:
+    """Move thoughts in a tag from a message, or a delta of one, to where others send them."""
+    content = getattr(message, "content", None)
+    thought, text = thoughts.take(content) if isinstance(content, str) else ("", content)
+    if is_last:
+        more_thought, more_text = thoughts.finish()
+        thought, text = thought + more_thought, (text or "") + more_text or text
+    if content is not None or text:
+        message.content = text
+    if thought:
+        message.reasoning_content = thought
 
 
 def _normalize(delta: Any) -> None:

@@ -7,7 +7,7 @@ from ssl import SSLContext
 from typing import Any, cast, get_args
 
 from httpx2 import create_ssl_context
-from openai import AsyncOpenAI, Timeout
+from openai import AsyncOpenAI, AsyncStream, Timeout
 from openai._streaming import ServerSentEvent, SSEDecoder
 from openai.resources.responses import AsyncResponses
 from openai.types.responses import Response, ResponseStreamEvent
@@ -23,6 +23,9 @@ CONNECT_SECONDS = 5.0
 # The client requires a key, even for a server that does not.
 NO_KEY = "none"
 
+DONE = "[DONE]"
+# The stream's private attribute with the decoder that `_make_sse_decoder` has returned.
+DECODER = "_decoder"
 NESTED = ("input", "tools")
 EVENTS: dict[object, type[BaseModel]] = {
     get_args(event.model_fields["type"].annotation)[0]: event
@@ -81,13 +84,24 @@ class Client(AsyncOpenAI):
 
 
 class Decoder(SSEDecoder):
-    """Drops events without data, such as `retry: 3000`, which some servers and proxies send."""
+    """Drops events without data, such as `retry: 3000`, which some servers and proxies send.
+
+    `is_done` says whether the stream has announced its end.
+    """
+
+    is_done = False
 
     def decode(self, line: str) -> ServerSentEvent | None:
         event = super().decode(line)
         if event is None or not event.data.strip():
             return None
+        self.is_done = self.is_done or event.data.startswith(DONE)
         return CheckedEvent(event=event.event, data=event.data, id=event.id, retry=event.retry)
+
+
+def is_done(stream: AsyncStream[Any]) -> bool:
+    """Return whether `[DONE]` has come, which some servers send in place of a `finish_reason`."""
+    return bool(getattr(stream, DECODER, Decoder()).is_done)
 
 
 class CheckedEvent(ServerSentEvent):

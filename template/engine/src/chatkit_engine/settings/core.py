@@ -17,10 +17,14 @@ from chatkit_engine.settings.base import SettingsBase, split_list
 from chatkit_engine.settings.models import LlmSettings
 from chatkit_engine.settings.patterns import matcher
 from chatkit_engine.settings.secrets import check_secret
-from chatkit_engine.settings.urls import check_base_url, is_loopback, parse_database_url
+from chatkit_engine.settings.urls import (
+    check_base_url,
+    check_origin,
+    is_loopback,
+    parse_database_url,
+)
 
 DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 URL_EXAMPLES = {
     "public_url": "https://chat.example.com",
     "upload_endpoint_url": "https://s3.example.com",
@@ -109,12 +113,7 @@ class Settings(LlmSettings, SettingsBase):
                     "must not contain *: requests carry credentials, so name each origin, "
                     "such as https://app.example.com"
                 )
-            if not ORIGIN.fullmatch(origin):
-                raise ValueError(
-                    "an entry is not an origin: write scheme and host without a path, "
-                    "such as https://app.example.com"
-                )
-        return origins
+        return [check_origin(origin) for origin in origins]
 
     @field_validator("allowed_image_domains")
     @classmethod

@@ -5,6 +5,7 @@ transaction, so there are no session locks, no LISTEN and no named prepared stat
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.store.database import Database, P, T, Work
+from chatkit_engine.store.dsn import for_asyncpg
 from chatkit_engine.store.failures import AWAY, UNKNOWN, DatabaseUnavailable, Outage, cause_of
 
 log = structlog.stdlib.get_logger(__name__)
@@ -31,9 +33,6 @@ SWITCH_WAL_SEGMENT = "SELECT pg_logical_emit_message(false, 'wipe', ''), pg_swit
 # serialization failure, deadlock, and a foreign key whose row was deleted in the meantime.
 RETRYABLE = frozenset({"40001", "40P01", "23503"})
 
-# Some hosts add parameters for other drivers to the URL; asyncpg would pass them to the server.
-FOREIGN_OPTIONS = ("channel_binding", "connect_timeout", "pgbouncer", "connection_limit", "schema")
-
 
 class PostgresDatabase(Database):
     """A pool of connections to one PostgreSQL database."""
@@ -41,9 +40,11 @@ class PostgresDatabase(Database):
     def __init__(self, url: URL, settings: Settings) -> None:
         self.url = url
         self._timeout = settings.database_timeout_seconds
-        self._dsn = url.difference_update_query(FOREIGN_OPTIONS).render_as_string(
-            hide_password=False
-        )
+        target = for_asyncpg(url)
+        self._dsn = target.url.render_as_string(hide_password=False)
+        self._tls = ssl.create_default_context() if target.has_system_roots else None
+        if target.dropped:
+            log.warning("options of DATABASE_URL are for other drivers", dropped=target.dropped)
         self._pool = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect,
@@ -92,6 +93,7 @@ class PostgresDatabase(Database):
         try:
             return await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
                 self._dsn,
+                ssl=self._tls,
                 timeout=CONNECT_SECONDS,
                 command_timeout=self._timeout,
                 statement_cache_size=0,

@@ -41,7 +41,8 @@ class ChatCompletionsWire:
         if self._reply.error_code:
             error = {"message": "scripted", "code": self._reply.error_code}
             return _event({"error": error})
-        end = self._chunk([{"index": 0, "delta": {}, "finish_reason": self._finish_reason}])
+        reason = self._finish_reason if self._reply.gives_reason else None
+        end = self._chunk([{"index": 0, "delta": {}, "finish_reason": reason}])
         usage = self._chunk([], usage=self._usage()) if self._has_usage else b""
         return end + usage + b"data: [DONE]\n\n"
 

@@ -27,7 +27,8 @@ class Reply:
     early. `usage` overrides the counts of `input`, `output` and `cached` tokens. `error_code` makes
     the answer fail after it has started. `events` (Responses API only) are sent unchanged, and None
     among them makes the answer hang. `choices` (Chat Completions only) are sent unchanged in the
-    first chunks. `noise` is sent as it is before the text. `endless` is sent again and again after
+    first chunks. Without `gives_reason` no `finish_reason` comes before
+    `[DONE]`. `noise` is sent as it is before the text. `endless` is sent again and again after
     the text, every `endless_seconds`. Content that a wire format cannot carry, for example an
     image, is left out.
     """
@@ -48,6 +49,7 @@ class Reply:
     image: bytes | None = None
     events: Sequence[tuple[str, dict[str, Any]] | None] = ()
     choices: Sequence[list[dict[str, Any]] | None] = ()
+    gives_reason: bool = True
     noise: bytes = b""
     endless: bytes = b""
     endless_seconds: float = 0.0

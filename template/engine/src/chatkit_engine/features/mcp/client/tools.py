@@ -33,6 +33,7 @@ from chatkit_engine.features.mcp.client.connection import (
     ServerConnection,
 )
 from chatkit_engine.features.mcp.client.errors import MAX_LOGGED, CallRefused, call_failed
+from chatkit_engine.features.mcp.client.results import text_of
 from chatkit_engine.features.mcp.server import tool_modules
 from chatkit_engine.features.mcp.settings import ServerSettings
 from chatkit_engine.features.mcp.users import USER_KEY
@@ -139,17 +140,6 @@ class SharedServer(MCPServer):
         self, name: str, arguments: dict[str, Any] | None = None
     ) -> GetPromptResult:
         raise UserError("the assistant uses the tools of servers, but not their prompts")
-
-
-def text_of(result: CallToolResult) -> str:
-    """Return the texts of a result, or else its value as JSON. Other content is only mentioned."""
-    if not result.content and result.structured_content is not None:
-        return to_json(result.structured_content).decode()
-    texts = [
-        part.text if isinstance(part, TextContent) else f"({part.type}, which cannot be shown here)"
-        for part in result.content
-    ]
-    return "\n".join(texts) or "Done."
 
 
 def _user(context: MCPToolMetaContext) -> dict[str, Any]:
