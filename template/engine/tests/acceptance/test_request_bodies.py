@@ -103,7 +103,11 @@ async def test_a_sender_that_stops_is_told_so_and_closed(server: Server) -> None
             await connection.rest()
             return head
 
-    framings = ({"Content-Length": "30000"}, {"Transfer-Encoding": "chunked"})
+    framings: tuple[dict[str, str], ...] = (
+        {"Content-Length": "2"},
+        {"Content-Length": "90000"},
+        {"Transfer-Encoding": "chunked"},
+    )
     cases = product(("/chatkit", "/api/chat", "/mcp"), framings)
     for head in await asyncio.gather(*(stop(*case) for case in cases)):
         assert head.startswith("http/1.1 408")

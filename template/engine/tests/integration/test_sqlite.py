@@ -1,6 +1,7 @@
 """Tests what only SQLite has: a file that another process locks, or that is taken away."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import sys
@@ -129,10 +130,18 @@ def _recreate(file: Path) -> None:
     file.touch()
 
 
-@pytest.mark.parametrize("lose", [_remove_folder, Path.unlink, _remove_wal, _replace, _recreate])
+def _empty(file: Path) -> None:
+    os.truncate(file, 0)
+
+
+LOSSES = [_remove_folder, Path.unlink, _remove_wal, _replace, _recreate, _empty]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
 async def test_nothing_is_written_to_a_file_that_is_gone(
     database: Database, lose: Callable[[Path], None]
 ) -> None:
+    await database.read(run_sql, COUNT)
     lose(_file(database))
 
     for _ in range(2):

@@ -74,13 +74,14 @@ class _LimitedBody:
         self._seconds = seconds
         self._deadline: float | None = None
         self._received = 0
-        self._finished = False
+        self._finished = self._is_late = False
 
     @property
     def is_left_over(self) -> bool:
-        """Whether the client may still send more than is worth reading."""
+        """Whether the client may still send more than is worth reading, or than comes in time."""
         rest = self.declared_bytes - self._received
-        return not self._finished and (self._is_chunked or rest > SMALL_BODY)
+        is_large = self._is_chunked or rest > SMALL_BODY
+        return not self._finished and (is_large or self._is_late)
 
     async def receive(self) -> Message:
         if self._finished:
@@ -109,6 +110,7 @@ class _LimitedBody:
             async with asyncio.timeout_at(self._deadline):
                 return await self._receive()
         except TimeoutError:
+            self._is_late = True
             detail = _(
                 "The body did not arrive within {seconds} seconds. Send it again.",
                 seconds=round(self._seconds),

@@ -29,6 +29,7 @@ class WatchedFile:
         self._opened: int | None = None
         self._opened_wal: int | None = None
         self._is_lost = False
+        self._had_content = False
 
     def on_opened(self) -> None:
         """Record which files a connection has opened."""
@@ -63,9 +64,17 @@ class WatchedFile:
     def _differs(self) -> bool:
         if self._opened is None:
             return False
-        return self._opened != _inode(self._path) or (
-            self._opened_wal is not None and self._opened_wal != _inode(self._wal)
+        return (
+            self._opened != _inode(self._path)
+            or self._was_emptied()
+            or (self._opened_wal is not None and self._opened_wal != _inode(self._wal))
         )
+
+    def _was_emptied(self) -> bool:
+        """Look at the size alone: opening and closing the file would release SQLite's locks."""
+        is_empty = not _size(self._path)
+        self._had_content = self._had_content or not is_empty
+        return self._had_content and is_empty
 
 
 def _inode(path: Path) -> int | None:
@@ -73,3 +82,10 @@ def _inode(path: Path) -> int | None:
         return path.stat().st_ino
     except OSError:
         return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
