@@ -67,3 +67,21 @@ def test_a_value_is_kept_unless_a_text_says_it(texts: list[str], text: str) -> N
     result = {"content": content, "structuredContent": {"grams": 5}}
 
     assert text_of(CallToolResult.model_validate(result)) == text
+
+
+@pytest.mark.parametrize(
+    ("texts", "result"),
+    [
+        (["Bonn weighs 5"], "Bonn weighs 5"),
+        (["5"], 5),
+        (["one", "two"], ["one", "two"]),
+        (["1", "2"], [1, 2]),
+        (['{"a":1}', '{"b":2}'], [{"a": 1}, {"b": 2}]),
+        (["null"], None),
+    ],
+)
+def test_a_value_that_is_no_object_is_not_said_twice(texts: list[str], result: Any) -> None:
+    content = [{"type": "text", "text": each} for each in texts]
+    value = {"content": content, "structuredContent": {"result": result}}
+
+    assert text_of(CallToolResult.model_validate(value)) == "\n".join(texts)

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from contextlib import suppress
+from typing import Any
 
 from mcp.types import (
     BlobResourceContents,
@@ -25,7 +26,7 @@ def text_of(result: CallToolResult) -> str:
     """
     texts = [_text(part) for part in result.content]
     value = result.structured_content
-    if value is not None and not any(_says(text, value) for text in texts):
+    if value is not None and not _are_said(texts, value):
         texts.append(to_json(value).decode())
     return "\n".join(texts) or "Done."
 
@@ -54,8 +55,16 @@ def _resource(resource: TextResourceContents | BlobResourceContents) -> str:
     return f"({resource.uri}: {kind or 'a file'}, which cannot be shown here)"
 
 
-def _says(text: str, value: object) -> bool:
+def _are_said(texts: list[str], value: Any) -> bool:
+    """Return whether the texts say the value. Servers wrap what is no object as `result`."""
+    said = [_read(text) for text in texts]
+    is_wrapped = isinstance(value, dict) and value.keys() == {"result"}
+    inner: Any = value["result"] if is_wrapped else value
+    return value in said or inner in said or inner in (texts, said) or inner in texts
+
+
+def _read(text: str) -> object:
     try:
-        return from_json(text) == value
+        return from_json(text)
     except ValueError:
-        return False
+        return text

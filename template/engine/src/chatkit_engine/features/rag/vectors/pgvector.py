@@ -115,9 +115,7 @@ class PgvectorStore:
             self._is_indexed = True
 
     async def _create_index(self) -> None:
-        try:
-            await self._database.write(self._statements.create_index)
-        except ProgrammingError:
+        if not await self._database.write(self._statements.create_index):
             log.warning(
                 "this role may not create the vector index: each search compares all vectors"
             )
@@ -144,16 +142,20 @@ class VectorStatements:
     def is_indexed(self, connection: Connection) -> bool:
         return connection.scalar(select(func.to_regclass(self.index_name))) is not None
 
-    def create_index(self, connection: Connection) -> None:
-        """Create the embedder's index unless another process has created it."""
+    def create_index(self, connection: Connection) -> bool:
+        """Create the embedder's index unless another process has. Return whether this role may."""
         connection.execute(select(func.pg_advisory_xact_lock(INDEX_LOCK)))
         near = f"(embedding::{self._indexed.get_col_spec()}) {self._operators}"
-        connection.execute(
-            text(
-                f"CREATE INDEX IF NOT EXISTS {self.index_name} ON rag_vectors "
-                f"USING hnsw ({near}) WHERE embedder = '{self._embedder}'"
-            )
+        statement = text(
+            f"CREATE INDEX IF NOT EXISTS {self.index_name} ON rag_vectors "
+            f"USING hnsw ({near}) WHERE embedder = '{self._embedder}'"
         )
+        try:
+            with connection.begin_nested():
+                connection.execute(statement)
+        except ProgrammingError:
+            return False
+        return True
 
     def add(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         execute_upsert(connection, _ADD, [{**row, "embedder": self._embedder} for row in rows])
