@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from mcp.types import (
     BlobResourceContents,
@@ -55,12 +55,14 @@ def _resource(resource: TextResourceContents | BlobResourceContents) -> str:
     return f"({resource.uri}: {kind or 'a file'}, which cannot be shown here)"
 
 
-def _are_said(texts: list[str], value: Any) -> bool:
+def _are_said(texts: list[str], value: object) -> bool:
     """Return whether the texts say the value. Servers wrap what is no object as `result`."""
     said = [_read(text) for text in texts]
-    is_wrapped = isinstance(value, dict) and value.keys() == {"result"}
-    inner: Any = value["result"] if is_wrapped else value
-    return value in said or inner in said or inner in (texts, said) or inner in texts
+    fields = cast(dict[str, Any], value) if isinstance(value, dict) else {}
+    values: list[object] = [value]
+    if list(fields) == ["result"]:
+        values.append(fields["result"])
+    return any(each in (*said, *texts, texts, said) for each in values)
 
 
 def _read(text: str) -> object:
