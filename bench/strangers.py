@@ -320,9 +320,11 @@ async def measure(name: str, seconds: float) -> None:
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("attacks", nargs="*", choices=ATTACKS, help="default: all")
+    parser.add_argument("attacks", nargs="*", help=f"of {', '.join(ATTACKS)}; default: all")
     parser.add_argument("--seconds", type=float, default=10)
     options = parser.parse_args()
+    if unknown := set(options.attacks) - ATTACKS.keys():
+        parser.error(f"no such attack: {', '.join(sorted(unknown))}")
     print(
         f"{'':<12}{'list p99':>10}{'live p99':>10}{'failed':>8}{'MiB':>8}  the attacker's answers"
     )
