@@ -1,6 +1,6 @@
 """Sends a server requests that nobody would send, and reports the slowest and the server's memory.
 
-    make fuzz                   # 10,000 ChatKit requests, and as many over the other routes
+    make fuzz                   # 12,500 ChatKit requests, and most as many over other routes
     python bench/fuzz.py --count 500 --seed 2
 
 The ChatKit requests are made from the SDK's types (`template/engine/tests/support/fuzz.py`). The
@@ -93,7 +93,7 @@ def other_requests(url: str, count: int, seed: int) -> subprocess.CompletedProce
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--count", type=int, default=12_500)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
