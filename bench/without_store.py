@@ -6,16 +6,14 @@ What differs from the project as it is, is the store's cost.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from chatkit.types import ThreadItem, ThreadMetadata
 from memory_store import MemoryStore
 
 from chatkit_engine import application
 from chatkit_engine.cli import main
-from chatkit_engine.run.runtime import Runtime
 from chatkit_engine.run.turn_store import PAGE, Opening, TurnStore, Window
-from chatkit_engine.store.blobs import Blobs
-from chatkit_engine.store.database import Database
 from chatkit_engine.store.leases import Outcome
 from chatkit_engine.store.process_lock import ProcessLock
 from chatkit_engine.store.usage import Usage
@@ -60,10 +58,8 @@ class MemoryChatService(ChatService):
 
     store: MemoryStore
 
-    def __init__(
-        self, database: Database, process_lock: ProcessLock, runtime: Runtime, blobs: Blobs
-    ) -> None:
-        super().__init__(database, process_lock, runtime, blobs)
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self.store = MEMORY
 
 
