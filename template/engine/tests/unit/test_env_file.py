@@ -130,3 +130,14 @@ def test_a_file_in_another_encoding_is_named_with_the_fix(command: str, encoding
     assert result.exit_code == 1
     assert ".env is not UTF-8" in result.output
     assert not [word for word in (VALUE, "Traceback") if word in result.output]
+
+
+@pytest.mark.parametrize("name", ["JWT_SECERT", "JWTSECRET", "SECRET_KEY", "jwt_secret_key"])
+def test_a_misspelt_name_is_told_though_settings_are_missing_because_of_it(name: str) -> None:
+    Path(".env").write_text(f"AUTH_MODE=jwt\n{name}={VALUE}\n")
+
+    output = _run("doctor").output
+
+    assert "AUTH_MODE=jwt needs JWT_SECRET" in output
+    assert f"nothing reads {name.upper()}: did you mean JWT_SECRET?" in output
+    assert VALUE not in output

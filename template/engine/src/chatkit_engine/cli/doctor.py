@@ -1,5 +1,6 @@
 """`doctor`: checks the project, and says how to fix what is wrong."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -11,12 +12,13 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
+from chatkit_engine import discovery
 from chatkit_engine.application import Application
 from chatkit_engine.manifest import changes
 from chatkit_engine.models.registry import Models
 from chatkit_engine.models.trial import why_silent
 from chatkit_engine.observability.health import HealthStatus
-from chatkit_engine.settings.base import SetupError, settings_errors
+from chatkit_engine.settings.base import SetupError, settings_errors, split_list
 from chatkit_engine.settings.core import Settings
 from chatkit_engine.settings.env_file import misspelt_variables, unread_names
 from chatkit_engine.settings.providers import DEMO
@@ -52,13 +54,19 @@ async def diagnose(project: Project, *, asks_model: bool) -> list[HealthStatus]:
         return [
             *findings,
             *(HealthStatus(name="settings", ok=False, detail=d) for d in settings_errors(error)),
+            # A setting that is missing may stand there, misspelt.
+            *_names(project.app, split_list(os.environ.get("ENV_IGNORE", ""))),
         ]
     except SetupError as error:
         lines = str(error).splitlines()
         return [*findings, *(HealthStatus(name="settings", ok=False, detail=d) for d in lines)]
     except OSError:
         return [*findings, HealthStatus(name="database", ok=False, detail=DATABASE_ADVICE)]
-    findings += [*_names(settings), _settings(settings), _authentication(application)]
+    findings += [
+        *_names(project.app, settings.env_ignore),
+        _settings(settings),
+        _authentication(application),
+    ]
     findings.append(await _model(application))
     if asks_model:
         findings += await _silent_models(application)
@@ -108,9 +116,11 @@ def _settings(settings: Settings) -> HealthStatus:
     return HealthStatus(name="settings", ok=True, detail=detail)
 
 
-def _names(settings: Settings) -> list[HealthStatus]:
+def _names(app: str, ignored: list[str]) -> list[HealthStatus]:
     """Report variables that nothing reads, most of them misspelt."""
-    unread, misspelt = (names(settings.env_ignore) for names in (unread_names, misspelt_variables))
+    for package in (discovery.ENGINE, app):
+        discovery.feature_modules(package, "settings")
+    unread, misspelt = (names(ignored) for names in (unread_names, misspelt_variables))
     return [
         HealthStatus(name="settings", ok=False, detail=f"{line} (ENV_IGNORE accepts others' names)")
         for line in (*unread, *misspelt)
