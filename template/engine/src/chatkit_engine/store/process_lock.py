@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from chatkit_engine.store.ids import new_id
+from chatkit_engine.store.private import FILE_MODE
 
 
 class ProcessLock:
@@ -25,7 +26,7 @@ class ProcessLock:
             return
         for stale in self._file.parent.glob(f"{self._file.name}.proc_*.lock"):
             _remove_if_free(stale)
-        self._lock = FileLock(self._path(self.holder), thread_local=False)
+        self._lock = FileLock(self._path(self.holder), mode=FILE_MODE, thread_local=False)
         self._lock.acquire(blocking=False)
 
     def release(self) -> None:
