@@ -3,8 +3,6 @@
 
 .PHONY: demo test bench fuzz lint release clean
 
-# Many of the engine's tests wait: one worker more than there are cores.
-WORKERS := $(shell python3 -c "import os; print(os.cpu_count() + 1)")
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
 
 demo: .venv/ready
@@ -14,7 +12,7 @@ demo: .venv/ready
 test: export PROTOCOL_RECORDINGS := $(CURDIR)/.build/recordings
 test: .venv/ready lint
 	rm -rf .build/recordings && mkdir -p .build/recordings
-	cd template/engine && ../../.venv/bin/pytest -q -n $(WORKERS)
+	cd template/engine && ../../.venv/bin/pytest -q
 	cd template && ../.venv/bin/pytest -q
 	cd tests/app && ../../.venv/bin/pytest -q
 	$(UV) run --locked pytest -q
