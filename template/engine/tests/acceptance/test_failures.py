@@ -56,7 +56,7 @@ async def test_an_outage_of_the_database_loses_nothing(
     with running_postgres(durable=True) as postgres:
         outage = Outage(
             postgres_site(tmp_path, postgres, model_api),
-            Load(clients=5, before=1, away=1, after=0),
+            Load(clients=5, before=1, away=2, after=0),
         )
 
         _check(

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import httpx2
 
+from chatkit_engine.observability.health import FRESH_SECONDS
 from chatkit_engine.testing.fake_model_api import Reply
 from chatkit_engine.testing.requests import Json
 from support.app import Server
@@ -137,7 +138,8 @@ class Outage:
         for probe in self._probes:
             if probe.given < self._stopping:
                 self.findings.expect(probe.status == HTTPStatus.OK, "ready before", f"{probe}")
-            elif self._gone < probe.asked and probe.given < self._returning:
+            # The results of a check are kept for a second.
+            elif self._gone + FRESH_SECONDS < probe.asked and probe.given < self._returning:
                 self.findings.expect(
                     probe.status == HTTPStatus.SERVICE_UNAVAILABLE,
                     "not ready while away",
