@@ -36,6 +36,10 @@ URLS: dict[str, tuple[dict[str, str], list[str]]] = {
         {"application_name": "chat", "statement_timeout": "30000"},
         [],
     ),
+    "jit=off&default_transaction_read_only=off&plan_cache_mode=auto": (
+        {"jit": "off", "default_transaction_read_only": "off", "plan_cache_mode": "auto"},
+        [],
+    ),
     "target_session_attrs=any&load_balance_hosts=random": (
         {"target_session_attrs": "any"},
         ["load_balance_hosts"],

@@ -19,6 +19,8 @@ SERVER = frozenset(
     (
         *("application_name", "options", "search_path", "timezone", "client_encoding", "role"),
         *("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"),
+        # A role that may only read stays one.
+        *("default_transaction_read_only", "jit", "plan_cache_mode"),
         *("default_transaction_isolation", "tcp_keepalives_idle", "tcp_keepalives_interval"),
         *("tcp_keepalives_count", "tcp_user_timeout", "transaction_timeout", "work_mem"),
     )
